@@ -1,0 +1,234 @@
+"""The contracts between the engine and where data lives: Source, Reader, Sink, Writer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, Self
+
+import pyarrow as pa
+
+from arrowsync.core.plan import (
+    ColumnPlan,
+    Form,
+    Partition,
+    Published,
+    Receipt,
+    Refusal,
+    Snapshot,
+    TablePlan,
+    Unfinished,
+)
+from arrowsync.core.table import Table, TableName, Widths
+from arrowsync.core.transfer import Transfer
+
+Forms = Mapping[str, tuple[Form, ...]]  # column name -> the ways to read it, best first
+
+
+class Connection(Protocol):
+    """One database connection in autocommit mode; errors are arrowsync's own. For one thread at a time."""
+
+    def run(self, statement: str, parameters: Sequence[object] = ()) -> None:
+        """Run one statement, its rows unread."""
+
+    def rows(self, query: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:  # Any: SQL values
+        """All rows of a small query."""
+
+    def stream(
+        self, query: str, options: Mapping[str, str | int]
+    ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
+        """The query's batches as they arrive."""
+        ...
+
+    def schema(self, query: str) -> pa.Schema:
+        """The Arrow schema that the driver gives the query, which is not run."""
+
+
+class Reader(Protocol):
+    """One partition's batches. A context manager: leaving it ends the query, also in the middle."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc: object) -> None: ...
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """Batches with one column per ColumnPlan, in order, as `form.read`; Refused where a guard spoke."""
+        ...
+
+    def cancel(self) -> None:
+        """Make a blocked call return with an error. From another thread; returns within seconds."""
+
+
+class Source(Protocol):
+    """Where rows are read. Picklable; every method opens what it needs and closes it again."""
+
+    @property
+    def identity(self) -> str:
+        """Scheme, host, port, database or real path: no user, no password."""
+        ...
+
+    @property
+    def is_one_table(self) -> bool:
+        """Whether it is one table that needs no name and knows no SQL: files, a frame, a stream."""
+        ...
+
+    @property
+    def readers(self) -> int | None:
+        """How many readers may be open at once; None: any number."""
+        ...
+
+    def names(self, *, views: bool = False) -> list[TableName]:
+        """Every table that is copied when none is named, in name order; views too when wanted."""
+        ...
+
+    def describe_query(self, name: TableName, query: str) -> Table: ...
+
+    def describe(self, names: Sequence[TableName]) -> list[Table]: ...
+
+    def widths(self, table: Table, where: str | None = None) -> Widths | None:
+        """How wide the rows are; None where that is not cheap to find out, or cannot matter."""
+        ...
+
+    def forms(self, table: Table) -> Forms: ...
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        """One consistent view for all readers, held until the context ends."""
+        ...
+
+    def partitions(self, table: Table, *, target_bytes: int) -> list[Partition]:
+        """Slices that cover each row once; [Partition(0)] where the table has no stable range."""
+        ...
+
+    def states(self, tables: Sequence[Table]) -> list[Mapping[str, Any]]:  # Any: JSON
+        """What tells, later, whether the tables have changed since. Asked before the snapshot is taken."""
+        ...
+
+    def unchanged(
+        self, plan: TablePlan, receipts: Sequence[Receipt], state: Mapping[str, Any], snapshot: Snapshot
+    ) -> bool:
+        """Whether `snapshot` provably holds, in the receipts' partitions, what was there at `state`."""
+        ...
+
+    def open_reader(
+        self, plan: TablePlan, partition: Partition, snapshot: Snapshot, *, batch_bytes: int
+    ) -> Reader:
+        """A reader of `partition` whose driver batches hold about `batch_bytes`."""
+        ...
+
+
+class Writer(Protocol):
+    """One partition's transaction in the target. A context manager: leaving without commit rolls back."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc: object) -> None: ...
+
+    @property
+    def done(self) -> Receipt | None:
+        """The receipt when another run has committed this partition: then there is nothing to write."""
+        ...
+
+    def write(self, batches: Iterator[pa.RecordBatch]) -> int:
+        """ONE ingest, the driver pulls. Rows sent; raises DataError, or what `batches` raised."""
+        ...
+
+    def sift(self, batch: pa.RecordBatch) -> Iterator[Refusal]:
+        """Write the rows that the target takes and yield the others, each as it is found.
+
+        Done when exhausted; whoever leaves earlier leaves without commit. Not together with `write`.
+        """
+        ...
+
+    def commit(self, receipt: Receipt) -> None:
+        """Rows and receipt become durable together. Raises VerificationError when fewer rows were stored."""
+        ...
+
+    def cancel(self) -> None:
+        """Make a blocked call return with an error. From another thread; returns within seconds."""
+
+
+class Lock(Protocol):
+    """The right to be the one run of a transfer into one table, from entering on. Waits, then ResumeError."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc: object) -> None: ...
+
+    @property
+    def waited(self) -> bool:
+        """Whether another run had it first."""
+        ...
+
+    def renew(self) -> None:
+        """Take it again if it was lost with its connection."""
+
+
+class Sink(Source, Protocol):
+    """Where rows are written; a source too, since what was written is read back to prove it."""
+
+    @property
+    def writers(self) -> int | None:
+        """How many writers may be open at once; None: any number."""
+        ...
+
+    def locate(self, name: TableName) -> TableName:
+        """The name a table gets here: the default schema filled in, or dropped where there are no schemas.
+
+        Raises ConfigError for a schema that does not exist.
+        """
+        ...
+
+    def find(self, name: TableName) -> Table | None:
+        """The target table as it is; None when there is none."""
+        ...
+
+    def design(
+        self, source: Table, forms: Forms, transfer: Transfer, name: TableName, existing: Table | None
+    ) -> tuple[Table, tuple[ColumnPlan, ...]]:
+        """The target table and, per column, the routes of forms that it stores exactly, best first.
+
+        Raises SchemaError for a column it cannot store, or that does not fit `existing`.
+        """
+        ...
+
+    def statements(self, plan: TablePlan) -> TablePlan:
+        """The plan with the statements that make, and after the rows finish, its target table.
+
+        Raises ConfigError when the right to run them is missing.
+        """
+        ...
+
+    def view(self, table: Table, transfer: Transfer) -> tuple[str, ...]:
+        """The statements that make a view as a view; none where it can only be a table of its rows."""
+        ...
+
+    def journal_for(self, name: TableName, journal: str) -> tuple[TableName, TableName]:
+        """Where receipts of transfers into that table are kept: transfers, receipts. Raises ConfigError."""
+        ...
+
+    def unfinished(self, name: TableName, journal: tuple[TableName, TableName]) -> list[Unfinished]:
+        """Transfers into that table that have begun and not finished."""
+        ...
+
+    def lock(self, plan: TablePlan) -> Lock:
+        """Keeps a second run of a transfer into the same table from wasting work."""
+        ...
+
+    def prepare(self, plan: TablePlan, state: Mapping[str, Any] | None) -> tuple[Receipt, ...]:
+        """What is committed already. A new run also makes its table and notes itself, its bounds and `state`.
+
+        One transaction; a second call does no harm. `state` replaces that of a run that is resumed, unless
+        None. Raises ResumeError when the journal is not as the plan found it.
+        """
+        ...
+
+    def open_writer(self, plan: TablePlan, partition: Partition) -> Writer: ...
+
+    def publish(self, plan: TablePlan, receipts: Sequence[Receipt], status: str) -> Published:
+        """Finish the table: indexes, swap, sequences, foreign keys, journal."""
+        ...
+
+    def enforce(self, plan: TablePlan) -> Published:
+        """Add the foreign keys that had to wait for other tables."""
+        ...
+
+    def is_empty(self, name: TableName) -> bool: ...
+
+    def count(self, name: TableName) -> int: ...

@@ -1,0 +1,107 @@
+"""What happened, as frozen values whose fields state their unit, and who listens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from arrowsync.core.plan import Receipt, TablePlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened while the table of that name was copied."""
+
+    table: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableStarted(Event):
+    plan: TablePlan
+    resumed: tuple[Receipt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionStarted(Event):
+    partition: int
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchWritten(Event):
+    """The target's driver has taken a batch; `seconds` it had control, `memory` bytes in use after it."""
+
+    partition: int
+    rows: int
+    bytes: int
+    seconds: float
+    next_rows: int
+    memory: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionCommitted(Event):
+    receipt: Receipt
+    seconds: float
+    query_seconds: float  # how long the source's query was open
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionRefused(Event):
+    """A column's values did not fit its route; the partition is done again with the next one."""
+
+    partition: int
+    column: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionFailed(Event):
+    partition: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paused(Event):
+    """A reader waited for memory for `seconds`."""
+
+    partition: int
+    seconds: float
+    memory: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retried(Event):
+    partition: int
+    attempt: int
+    wait_seconds: float
+    error: str
+    timeout: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsQuarantined(Event):
+    partition: int
+    rows: int
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publishing(Event):
+    """All rows are in; a statement of the last step (index, key, swap, …) begins."""
+
+    statement: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableFinished(Event):
+    status: str
+    rows: int
+    seconds: float
+
+
+class Observer(Protocol):
+    """Told of every event. Called from the threads that do the work, one call at a time; must be quick."""
+
+    def __call__(self, event: Event, /) -> None: ...

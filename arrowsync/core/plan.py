@@ -1,0 +1,301 @@
+"""How a transfer will be done: forms and routes of columns, partitions, statements; what partitions leave.
+
+A column travels by a *route*: a form in which the source can read it and a storage by which the sink
+takes it. Forms and storages never change a value: they raise Refused, and the column's next route is tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from arrowsync.core.table import Column, Table, TableName
+from arrowsync.core.transfer import Transfer, WriteMode
+
+# Vectorised and picklable (a module-level function, or a functools.partial of one); raises Refused or
+# pa.ArrowInvalid where a value would change.
+Convert = Callable[[pa.Array], pa.Array]
+
+
+class Fidelity(StrEnum):
+    """What a route does to a column's values."""
+
+    EXACT = "exact"
+    WIDENED = "widened"
+    LOSSY = "lossy"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One way in which a source reads a column.
+
+    `select` is an expression in the source's SQL; the driver delivers `read`; `decode` makes `arrow` of it.
+    `arrow` says what the values mean to a sink: an Arrow type, or `arrow.opaque` for what only the vendor
+    knows: opaque<string, T, PostgreSQL> is T's text, opaque<binary, T, …> its binary send format,
+    opaque<int64 | int32, T, …> its internal number. `pin` is a literal of the storage class that SQLite must
+    infer, `guard` an expression that is 1 for a value the select would change.
+    """
+
+    select: str
+    read: pa.DataType
+    arrow: pa.DataType
+    decode: Convert | None = None
+    fidelity: Fidelity = Fidelity.EXACT
+    reason: str = ""
+    pin: str | None = None
+    guard: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """One way in which a sink takes a column: `encode` makes `arrow` of the form's array, for the ingest.
+
+    With `staging` (a column type) the rows pass a temporary table and `insert`, an expression over the quoted
+    staging column `{}`, brings them into the target; without, they are ingested straight.
+    """
+
+    arrow: pa.DataType
+    encode: Convert | None = None
+    staging: str | None = None
+    insert: str = "{}"
+    fidelity: Fidelity = Fidelity.EXACT
+    reason: str = ""
+    agreed: bool = False  # a loss that an option has asked for by name
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A form and a storage that fit together."""
+
+    form: Form
+    storage: Storage
+
+    @property
+    def fidelity(self) -> Fidelity:
+        """The worse of the two halves."""
+        return max(self.form.fidelity, self.storage.fidelity, key=list(Fidelity).index)
+
+    @property
+    def reason(self) -> str:
+        return "; ".join(part for part in (self.form.reason, self.storage.reason) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnPlan:
+    """One column's way: `routes` best first, at least one.
+
+    Fingerprints compare the values as what the very first form means by them, whichever form reads them.
+    """
+
+    source: Column
+    target: Column
+    routes: tuple[Route, ...]
+    first: pa.DataType | None = None  # the first form's `arrow`, once its route has been left
+
+    @property
+    def route(self) -> Route:
+        return self.routes[0]
+
+    @property
+    def compared_as(self) -> pa.DataType:
+        return self.first or self.route.form.arrow
+
+    def without_route(self) -> ColumnPlan:
+        return replace(self, routes=self.routes[1:], first=self.compared_as)
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A slice of the source table: rows with lower <= column < upper, each bound None where it is open.
+
+    `by` says what the bounds are: values of a key column (as text of the source's literal form), ctid blocks,
+    rowids, row groups of files; "whole" is the whole table. The first partition also takes NULL keys.
+    """
+
+    number: int
+    by: Literal["whole", "key", "ctid", "rowid", "file"] = "whole"
+    column: str | None = None
+    lower: str | None = None
+    upper: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Row count and wrapping 64-bit sum of row hashes; fingerprints of disjoint rows add up in any order."""
+
+    rows: int = 0
+    hash: int = 0
+
+    def __add__(self, other: Fingerprint) -> Fingerprint:
+        return Fingerprint(self.rows + other.rows, (self.hash + other.hash) % 2**64)
+
+    def __str__(self) -> str:
+        return f"{self.rows}:{self.hash:016x}"
+
+    @classmethod
+    def parse(cls, text: str) -> Fingerprint:
+        rows, digits = text.split(":")
+        return cls(int(rows), int(digits, 16))
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What one partition committed: rows stored, the fingerprint of the rows accepted, source bytes."""
+
+    partition: int
+    rows: int
+    fingerprint: Fingerprint
+    bytes: int
+    quarantined: int = 0
+    quarantine: str | None = None  # absolute path of the folder
+    host: str | None = None
+    fell_back: tuple[str, ...] = ()  # columns that took another route than the plan's first
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A row that the target does not take, by its place in the batch, and why."""
+
+    place: int
+    message: str
+    sqlstate: str | None = None
+    constraint: str | None = None
+    column: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A transfer into a table that has begun and not finished, as the journal knows it.
+
+    `request` is its Transfer.identity(), `run` names this beginning of it. `state` is what `Sink.prepare`
+    was given to remember, with `exists`: whether the target table was there before. `landing` is what became
+    of the table that its rows went into: "kept" as it was, "changed" by others, or "other", not that table.
+    """
+
+    transfer: str
+    request: Mapping[str, Any]  # Any: JSON
+    partitions: tuple[Partition, ...]
+    receipts: tuple[Receipt, ...]
+    state: Mapping[str, Any]  # Any: JSON
+    run: str = ""
+    landing: Literal["kept", "changed", "other"] = "kept"
+
+    @property
+    def made_landing(self) -> bool:
+        """Whether the table that its rows went into is of its own making."""
+        return not self.state["exists"] or self.request["mode"] == WriteMode.REPLACE
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One consistent view of a source.
+
+    `token` lets another connection, also on another machine, see the same rows; `shared` is a resource of
+    this process that all readers use in turn (SQLite's one read transaction) and is left behind by pickling.
+    """
+
+    token: str | None = None
+    shared: object | None = field(default=None, compare=False, repr=False)
+
+    def __reduce__(self) -> tuple[type[Snapshot], tuple[str | None]]:
+        return (Snapshot, (self.token,))
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What is to be said of a finished table; `unenforced` are foreign keys, and make the table partial."""
+
+    warnings: tuple[str, ...] = ()
+    unenforced: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A foreign key to add when the table it references is in: checked, or for new rows only.
+
+    `orphans` is the query that finds the rows that break it, `comment` a statement for when it is there.
+    """
+
+    name: str
+    references: TableName
+    add: str
+    add_unchecked: str
+    orphans: str
+    comment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TablePlan:
+    """How one table will be copied. Nothing has been written yet.
+
+    `target` is the table as it is or will be; `exists` says which. `before` runs in the transaction that also
+    writes the journal, `after` when all rows are in: one statement each, in order. Rows go into `landing`:
+    the target itself, or under `replace` the new table beside it that `after` swaps in. `number` counts the
+    tables of the transfer; names of our own making are `arrowsync_<transfer>_<number>`. The first `separate`
+    statements in `after` are committed one by one, the others together. `run` names this beginning of the
+    transfer in the journal, whose tables are `journal` (transfers, receipts; None: without). Without
+    partitions no row is copied: publishing makes what there is to make. `discards` are
+    unfinished transfers into the same table that are given up. `aside`: rows become the target only when they
+    are published, as a file does by its rename.
+    """
+
+    transfer: Transfer
+    source: Table
+    target: Table
+    columns: tuple[ColumnPlan, ...]
+    partitions: tuple[Partition, ...] = (Partition(0),)
+    exists: bool = False
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    references: tuple[Reference, ...] = ()
+    warnings: tuple[str, ...] = ()
+    number: int = 0
+    fell_back: tuple[str, ...] = ()  # columns whose first route refused some partition's values
+    resumes: Unfinished | None = None  # what an earlier run of this transfer has done already
+    separate: int = 0
+    journal: tuple[TableName, TableName] | None = None
+    run: str = ""
+    discards: tuple[Unfinished, ...] = ()
+    aside: bool = False
+
+    @property
+    def own_name(self) -> str:
+        """A name no user has, for the new table under `replace` and for staging; not derived from theirs."""
+        return f"arrowsync_{self.transfer.id}_{self.number}"
+
+    @property
+    def staging_name(self) -> str:
+        """What rows on their way to `landing` pass; another name, since SQLite's triggers know no schemas."""
+        return f"{self.own_name}_staging"
+
+    @property
+    def landing(self) -> TableName:
+        """The table that the partitions' rows go into."""
+        if self.aside or (self.transfer.mode is WriteMode.REPLACE and self.exists):
+            return replace(self.target.name, name=self.own_name)
+        return self.target.name
+
+    @property
+    def staged(self) -> bool:
+        """Whether rows pass a temporary table."""
+        return any(column.route.storage.staging for column in self.columns)
+
+    @property
+    def row_bytes(self) -> int | None:
+        """Average width of a source row in bytes, None when unknown."""
+        if not self.source.rows or self.source.bytes is None:
+            return None
+        return max(1, self.source.bytes // self.source.rows)
+
+    def without_route(self, name: str) -> TablePlan | None:
+        """The plan in which the source column `name` takes its next route; None when it has no other."""
+        columns = tuple(
+            column.without_route() if column.source.name == name else column for column in self.columns
+        )
+        if not all(column.routes for column in columns):
+            return None
+        return replace(self, columns=columns, fell_back=(*self.fell_back, name))

@@ -1,0 +1,118 @@
+"""The error tree, by what can be done about each error: stop, retry, or put rows aside.
+
+ArrowsyncError
+├── TransferError         a table failed; carries the report
+├── ConfigError           what was asked for cannot be done as asked
+├── SchemaError           a column or table does not fit its target
+├── ResumeError           an unfinished transfer stands in the way
+├── VerificationError     the target does not hold what was sent
+├── MemoryLimitError      a row or batch that cannot fit the memory limit
+├── TransientError        may go away by itself: the partition is tried again
+│   ├── BatchTimeout      a driver call took longer than `batch_seconds`
+│   └── Unreachable       the database does not answer; a ConfigError before the first answer
+├── SnapshotLost          the source's snapshot must be taken anew (internal)
+├── DataError             the target refused rows: quarantine or stop
+└── Refused               a form cannot carry these values unchanged: the next form is tried (internal)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from arrowsync.report import Report
+
+
+class ArrowsyncError(Exception):
+    """What went wrong, where, and what to do. Picklable; never holds a password."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        table: str | None = None,
+        partition: int | None = None,
+        column: str | None = None,
+        row: str | None = None,
+        hint: str | None = None,
+        sqlstate: str | None = None,
+        constraint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.table = table
+        self.partition = partition
+        self.column = column
+        self.row = row
+        self.hint = hint
+        self.sqlstate = sqlstate
+        self.constraint = constraint
+
+    def at(self, **where: Any) -> Self:  # Any: the fields above, each with its own type
+        """Fill in what is not known yet about the place; returns the error itself."""
+        for field, value in where.items():
+            if getattr(self, field) is None:
+                setattr(self, field, value)
+        return self
+
+    def __str__(self) -> str:
+        places = [
+            f"{field} {value!r}" if field == "column" else f"{field} {value}"
+            for field in ("table", "partition", "column", "row")
+            if (value := getattr(self, field)) is not None
+        ]
+        text = self.message + (f" ({', '.join(places)})" if places else "")
+        return f"{text}. {self.hint}" if self.hint else text
+
+    def __reduce__(self) -> tuple[Any, ...]:  # Any: pickle's own protocol
+        return (type(self), (self.message,), self.__dict__)
+
+
+class TransferError(ArrowsyncError):
+    """One or more tables failed; `report` says which, `__cause__` is the first cause."""
+
+    report: Report
+
+
+class ConfigError(ArrowsyncError):
+    """What was asked for cannot be done as asked; nothing was changed."""
+
+
+class SchemaError(ArrowsyncError):
+    """A column or table does not fit its target."""
+
+
+class ResumeError(ArrowsyncError):
+    """An unfinished transfer into the same table differs from this one."""
+
+
+class VerificationError(ArrowsyncError):
+    """The target does not hold what was sent."""
+
+
+class MemoryLimitError(ArrowsyncError):
+    """A row that cannot fit the memory limit."""
+
+
+class TransientError(ArrowsyncError):
+    """May go away by itself: the partition is tried again."""
+
+
+class BatchTimeout(TransientError):
+    """A driver call had control for longer than `batch_seconds`."""
+
+
+class Unreachable(ConfigError, TransientError):
+    """The database does not answer: at first its address may be wrong, later it comes back."""
+
+
+class SnapshotLost(ArrowsyncError):
+    """The session that holds the source's snapshot has died; a new one is taken (internal)."""
+
+
+class DataError(ArrowsyncError):
+    """The target refused rows."""
+
+
+class Refused(ArrowsyncError):
+    """A form cannot carry these values unchanged; the column's next form is tried."""

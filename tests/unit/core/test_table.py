@@ -1,0 +1,61 @@
+"""Names as SQL writes them, and which table they mean."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arrowsync.core.table import TableName, find_table, match_tables
+from arrowsync.errors import ConfigError
+
+parts = st.text(min_size=1).filter(lambda text: text.strip() == text)
+
+
+@given(parts, st.none() | parts)
+def test_a_name_is_read_back_as_it_was_written(name: str, schema: str | None) -> None:
+    assert TableName.parse(str(TableName(name, schema))) == TableName(name, schema)
+
+
+@pytest.mark.parametrize("text", ["", ".", "a.", ".b", "a.b.c", '"a', 'a"b"', '"a"b'])
+def test_a_text_that_is_no_name_is_an_error(text: str) -> None:
+    with pytest.raises(ConfigError):
+        TableName.parse(text)
+
+
+def test_an_exact_match_comes_before_one_that_differs_in_case() -> None:
+    names = [TableName("Orders"), TableName("orders")]
+    assert find_table("orders", names) == TableName("orders")
+    assert find_table("Orders", names) == TableName("Orders")
+
+
+def test_the_only_name_that_differs_in_case_is_found() -> None:
+    assert find_table("ORDERS", [TableName("orders", "public")]) == TableName("orders", "public")
+
+
+def test_a_name_that_two_tables_differ_from_in_case_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="could be any of"):
+        find_table("ORDERS", [TableName("Orders"), TableName("orders")])
+
+
+def test_the_default_schema_is_preferred() -> None:
+    names = [TableName("t", "a"), TableName("t", "public")]
+    assert find_table("t", names, default_schema="public") == TableName("t", "public")
+
+
+def test_a_sqlite_table_with_a_dot_in_its_name_is_found_by_its_whole_name() -> None:
+    assert find_table("a.b", [TableName("a.b")]) == TableName("a.b")
+
+
+def test_a_missing_table_is_an_error_that_names_the_near_ones() -> None:
+    with pytest.raises(ConfigError, match=r"no table 'order'.*orders"):
+        find_table("order", [TableName("orders"), TableName("customers")])
+
+
+def test_patterns_include_and_exclude() -> None:
+    names = [TableName("a", "public"), TableName("audit_x", "public"), TableName("b", "other")]
+    assert match_tables(["public.*", "!public.audit_*"], names) == names[:1]
+    assert match_tables(["!*.audit_*"], names) == [names[0], names[2]]
+
+
+def test_a_pattern_that_matches_nothing_is_an_error() -> None:
+    with pytest.raises(ConfigError, match=r"x\*"):
+        match_tables(["x*"], [TableName("a")])

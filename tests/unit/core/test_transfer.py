@@ -1,0 +1,72 @@
+"""What was asked for, checked; and when two calls are the same transfer."""
+
+import pickle
+
+import pytest
+
+from arrowsync.core.transfer import Limits, Retry, Transfer, WriteMode
+from arrowsync.errors import ConfigError
+
+
+def test_arguments_that_make_no_difference_to_the_rows_keep_the_identity() -> None:
+    one = Transfer.of("sqlite:///a", "postgresql://h/b", table="t")
+    other = Transfer.of(
+        "sqlite:///a",
+        "postgresql://h/b",
+        table=["t"],
+        workers=3,
+        verify="hash",
+        limits=Limits(memory="1 GiB"),
+    )
+    assert one.id == other.id
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *({"table": "u"}, {"mode": "append"}, {"where": "x > 1"}, {"rename": {"a": "b"}}, {"tables": "t"}),
+        {"schema_only": True},
+    ],
+)
+def test_arguments_that_change_the_rows_change_the_identity(arguments: dict[str, object]) -> None:
+    plain = Transfer.of("s", "t", table="t")
+    assert Transfer.of("s", "t", **({"table": "t"} | arguments)).id != plain.id
+
+
+def test_none_means_the_default_but_for_the_journal() -> None:
+    transfer = Transfer.of("s", "t", mode=None, table=None, journal=None)
+    assert (transfer.mode, transfer.tables, transfer.journal) == (WriteMode.CREATE, (), None)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"mode": "merge"},
+        {"verify": "yes"},
+        {"nonsense": 1},
+        {"columns": "a", "exclude": "b"},
+        {"workers": 0},
+        {"nul": "x"},
+    ],
+)
+def test_a_wrong_argument_is_an_error_that_names_it(arguments: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(arguments))):
+        Transfer.of("s", "t", **arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"memory": "1 MiB"}, {"memory": "-5"}, {"batch_rows": 0}, {"batch_seconds": -1.0}]
+)
+def test_an_impossible_limit_is_an_error_that_names_it(arguments: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(arguments))):
+        Limits(**arguments)  # type: ignore[arg-type]  # what a user may pass
+
+
+def test_an_impossible_retry_rule_is_an_error() -> None:
+    with pytest.raises(ConfigError):
+        Retry(attempts=0)
+
+
+def test_a_transfer_pickles() -> None:
+    transfer = Transfer.of("s", "t", table="t", cast={"a": "text"})
+    assert pickle.loads(pickle.dumps(transfer)) == transfer
