@@ -1,0 +1,1 @@
+"""What differs between databases, one dialect each: SQL, catalogues, types, errors. Imports core only."""

@@ -1,0 +1,225 @@
+"""The Dialect every database shares, with defaults that serve any ADBC driver.
+
+A dialect knows SQL, catalogues, types and error texts. It holds no state and opens nothing: what needs the
+database takes a Connection. endpoints/database.py does the moving.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import pyarrow as pa
+
+from arrowsync.core.contracts import Connection, Forms
+from arrowsync.core.plan import ColumnPlan, Partition, Receipt, TablePlan, Unfinished
+from arrowsync.core.table import Table, TableName, Widths
+from arrowsync.core.transfer import Transfer
+from arrowsync.dialects.sieve import Sieve
+from arrowsync.errors import ArrowsyncError
+
+Read = tuple[str, Mapping[str, str | int]]  # a query and its ADBC statement options
+
+
+class Dialect:
+    """One kind of database. Subclasses are frozen, picklable and without state."""
+
+    name: ClassVar[str] = "ansi"
+    readers: ClassVar[int | None] = None  # open at once; 1: one connection's snapshot is shared by none
+    writers: ClassVar[int | None] = None
+    cancels: ClassVar[bool] = True
+    begin_write: ClassVar[str] = "begin"
+    query_options: ClassVar[Mapping[str, str]] = {}  # ADBC statement options for small catalogue queries
+    drops_journal: ClassVar[bool] = False  # at the last transfer's end: a file is somebody's document
+    staging_options: ClassVar[Mapping[str, Any]] = {"temporary": True}  # adbc_ingest's, for a temporary table
+    keep_row: ClassVar[str] = ""  # a SELECT's ending that keeps others from deleting its row before we commit
+    seconds_since: ClassVar[str] = "0"  # the age of a text that holds a current_timestamp: {}
+    durable: ClassVar[
+        tuple[str, ...]
+    ] = ()  # makes this transaction's commit, and all before, survive a crash
+    rows_changed: ClassVar[str] = ""  # a query for the rows of the last INSERT, where the driver does not say
+    # Statements that give a session one consistent view, and a query whose value lets others join it.
+    begin_snapshot: ClassVar[tuple[str, ...]] = ("begin",)
+    export_snapshot: ClassVar[str | None] = None
+
+    # -- names and connections ---------------------------------------------------------------------------
+
+    def quote(self, name: str) -> str:
+        return '"' + name.replace('"', '""') + '"'
+
+    def quote_table(self, name: TableName) -> str:
+        return ".".join(self.quote(part) for part in (name.schema, name.name) if part is not None)
+
+    def driver(self) -> str | None:
+        """The path of the wheel's driver library; None when there is no wheel."""
+        return None
+
+    def identity(self, uri: str) -> str:
+        """Where the URI points, the same however it is spelled; no user, password or parameters."""
+        raise NotImplementedError
+
+    def exists(self, uri: str) -> bool:
+        """Whether there is a database to look into; a file that a sink will create is not there yet."""
+        return True
+
+    def options(self, uri: str, *, read_only: bool) -> dict[str, str]:
+        """The ADBC database options that open `uri`. Raises ConfigError, e.g. for a missing file."""
+        return {"uri": uri}
+
+    def session(self, *, read_only: bool) -> tuple[str, ...]:
+        """The statements that every new connection runs first."""
+        return ()
+
+    def translate(self, error: Exception) -> ArrowsyncError:
+        """A driver's error as one of ours, by its SQLSTATE or text; the caller keeps the cause."""
+        raise NotImplementedError
+
+    # -- as a source -------------------------------------------------------------------------------------
+
+    def names(self, connection: Connection, *, views: bool = False) -> list[TableName]:
+        """Tables that are copied when none is named, in name order, none of ours; views too when wanted."""
+        raise NotImplementedError
+
+    def describe(self, connection: Connection, names: Sequence[TableName]) -> list[Table]:
+        """The tables (or views) of exactly those names; those that do not exist are left out."""
+        raise NotImplementedError
+
+    def describe_query(self, connection: Connection, name: TableName, query: str) -> Table:
+        """The columns of a user's SELECT, as a table of kind "query" and of that name."""
+        raise NotImplementedError
+
+    def widths(self, connection: Connection, table: Table, where: str | None) -> Widths | None:
+        """See Source.widths."""
+        return None
+
+    def forms(self, connection: Connection, table: Table) -> Forms:
+        """Per column the ways to read it, best first; may read the table to find out (SQLite)."""
+        raise NotImplementedError
+
+    def join_snapshot(self, token: str) -> tuple[str, ...]:
+        """The statements that begin a transaction which sees another session's exported snapshot."""
+        raise NotImplementedError
+
+    def partitions(self, connection: Connection, table: Table, target_bytes: int) -> list[Partition]:
+        """Slices of about `target_bytes` that cover each row once; the whole where no range is stable."""
+        return [Partition(0)]
+
+    def state(self, connection: Connection, table: Table) -> dict[str, Any]:  # Any: JSON
+        """What tells, later, whether the table has changed since; {} where nothing does."""
+        return {}
+
+    def unchanged(
+        self, connection: Connection, plan: TablePlan, receipts: Sequence[Receipt], state: Mapping[str, Any]
+    ) -> bool:
+        """Whether the receipts' partitions provably hold what they held at `state`."""
+        return bool(state) and self.state(connection, plan.source) == state
+
+    def select(self, plan: TablePlan, partition: Partition) -> str:
+        """The query that reads the partition's columns, each in its route's form."""
+        raise NotImplementedError
+
+    def reads(self, plan: TablePlan, partition: Partition, *, batch_bytes: int) -> tuple[Read, ...]:
+        """What reads the partition, one after another, in driver's batches of about `batch_bytes`."""
+        return ((self.select(plan, partition), {}),)
+
+    def unwrap(self, batches: Iterator[pa.RecordBatch], plan: TablePlan) -> Iterator[pa.RecordBatch]:
+        """What `select` added, taken off again: pinned rows, guard columns. Raises Refused."""
+        return batches
+
+    # -- as a sink ---------------------------------------------------------------------------------------
+
+    def locate(self, connection: Connection, name: TableName) -> TableName:
+        """The name with this database's default schema, or without one. Raises ConfigError."""
+        return name
+
+    def design(
+        self, source: Table, forms: Forms, transfer: Transfer, name: TableName, existing: Table | None
+    ) -> tuple[Table, tuple[ColumnPlan, ...]]:
+        """See Sink.design. Pure."""
+        raise NotImplementedError
+
+    def check_rights(self, connection: Connection, plan: TablePlan) -> None:
+        """Raises ConfigError when this user may not do to the target what the plan asks for."""
+        return
+
+    def statements(self, plan: TablePlan) -> TablePlan:
+        """The plan with `before` and `after`. Pure."""
+        raise NotImplementedError
+
+    def view(self, table: Table, transfer: Transfer) -> tuple[str, ...]:
+        """See Sink.view. Pure."""
+        return ()
+
+    def staging(self, plan: TablePlan) -> tuple[str, ...]:
+        """What makes the temporary `plan.staging_name` for rows that cannot go straight into the target."""
+        raise NotImplementedError
+
+    def insert_from_staging(self, plan: TablePlan) -> tuple[str, ...]:
+        """What moves the staged rows on and leaves none; nothing where the staging passes them on itself."""
+        raise NotImplementedError
+
+    def ingest_options(self, name: TableName) -> Mapping[str, Any]:  # Any: adbc_ingest's keyword arguments
+        """Which table an ingest means, as `adbc_ingest` takes it."""
+        return {"db_schema_name": name.schema} if name.schema else {}
+
+    def mark(self, connection: Connection, name: TableName) -> dict[str, Any] | None:  # Any: JSON
+        """What tells, later, whether a table is still the same and as it was; None where there is none."""
+        raise NotImplementedError
+
+    def landing(
+        self, connection: Connection, unfinished: Unfinished, name: TableName
+    ) -> Literal["kept", "changed", "other"]:
+        """What became of the table into which the transfer wrote: see Unfinished."""
+        raise NotImplementedError
+
+    def empty(self, name: TableName) -> str:
+        """The statement that deletes every row."""
+        return f"delete from {self.quote_table(name)}"
+
+    def lock_file(self, uri: str, name: TableName) -> Path | None:
+        """A file to lock for a run into that table, where the database has no locks of its own for that."""
+        return None
+
+    def lock(self, connection: Connection, name: TableName, seconds: float) -> bool:
+        """Lock out other runs into that table for as long as the connection lives; False: another has it."""
+        raise NotImplementedError
+
+    def locate_journal(
+        self, connection: Connection, journal: str, name: TableName
+    ) -> tuple[TableName, TableName]:
+        """The journal's tables for transfers into that table. Raises ConfigError where there is no place."""
+        return self.journal_tables(journal)
+
+    def journal_tables(self, journal: str) -> tuple[TableName, TableName]:
+        """The tables of transfers and receipts; `journal` is their schema, or prefix where there are none."""
+        return TableName("transfers", journal), TableName("receipts", journal)
+
+    def find_journals(self, connection: Connection, journal: str) -> list[tuple[TableName, TableName]]:
+        """The journals that there are, wherever `locate_journal` may have put them."""
+        tables = self.journal_tables(journal)
+        return [tables] if self.mark(connection, tables[0]) else []
+
+    def create_journal(self, journal: str) -> tuple[str, ...]:
+        """What must exist before the journal's tables can be created."""
+        return (f"create schema if not exists {self.quote(journal)}",)
+
+    def sieve(self, connection: Connection, plan: TablePlan) -> Sieve:
+        """How a writer sorts rows that the landing table may refuse; asks its catalogue."""
+        raise NotImplementedError
+
+    def triggers(self, connection: Connection, name: TableName) -> list[str]:
+        """The names of the triggers that rows meet on their way into the table."""
+        return []
+
+    def foreign_keys(self, connection: Connection, name: TableName) -> set[str]:
+        """The names of the table's foreign keys. Asked only where plans have references."""
+        raise NotImplementedError
+
+    def unchecked(self, connection: Connection, name: TableName) -> list[str]:
+        """A sentence for each foreign key from or to the table that holds for new rows only."""
+        return []
+
+    def stored(self, connection: Connection, name: TableName) -> int:
+        """A counter that grows by one for each row stored in this transaction."""
+        raise NotImplementedError

@@ -1,0 +1,157 @@
+"""Whether a PostgreSQL table is what it was, as a source and as a target; locks; the journal's place."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from arrowsync.core.contracts import Connection
+from arrowsync.core.plan import Receipt, TablePlan, Unfinished
+from arrowsync.core.table import Table, TableName
+from arrowsync.dialects.ansi import Dialect
+from arrowsync.dialects.postgresql.blocks import quote_text
+from arrowsync.dialects.postgresql.partitions import rows_of
+from arrowsync.errors import ConfigError, TransientError
+
+# The table's statistics would not do: a session reports its changes up to 10 s after it has made them, or
+# when its next transaction ends. A row's xmin cannot lie: what was committed after the snapshot bears a later
+# number than any that was running then.
+_STATE = """
+select (select system_identifier::text from pg_control_system()) || ' ' || coalesce((
+    select string_agg(c.oid || '.' || pg_relation_filenode(c.oid), ' ' order by c.oid) from pg_class c
+    where c.oid in (select relid from pg_partition_tree(to_regclass($1)) union select to_regclass($1))
+      and pg_relation_filenode(c.oid) is not null), ''),
+  pg_snapshot_xmin(pg_current_snapshot())::text
+"""
+# Rows have the last 32 bits of a transaction's number; the numbers below 3 are nobody's.
+_NOW = "(select pg_snapshot_xmax(pg_current_snapshot())::text::int8)"
+_COUNT = (
+    "select count(*), count(*) filter (where xmin::text::int8 > 2 "
+    f"and {_NOW} - (({_NOW} - xmin::text::int8) & 4294967295) >= {{}}) "
+)
+
+
+def state(connection: Connection, dialect: Dialect, table: Table) -> dict[str, Any]:
+    if table.kind != "table":
+        return {}
+    [(files, transaction)] = connection.rows(_STATE, [dialect.quote_table(table.name)])
+    return {"files": files, "transaction": transaction}
+
+
+def unchanged(
+    connection: Connection,
+    dialect: Dialect,
+    plan: TablePlan,
+    receipts: Sequence[Receipt],
+    then: Mapping[str, Any],
+) -> bool:
+    """Count the rows of the copied partitions, and those among them that are newer than the first snapshot.
+
+    As many as were read, and none newer: none has come, changed or gone. Other partitions may have changed.
+    """
+    if not then or state(connection, dialect, plan.source)["files"] != then["files"]:
+        return False
+    count = _COUNT.format(int(then["transaction"]))
+    partitions = {partition.number: partition for partition in plan.partitions}
+    for receipt in receipts:
+        [(rows, newer)] = connection.rows(count + rows_of(dialect, plan, partitions[receipt.partition]))
+        if newer or rows != receipt.rows + receipt.quarantined:
+            return False
+    return True
+
+
+def mark(connection: Connection, dialect: Dialect, name: TableName) -> dict[str, Any] | None:
+    query = (
+        "select oid::int8, coalesce(pg_relation_filenode(oid), 0)::int8 from pg_class "
+        "where oid = to_regclass($1)"
+    )
+    found = connection.rows(query, [dialect.quote_table(name)])
+    return {"oid": found[0][0], "file": found[0][1]} if found else None
+
+
+def landing(
+    connection: Connection, dialect: Dialect, unfinished: Unfinished, name: TableName
+) -> Literal["kept", "changed", "other"]:
+    now, then = mark(connection, dialect, name), unfinished.state["mark"]
+    if now == then:
+        return "kept"
+    return "changed" if now and now["oid"] == then["oid"] else "other"
+
+
+_LOCK_TIMEOUT = "55P03"
+
+
+def lock(connection: Connection, dialect: Dialect, name: TableName, seconds: float) -> bool:
+    """An advisory lock of the session: the server releases it when the connection is gone."""
+    digest = hashlib.sha256(f"arrowsync {dialect.quote_table(name)}".encode()).digest()
+    key = int.from_bytes(digest[:8], signed=True)
+    if connection.rows("select pg_try_advisory_lock($1)", [key])[0][0]:
+        return True
+    if not seconds:
+        return False
+    connection.run(f"set lock_timeout = {round(seconds * 1000)}")
+    try:
+        connection.rows("select pg_advisory_lock($1)::text", [key])
+    except TransientError as error:
+        if error.sqlstate == _LOCK_TIMEOUT:
+            return False
+        raise
+    return True
+
+
+# -- the journal's place -----------------------------------------------------------------------------------
+
+_USABLE = """
+select has_schema_privilege(n.oid, 'usage') and coalesce(
+    (select bool_and(has_table_privilege(c.oid, 'select') and has_table_privilege(c.oid, 'insert')
+       and has_table_privilege(c.oid, 'update') and has_table_privilege(c.oid, 'delete'))
+     from pg_class c where c.relnamespace = n.oid and c.relname in ($2, $3)),
+    has_schema_privilege(n.oid, 'create'))
+from pg_namespace n where n.nspname = $1
+"""
+
+
+def locate_journal(
+    connection: Connection, dialect: Dialect, journal: str, name: TableName
+) -> tuple[TableName, TableName]:
+    """A schema of its own; without the right to make one, tables beside the target."""
+    beside = tuple(TableName(f"{journal}_{table}", name.schema) for table in ("transfers", "receipts"))
+    for transfers, receipts in (dialect.journal_tables(journal), beside):
+        usable = connection.rows(_USABLE, [transfers.schema or "", transfers.name, receipts.name])
+        if not usable:
+            usable = connection.rows("select has_database_privilege(current_database(), 'create')")
+        if usable[0][0]:
+            return transfers, receipts
+    raise ConfigError(
+        f"no right to keep a journal: neither to create a schema {journal!r}, nor tables in {name.schema!r}",
+        hint="Grant create on one of them, or copy each table in one transaction: --no-journal",
+    )
+
+
+def find_journals(connection: Connection, journal: str) -> list[tuple[TableName, TableName]]:
+    found = connection.rows(
+        """select n.nspname::text, c.relname::text
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where (n.nspname = $1 and c.relname = 'transfers' or c.relname = $1 || '_transfers')
+          and has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select')
+        order by n.nspname <> $1, n.nspname""",
+        [journal],
+    )
+    return [
+        (TableName(name, schema), TableName(name.removesuffix("transfers") + "receipts", schema))
+        for schema, name in found
+    ]
+
+
+def create_journal(dialect: Dialect, journal: str) -> tuple[str, ...]:
+    """Two that create at once would fail in the catalogue, `if not exists` or not: one waits for the other.
+
+    `create schema if not exists` wants the right to create even where there is nothing to do.
+    """
+    name = quote_text(journal)
+    return (
+        "do $$ begin perform pg_advisory_xact_lock(hashtextextended('arrowsync journal', 0)); "
+        f"if not exists (select from pg_namespace where nspname = {name}) "
+        f"then create schema {dialect.quote(journal)}; end if; end $$",
+    )

@@ -1,0 +1,162 @@
+"""Where a PostgreSQL URI points, how the driver opens it, and what every session sets first."""
+
+from __future__ import annotations
+
+import configparser
+import getpass
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote
+
+from arrowsync.errors import ConfigError
+
+_URI = re.compile(
+    r"(?:postgresql|postgres)(?:\+\w+)?://(?:(?P<user>[^/?#@:]*)(?::(?P<password>[^/?#]*))?@)?"
+    r"(?P<hosts>[^/?#]*)(?:/(?P<dbname>[^?#]*))?(?:\?(?P<parameters>.*))?",
+    re.IGNORECASE | re.DOTALL,
+)
+_PAIR = re.compile(r"\s*(\w+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.)*))\s*")
+_HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(?::(\d*))?")
+_LOCAL = {
+    "",
+    "127.0.0.1",
+    "::1",
+    "/tmp",
+    "/var/run/postgresql",
+    "/run/postgresql",
+}  # are the same machine's server
+_VARIABLES = {
+    "host": "PGHOST",
+    "hostaddr": "PGHOSTADDR",
+    "port": "PGPORT",
+    "dbname": "PGDATABASE",
+    "user": "PGUSER",
+}
+
+# Text forms follow these (0.30000000000000004 is 0.3 under extra_float_digits = 0), and a limit that a role
+# or database sets for interactive work would end a long COPY.
+_SETTINGS = {
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "iso_8601",
+    "timezone": "UTC",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "array_nulls": "on",
+    "xmloption": "content",
+    "lc_monetary": "C",
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "transaction_timeout": "0",
+    "lock_timeout": "5min",  # a second writer waits for the first one's partition, which takes less
+    "client_connection_check_interval": "1s",  # a killed client's sessions let go of their locks
+}
+_SOURCE = {"default_transaction_read_only": "on", "row_security": "off"}  # a policy hides rows without a word
+_SINK = {"synchronous_commit": "off"}  # rows and receipt are lost together or not at all
+
+# A network that is gone is noticed in two minutes, also in COMMIT, which is under no deadline; TCP's own
+# answer takes 15 minutes, or two hours where nothing was being sent.
+_NETWORK = {
+    "keepalives_idle": "60",
+    "keepalives_interval": "15",
+    "keepalives_count": "4",
+    "tcp_user_timeout": "120000",
+}
+
+
+def driver_uri(uri: str) -> str:
+    """The URI as libpq takes it, asking for UTF-8: with a LATIN1 session the driver stores mojibake."""
+    given = parameters(uri)
+    extra = {name: value for name, value in _NETWORK.items() if name not in given}
+    extra["client_encoding"] = "UTF8"
+    if "fallback_application_name" not in given:
+        extra["fallback_application_name"] = "arrowsync"
+    if "connect_timeout" not in given and "PGCONNECT_TIMEOUT" not in os.environ:
+        extra["connect_timeout"] = "10"  # seconds; libpq would wait for TCP to give up
+    if "://" not in uri:
+        return " ".join([uri, *(f"{name}={value}" for name, value in extra.items())])
+    uri = re.sub(r"^(\w+)\+\w+://", r"\1://", uri)
+    return uri + ("&" if "?" in uri else "?") + "&".join(f"{name}={value}" for name, value in extra.items())
+
+
+def parameters(uri: str) -> dict[str, str]:
+    """libpq's keywords that a URI or key=value text gives. Raises ConfigError."""
+    if "://" not in uri:
+        return _pairs(uri)
+    match = _URI.fullmatch(uri)
+    hosts = [_HOST.fullmatch(host) for host in match["hosts"].split(",")] if match else [None]
+    if match is None or None in hosts:
+        raise ConfigError(
+            "cannot read the PostgreSQL URI", hint="Write postgresql://user:password@host:5432/database"
+        )
+    given = {
+        "user": unquote(match["user"] or ""),
+        "host": ",".join(unquote(host[1]).strip("[]") for host in hosts if host),
+        "port": ",".join(host[2] or "" for host in hosts if host).strip(","),
+        "dbname": unquote(match["dbname"] or ""),
+    }
+    # libpq takes a later value for the earlier one, and `+` for itself.
+    later = dict(parse_qsl((match["parameters"] or "").replace("+", "%2B")))
+    return {name: value for name, value in {**given, **later}.items() if value}
+
+
+def _pairs(text: str) -> dict[str, str]:
+    found, position = {}, 0
+    while position < len(text):
+        match = _PAIR.match(text, position)
+        if match is None or match.end() == position:
+            raise ConfigError(
+                "cannot read the PostgreSQL connection text", hint="Write host=… port=… dbname=… user=…"
+            )
+        value = match[2] if match[2] is not None else match[3]
+        found[match[1]] = re.sub(r"\\(.)", r"\1", value)
+        position = match.end()
+    return found
+
+
+def identity(uri: str, environment: Mapping[str, str] = os.environ) -> str:
+    """postgresql://host:port/database by libpq's rules: URI, service file, PG* variables, defaults."""
+    given = parameters(uri)
+    service = given.get("service") or environment.get("PGSERVICE")
+    found = (_service(service, environment) if service else {}) | given
+    for name, variable in _VARIABLES.items():
+        found.setdefault(name, environment.get(variable, ""))
+    hosts = (found["host"] or found["hostaddr"]).lower().split(",")
+    ports = (found["port"] or "5432").split(",")
+    ports = ports * len(hosts) if len(ports) == 1 else ports
+    database = found["dbname"] or found["user"] or getpass.getuser()
+    places = ",".join(f"{_host(host)}:{port or 5432}" for host, port in zip(hosts, ports, strict=False))
+    return f"postgresql://{places}/{database}"
+
+
+def _host(host: str) -> str:
+    if host.rstrip("/") in _LOCAL:
+        return "localhost"
+    return f"[{host}]" if ":" in host else host
+
+
+def _service(name: str, environment: Mapping[str, str]) -> dict[str, str]:
+    personal = environment.get("PGSERVICEFILE") or str(Path.home() / ".pg_service.conf")
+    files = [
+        personal,
+        str(Path(environment.get("PGSYSCONFDIR", "/etc/postgresql-common")) / "pg_service.conf"),
+    ]
+    for path in files:
+        services = configparser.RawConfigParser(delimiters="=", comment_prefixes="#", strict=False)
+        if services.read(path) and services.has_section(name):
+            return dict(services[name])
+    return {}
+
+
+def session(*, read_only: bool) -> str:
+    """One statement, for one round trip; settings that an old server does not know are left out."""
+    settings = _SETTINGS | (_SOURCE if read_only else _SINK)
+    values = ", ".join(f"('{name}', '{value}')" for name, value in settings.items())
+    return (
+        "do $$ begin if current_setting('server_version_num')::int < 140000 then "
+        "raise 'PostgreSQL % is too old', current_setting('server_version') "
+        "using errcode = 'AS001', hint = 'arrowsync needs 14 or newer'; end if; "
+        f"perform set_config(s.name, w.value, false) from (values {values}) as w(name, value) "
+        "join pg_catalog.pg_settings s on lower(s.name) = w.name; end $$"
+    )

@@ -1,0 +1,116 @@
+"""Conversions of Arrow arrays that only PostgreSQL's columns need; like codecs they are exact or refuse."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from arrowsync.core.plan import Convert
+from arrowsync.dialects import codecs
+from arrowsync.dialects.postgresql.types import JSON
+from arrowsync.errors import Refused
+
+
+def date_of_days(array: pa.Array) -> pa.Array:
+    return array.view(pa.date32())
+
+
+def date_of_any(array: pa.Array) -> pa.Array:
+    return codecs.days_to_date(codecs.date_to_days(pc.cast(array, pa.date32())))
+
+
+def time_of_micros(array: pa.Array) -> pa.Array:
+    return array.view(pa.time64("us"))
+
+
+def time_of_any(array: pa.Array) -> pa.Array:
+    return codecs.time_to_micros(array).view(pa.time64("us"))
+
+
+def raw_of_date(array: pa.Array) -> pa.Array:
+    return codecs.plain_timestamp_to_raw(pc.cast(array, pa.timestamp("us")))
+
+
+def keeping_steps(array: pa.Array, *, step: int) -> pa.Array:
+    """Microseconds that the column's precision keeps; the server would round them silently."""
+    numbers = array.view(pa.int64())
+    odd = pc.not_equal(pc.multiply(pc.divide(numbers, step), step), numbers)
+    infinite = pc.or_(pc.equal(numbers, codecs.INFINITY), pc.equal(numbers, codecs.MINUS_INFINITY))
+    if pc.any(pc.and_not(odd, infinite)).as_py():
+        raise Refused("a time with more digits than the column keeps")
+    return array
+
+
+def finite_interval(array: pa.Array) -> pa.Array:
+    """PostgreSQL 17 made an interval of extremes infinite; before, it is 178956970 years. Text says which."""
+    months = pc.binary_slice(array, 12, 16)
+    if pc.any(pc.or_(pc.equal(months, b"\x7f\xff\xff\xff"), pc.equal(months, b"\x80\x00\x00\x00"))).as_py():
+        raise Refused("an infinite interval, which PostgreSQL before 17 does not have")
+    return array
+
+
+def number_to_text(array: pa.Array) -> pa.Array:
+    return pc.cast(array, pa.string())
+
+
+def json_of_text(array: pa.Array) -> pa.Array:
+    return pa.ExtensionArray.from_storage(JSON, pc.cast(codecs.storage(array), pa.string()))
+
+
+def plain_text(array: pa.Array) -> pa.Array:
+    return pc.cast(codecs.storage(array), pa.string())
+
+
+def plain_bytes(array: pa.Array) -> pa.Array:
+    return pc.cast(codecs.storage(array), pa.binary())
+
+
+def raw_of_seconds(array: pa.Array) -> pa.Array:
+    """Whole seconds since 1970 in UTC, as SQLite and Unix keep times in integers."""
+    return codecs.plain_timestamp_to_raw(pc.cast(array, pa.int64()).view(pa.timestamp("s")))
+
+
+def raw_of_julian_days(array: pa.Array) -> pa.Array:
+    """Days since noon on 24 November 4714 BC, as SQLite keeps times in reals: to the millisecond."""
+    unix = pc.subtract(double(array), _UNIX_JULIAN_DAY)
+    millis = pc.cast(pc.round(pc.multiply(unix, 86_400_000.0)), pa.int64())
+    return codecs.plain_timestamp_to_raw(millis.view(pa.timestamp("ms")))
+
+
+_UNIX_JULIAN_DAY = 2_440_587.5
+
+
+def date_of_midnights(array: pa.Array) -> pa.Array:
+    days = pc.cast(array, pa.date32())
+    codecs.refuse_unless(pc.equal(pc.cast(days, array.type), array), array, "is no date alone")
+    return date_of_any(days)
+
+
+def number_text(array: pa.Array) -> pa.Array:
+    codecs.refuse_unless(
+        pc.match_substring_regex(array, r"^-?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$"),
+        array,
+        "is no number",
+    )
+    return array
+
+
+def date_of_text(array: pa.Array) -> pa.Array:
+    return codecs.text_to_days(array).view(pa.date32())
+
+
+def time_of_text(array: pa.Array) -> pa.Array:
+    return codecs.text_to_micros(array).view(pa.time64("us"))
+
+
+def decoded(array: pa.Array, *, then: Convert | None) -> pa.Array:
+    array = array.dictionary_decode()
+    return then(array) if then else array
+
+
+def double(array: pa.Array) -> pa.Array:
+    return pc.cast(array, pa.float64())
+
+
+def single(array: pa.Array) -> pa.Array:
+    return codecs.to_float32(double(array))

@@ -1,0 +1,256 @@
+"""The target table and each column's routes: pairs a source's forms with what PostgreSQL's columns take."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import pyarrow as pa
+
+from arrowsync.core.contracts import Forms
+from arrowsync.core.plan import ColumnPlan, Fidelity, Form, Route, Storage
+from arrowsync.core.table import Check, Column, ForeignKey, Index, Key, NativeType, Table, TableName
+from arrowsync.core.transfer import Transfer, WriteMode
+from arrowsync.dialects.postgresql.checks import carried_check
+from arrowsync.dialects.postgresql.defaults import carried_default
+from arrowsync.dialects.postgresql.storages import Target, derive, store, watching_nul
+from arrowsync.dialects.postgresql.typename import TypeName
+from arrowsync.errors import ConfigError, SchemaError
+
+DIALECT = "postgresql"
+_T = TypeVar("_T", Key, ForeignKey, Index)
+
+
+def design(
+    source: Table, forms: Forms, transfer: Transfer, name: TableName, existing: Table | None
+) -> tuple[Table, tuple[ColumnPlan, ...]]:
+    """See Sink.design."""
+    if transfer.mode not in (WriteMode.CREATE, WriteMode.APPEND, WriteMode.REPLACE):
+        raise ConfigError(
+            f"mode {transfer.mode.value!r} is not there yet", hint="There are create, append and replace"
+        )
+    if existing is None or transfer.mode is WriteMode.REPLACE:
+        target = _new_table(source, forms, transfer, name)
+        pairs = list(zip(source.columns, target.columns, strict=True))
+    else:
+        target = existing
+        pairs = _matched(source, existing, transfer)
+    plans = tuple(
+        _column_plan(column, into, target, forms[column.name], source, transfer)
+        for column, into in pairs
+        if into.generated is None
+    )
+    return target, plans
+
+
+# -- columns -----------------------------------------------------------------------------------------------
+
+
+def _column_plan(
+    column: Column, into: Column, table: Table, forms: Sequence[Form], source: Table, transfer: Transfer
+) -> ColumnPlan:
+    enums = {type.name for type in (*table.types, *source.types) if type.kind == "enum"}
+    type = TypeName.parse(into.type)
+    base = TypeName.parse(into.base) if into.base else type
+    target = Target(type, base, column.origin.name, str(base) in enums, column.name in transfer.cast)
+    routes = []
+    for form in forms:
+        if storage := store(form, target):
+            routes.append(Route(form, _guarded(storage, form, column, source, transfer)))
+    if not routes:
+        raise SchemaError(
+            f"{column.type or 'this column'} does not fit {into.type}",
+            table=str(table.name),
+            column=column.name,
+            hint=f"Choose the type, e.g. cast={{{column.name!r}: 'text'}}, or convert it in a query",
+        )
+    return ColumnPlan(column, into, tuple(sorted(routes, key=_cost)))
+
+
+def _cost(route: Route) -> tuple[int, bool]:
+    """Exact routes first, and of those the ones that need no staging; else the forms' order."""
+    return list(Fidelity).index(route.fidelity), route.storage.staging is not None
+
+
+def _guarded(storage: Storage, form: Form, column: Column, source: Table, transfer: Transfer) -> Storage:
+    """A text that PostgreSQL stored holds no U+0000; JSON with one is refused by the server."""
+    textual = any(
+        test(form.read) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    )
+    if source.dialect == DIALECT or not textual or storage.arrow != pa.string():
+        return storage
+    return watching_nul(storage, column.name, transfer.nul)
+
+
+def _matched(source: Table, existing: Table, transfer: Transfer) -> list[tuple[Column, Column]]:
+    """Each source column with the existing column of its name. Raises SchemaError."""
+    pairs = [
+        (column, _find(existing, transfer.rename.get(column.name, column.name))) for column in source.columns
+    ]
+    given = {into.name for _, into in pairs}
+    if len(given) < len(pairs):
+        raise SchemaError("two source columns mean the same target column", table=str(existing.name))
+    for column in existing.columns:
+        optional = column.nullable or column.default or column.identity or column.generated
+        if column.name not in given and not optional:
+            raise SchemaError(
+                "the target column is not null, has no default, and the source has no such column",
+                table=str(existing.name),
+                column=column.name,
+                hint="Give it a default, or rename a source column to it",
+            )
+    return pairs
+
+
+def _find(table: Table, name: str) -> Column:
+    exact = [column for column in table.columns if column.name == name]
+    found = exact or [column for column in table.columns if column.name.casefold() == name.casefold()]
+    if len(found) == 1:
+        return found[0]
+    names = [column.name for column in table.columns]
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names
+    raise SchemaError(
+        "the target has no such column" if not found else "the target has several such columns",
+        table=str(table.name),
+        column=name,
+        hint=f"Columns there: {', '.join(near)}. Use rename, columns or exclude",
+    )
+
+
+# -- a new table -------------------------------------------------------------------------------------------
+
+
+def _new_table(source: Table, forms: Forms, transfer: Transfer, name: TableName) -> Table:
+    """The source's table under its new names, with what PostgreSQL can carry of it."""
+    new_names = {column.name: transfer.rename.get(column.name, column.name) for column in source.columns}
+    _check_names([*new_names.values(), name.name])
+    if len(set(new_names.values())) < len(new_names):
+        raise ConfigError("rename gives two columns the same name", table=str(name))
+    same = source.dialect == DIALECT
+    # A key to the table itself follows it to its new name.
+    moved = source.name if any(old != new for old, new in new_names.items()) or source.name != name else None
+    key = source.primary_key and _key(source.primary_key, new_names, same)
+    keyed = key.columns if key else ()
+    columns = tuple(
+        _new_column(column, forms[column.name], transfer, new_names, same) for column in source.columns
+    )
+    return Table(
+        name,
+        DIALECT,
+        tuple(replace(column, nullable=column.nullable and column.name not in keyed) for column in columns),
+        primary_key=key,
+        unique=_kept(_key(key, new_names, same) for key in source.unique),
+        checks=_checks(source, columns, new_names),
+        foreign_keys=_kept(_foreign_key(key, new_names, same, moved) for key in source.foreign_keys),
+        indexes=_kept(_index(index, new_names, same) for index in source.indexes),
+        comment=source.comment,
+        types=source.types if same else (),
+    )
+
+
+def _check_names(names: Iterable[str]) -> None:
+    """The server cuts long names, so that a later append would not find the column."""
+    for name in names:
+        if not name or "\0" in name or len(name.encode()) > 63:
+            raise SchemaError(
+                f"PostgreSQL takes no name like {name!r}",
+                hint="Names have 1 to 63 bytes: use rename or --target-table",
+            )
+
+
+def _new_column(
+    column: Column, forms: Sequence[Form], transfer: Transfer, new_names: Mapping[str, str], same: bool
+) -> Column:
+    type = _new_type(column, forms, transfer)
+    kept = same and column.name not in transfer.cast
+    generated = column.generated if kept and carried(column.generated or "", new_names) else None
+    default = column.default if kept else carried_default(column.default or "", type)
+    identity = column.identity if type.cast in ("smallint", "integer", "bigint") else None
+    at_home = column.origin.dialect == DIALECT and column.name not in transfer.cast
+    return Column(
+        new_names[column.name],
+        str(type),
+        NativeType(DIALECT, str(type)),
+        nullable=column.nullable and not identity,
+        default=None if generated or identity else default,
+        identity=identity,
+        generated=generated,
+        collation=column.collation if kept else None,
+        comment=column.comment,
+        base=column.base if at_home else None,
+        virtual=bool(generated) and column.virtual,
+        serial=column.serial if kept else None,
+    )
+
+
+def _new_type(column: Column, forms: Sequence[Form], transfer: Transfer) -> TypeName:
+    if (wanted := transfer.cast.get(column.name)) is not None:
+        return TypeName.parse(wanted)
+    if column.origin.dialect == DIALECT:
+        return TypeName.parse(column.origin.name)
+    if type := next((type for form in forms if (type := derive(form.arrow))), None):
+        return type
+    raise SchemaError(
+        f"PostgreSQL has no type for {forms[0].arrow}",
+        column=column.name,
+        hint="Choose one with cast, or a query",
+    )
+
+
+def carried(expression: str, new_names: Mapping[str, str]) -> bool:
+    """Whether an expression may stand in the new table: it mentions no column that is renamed.
+
+    Columns left out are not in `new_names` and make PostgreSQL itself refuse; the callers look at keys first.
+    """
+    return not any(old != new and old.casefold() in expression.casefold() for old, new in new_names.items())
+
+
+def _kept(made: Iterable[_T | None]) -> tuple[_T, ...]:
+    return tuple(part for part in made if part is not None)
+
+
+def _key(key: Key, new_names: Mapping[str, str], same: bool) -> Key | None:
+    if not all(name in new_names for name in key.columns):
+        return None
+    columns = tuple(new_names[name] for name in key.columns)
+    exact = same and columns == key.columns
+    return Key(key.name, columns, key.definition if exact else None, key.comment)
+
+
+def _checks(source: Table, columns: Sequence[Column], new_names: Mapping[str, str]) -> tuple[Check, ...]:
+    if source.dialect == DIALECT:
+        return tuple(check for check in source.checks if _is_kept(check, new_names))
+    made = zip(source.columns, columns, strict=True)
+    known = {old.name: (new.name, TypeName.parse(new.type)) for old, new in made}
+    rules = [(check, carried_check(check.expression, source.dialect, known)) for check in source.checks]
+    return tuple(replace(check, expression=rule, columns=()) for check, rule in rules if rule)
+
+
+def _is_kept(check: Check, new_names: Mapping[str, str]) -> bool:
+    return all(name in new_names for name in check.columns) and carried(check.expression, new_names)
+
+
+def _foreign_key(
+    key: ForeignKey, new_names: Mapping[str, str], same: bool, moved: TableName | None
+) -> ForeignKey | None:
+    if not all(name in new_names for name in key.columns):
+        return None
+    columns = tuple(new_names[name] for name in key.columns)
+    referenced = (
+        tuple(new_names.get(name, name) for name in key.referenced)
+        if key.references == moved
+        else key.referenced
+    )
+    exact = same and columns == key.columns and key.references != moved
+    return replace(key, columns=columns, referenced=referenced, definition=key.definition if exact else None)
+
+
+def _index(index: Index, new_names: Mapping[str, str], same: bool) -> Index | None:
+    text = f"{index.definition} {index.where}"
+    if same and carried(text, new_names) and all(name in new_names for name in index.columns):
+        return index
+    if not index.columns or index.where or not all(name in new_names for name in index.columns):
+        return None
+    return replace(index, columns=tuple(new_names[name] for name in index.columns), definition=None)

@@ -1,0 +1,67 @@
+"""Rights that a copy will need, asked for while it is planned: later it would fail half way."""
+
+from __future__ import annotations
+
+from arrowsync.core.contracts import Connection
+from arrowsync.core.plan import TablePlan
+from arrowsync.core.table import Table, TableName
+from arrowsync.core.transfer import WriteMode
+from arrowsync.dialects.ansi import Dialect
+from arrowsync.errors import ConfigError
+
+# Of views too; a right to the whole table is one to each of its columns.
+_DENIED = """
+select attname from pg_attribute
+where attrelid = to_regclass($1) and attnum > 0 and not attisdropped
+    and not has_column_privilege(attrelid, attnum, $2)
+"""
+_IS_OWNER = "select pg_has_role(relowner, 'usage') from pg_class where oid = to_regclass($1)"
+_MAY_CREATE = "select has_schema_privilege(oid, 'create') from pg_namespace where nspname = $1"
+
+
+def check_reading(dialect: Dialect, connection: Connection, table: Table) -> None:
+    """Raises ConfigError when a column of the table may not be read."""
+    names = [column.name for column in table.columns]
+    _check_columns(dialect, connection, table.name, names, "select")
+
+
+def check_writing(dialect: Dialect, connection: Connection, plan: TablePlan) -> None:
+    """Raises ConfigError when the target may not be made, filled or replaced as planned."""
+    name = plan.target.name
+    if not plan.exists or plan.landing != name:
+        _check_creating(dialect, connection, name)
+    if plan.exists and plan.transfer.mode is WriteMode.REPLACE:
+        if not connection.rows(_IS_OWNER, [dialect.quote_table(name)])[0][0]:
+            raise _denied(f"must be owner of table {name}", "Run it as the owner, or use mode append")
+    elif plan.exists:
+        names = [column.target.name for column in plan.columns]
+        _check_columns(dialect, connection, name, names, "insert")
+
+
+def _check_columns(
+    dialect: Dialect, connection: Connection, name: TableName, columns: list[str], right: str
+) -> None:
+    denied = {str(column) for (column,) in connection.rows(_DENIED, [dialect.quote_table(name), right])}
+    if not (missing := denied.intersection(columns)):
+        return
+    listed = "" if missing == set(columns) else f" ({', '.join(sorted(missing))})"
+    raise _denied(
+        f"permission denied for table {name}{listed}: no right to {right}",
+        f"grant {right}{listed} on {dialect.quote_table(name)} to {_user(dialect, connection)}",
+    )
+
+
+def _check_creating(dialect: Dialect, connection: Connection, name: TableName) -> None:
+    if name.schema is not None and connection.rows(_MAY_CREATE, [name.schema]) == [(False,)]:
+        raise _denied(
+            f"permission denied for schema {name.schema}: no right to create tables",
+            f"grant create on schema {dialect.quote(name.schema)} to {_user(dialect, connection)}",
+        )
+
+
+def _user(dialect: Dialect, connection: Connection) -> str:
+    return dialect.quote(str(connection.rows("select current_user::text")[0][0]))
+
+
+def _denied(message: str, hint: str) -> ConfigError:
+    return ConfigError(message, hint=hint, sqlstate="42501")

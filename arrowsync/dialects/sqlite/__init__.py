@@ -1,0 +1,167 @@
+"""SQLite behind the dialects' one face: files, PRAGMAs, storage classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import pyarrow as pa
+
+from arrowsync.core.contracts import Connection, Forms
+from arrowsync.core.plan import ColumnPlan, Partition, TablePlan, Unfinished
+from arrowsync.core.table import Table, TableName, Widths
+from arrowsync.core.transfer import Transfer
+from arrowsync.dialects.ansi import Dialect, Read
+from arrowsync.dialects.sieve import Sieve
+from arrowsync.dialects.sqlite import (
+    catalog,
+    census,
+    changes,
+    ddl,
+    design,
+    errors,
+    location,
+    reading,
+    violations,
+    widths,
+)
+from arrowsync.dialects.sqlite.sql import quote
+from arrowsync.errors import ArrowsyncError
+
+BUSY_MILLISECONDS = (
+    5_000  # how long SQLite itself waits for another program's lock; then the retry rule waits
+)
+
+
+class SQLite(Dialect):
+    """One file, one writer, and one reader whose transaction is the snapshot."""
+
+    name: ClassVar[str] = "sqlite"
+    readers: ClassVar[int | None] = 1
+    writers: ClassVar[int | None] = 1
+    cancels: ClassVar[bool] = False
+    begin_write: ClassVar[str] = "begin immediate"
+    seconds_since: ClassVar[str] = "(julianday('now') - julianday({})) * 86400"
+    # The catalogue's rows come as one batch: the driver takes types from the first one alone.
+    query_options: ClassVar[Mapping[str, str]] = {reading.BATCH_ROWS: "65536"}
+    drops_journal: ClassVar[bool] = True
+    staging_options: ClassVar[Mapping[str, Any]] = {"catalog_name": "temp"}
+    rows_changed: ClassVar[str] = "select changes()"
+    # BEGIN sees nothing yet; the first query fixes the view, and refreshes a schema that another changed.
+    begin_snapshot: ClassVar[tuple[str, ...]] = ("begin", catalog.REFRESH)
+
+    def quote_table(self, name: TableName) -> str:
+        return quote(name.name)
+
+    def driver(self) -> str | None:
+        import adbc_driver_sqlite  # not before it is needed: `arrowsync --help` is waited for
+
+        return str(adbc_driver_sqlite._driver_path())
+
+    def identity(self, uri: str) -> str:
+        return f"sqlite://{location.locate(uri).path}"
+
+    def exists(self, uri: str) -> bool:
+        return location.locate(uri).path.exists()
+
+    def options(self, uri: str, *, read_only: bool) -> dict[str, str]:
+        where = location.locate(uri)
+        return {"uri": location.source_uri(where) if read_only else location.sink_uri(where)}
+
+    def session(self, *, read_only: bool) -> tuple[str, ...]:
+        busy = f"pragma busy_timeout = {BUSY_MILLISECONDS}"
+        # Renaming must not rewrite views and keys that name the table which `replace` exchanges.
+        return (busy,) if read_only else (busy, "pragma legacy_alter_table = on")
+
+    def translate(self, error: Exception) -> ArrowsyncError:
+        return errors.translate(error)
+
+    # -- as a source -------------------------------------------------------------------------------------
+
+    def names(self, connection: Connection, *, views: bool = False) -> list[TableName]:
+        return catalog.names(connection, views=views)
+
+    def describe(self, connection: Connection, names: Sequence[TableName]) -> list[Table]:
+        return catalog.describe(connection, names)
+
+    def describe_query(self, connection: Connection, name: TableName, query: str) -> Table:
+        return catalog.describe_query(connection, name, query)
+
+    def widths(self, connection: Connection, table: Table, where: str | None) -> Widths | None:
+        return widths.measure(connection, table, where)
+
+    def forms(self, connection: Connection, table: Table) -> Forms:
+        return census.forms(connection, table)
+
+    def partitions(self, connection: Connection, table: Table, target_bytes: int) -> list[Partition]:
+        return reading.partitions(connection, table, target_bytes)
+
+    def state(self, connection: Connection, table: Table) -> dict[str, Any]:
+        return changes.state(connection) if table.kind == "table" else {}
+
+    def select(self, plan: TablePlan, partition: Partition) -> str:
+        return reading.select(plan, partition)
+
+    def reads(self, plan: TablePlan, partition: Partition, *, batch_bytes: int) -> tuple[Read, ...]:
+        return tuple(reading.reads(plan, partition, batch_bytes))
+
+    def unwrap(self, batches: Iterator[pa.RecordBatch], plan: TablePlan) -> Iterator[pa.RecordBatch]:
+        return reading.unpinned(batches, [(column.source.name, column.route.form) for column in plan.columns])
+
+    # -- as a sink ---------------------------------------------------------------------------------------
+
+    def locate(self, connection: Connection, name: TableName) -> TableName:
+        """The name without a schema, as an existing table spells it: SQLite does not tell cases apart."""
+        spelled = (
+            table.name for table in catalog.listed(connection) if table.name.lower() == name.name.lower()
+        )
+        return TableName(next(spelled, name.name))
+
+    def design(
+        self, source: Table, forms: Forms, transfer: Transfer, name: TableName, existing: Table | None
+    ) -> tuple[Table, tuple[ColumnPlan, ...]]:
+        return design.design(source, forms, transfer, name, existing)
+
+    def statements(self, plan: TablePlan) -> TablePlan:
+        return ddl.statements(plan)
+
+    def staging(self, plan: TablePlan) -> tuple[str, ...]:
+        return ddl.staging(plan)
+
+    def insert_from_staging(self, plan: TablePlan) -> tuple[str, ...]:
+        return ()
+
+    def ingest_options(self, name: TableName) -> Mapping[str, Any]:
+        return {}
+
+    def journal_tables(self, journal: str) -> tuple[TableName, TableName]:
+        return TableName(f"{journal}_transfers"), TableName(f"{journal}_receipts")
+
+    def create_journal(self, journal: str) -> tuple[str, ...]:
+        return ()
+
+    def mark(self, connection: Connection, name: TableName) -> dict[str, Any] | None:
+        return changes.mark(connection, name)
+
+    def landing(
+        self, connection: Connection, unfinished: Unfinished, name: TableName
+    ) -> Literal["kept", "changed", "other"]:
+        return changes.landing(connection, unfinished, name)
+
+    def lock_file(self, uri: str, name: TableName) -> Path | None:
+        return changes.lock_file(location.locate(uri).path, name)
+
+    def sieve(self, connection: Connection, plan: TablePlan) -> Sieve:
+        return violations.sieve(connection, plan)
+
+    def triggers(self, connection: Connection, name: TableName) -> list[str]:
+        return violations.triggers(connection, name.name)
+
+    def stored(self, connection: Connection, name: TableName) -> int:
+        """Changes of this connection; with triggers, whose own changes count too, the table's rows."""
+        triggers = connection.rows(
+            "select 1 from sqlite_master where type = 'trigger' and lower(tbl_name) = lower(?)", (name.name,)
+        )
+        query = f"select count(*) from {quote(name.name)}" if triggers else "select total_changes()"
+        return int(str(connection.rows(query)[0][0]))

@@ -1,0 +1,309 @@
+"""Inspects SQLite by PRAGMAs, and by the SQL that made a table for what they do not tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from arrowsync.core.contracts import Connection
+from arrowsync.core.table import Check, Column, ForeignKey, Index, Key, NativeType, Table, TableName
+from arrowsync.core.units import GiB
+from arrowsync.dialects.sqlite.defaults import original_default
+from arrowsync.dialects.sqlite.sql import (
+    Constraint,
+    CreateTable,
+    parse_create_table,
+    partial_index_condition,
+    quote,
+)
+from arrowsync.dialects.sqlite.types import original_type
+from arrowsync.errors import SchemaError
+
+# Another connection's ALTER TABLE goes unseen by the first query after it; this one sees it for all others.
+REFRESH = "select count(*) from sqlite_master"
+COUNTED = 1 * GiB  # a smaller file is counted exactly: the copy that follows reads all its pages anyway
+SAMPLE_ROWS = 500
+
+_Rows = list[tuple[Any, ...]]  # Any: SQL values
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One row of PRAGMA table_list."""
+
+    name: str
+    kind: str  # table, view, virtual, shadow
+    without_rowid: bool
+    strict: bool
+
+
+def listed(connection: Connection) -> list[Listed]:
+    connection.run(REFRESH)
+    rows = connection.rows(
+        "select name, type, wr, strict from pragma_table_list where schema = 'main' order by name"
+    )
+    return [Listed(str(name), str(kind), bool(wr), bool(strict)) for name, kind, wr, strict in rows]
+
+
+def names(connection: Connection, *, views: bool) -> list[TableName]:
+    """Tables with rows of their own; the shadow tables of full-text and spatial indexes come with those."""
+    kinds = {"table", "virtual", "view"} if views else {"table", "virtual"}
+    ours = ("sqlite_", "arrowsync_")
+    return [
+        TableName(table.name)
+        for table in listed(connection)
+        if table.kind in kinds and not table.name.lower().startswith(ours)
+    ]
+
+
+def describe(connection: Connection, wanted: Sequence[TableName]) -> list[Table]:
+    found = {table.name: table for table in listed(connection)}
+    small = file_bytes(connection) <= COUNTED
+    return [_named(connection, found[name.name], small) for name in wanted if name.name in found]
+
+
+def _named(connection: Connection, entry: Listed, small: bool) -> Table:
+    """The table; an error in it (a view of what is gone, a module that is not here) says which it is."""
+    try:
+        return _describe(connection, entry, small)
+    except SchemaError as error:
+        raise error.at(table=entry.name, hint=f"Leave it out: tables='!{entry.name}'") from error.__cause__
+
+
+def describe_query(connection: Connection, name: TableName, query: str) -> Table:
+    """A temporary view tells the query's columns with their declared types; it changes no file."""
+    text = query.strip().rstrip(";").rstrip()
+    connection.run(f"create temp view arrowsync_query as {text}")
+    try:
+        columns = _columns(
+            connection, "arrowsync_query", CreateTable(), Listed("", "view", False, False), alias=False
+        )
+    finally:
+        connection.run("drop view temp.arrowsync_query")
+    return Table(name, "sqlite", columns, kind="query", definition=text)
+
+
+def rowid_name(connection: Connection, table: Table) -> str | None:
+    """A name by which the rowid can be had; None where there is none, or columns hide all its names."""
+    entry = next((entry for entry in listed(connection) if entry.name == table.name.name), None)
+    if entry is None or entry.kind != "table" or entry.without_rowid:
+        return None
+    taken = {column.name.lower() for column in table.columns}
+    free = [name for name in ("rowid", "_rowid_", "oid") if name not in taken]
+    if free:
+        return free[0]
+    return next((column.name for column in table.columns if column.identity), None)
+
+
+def _describe(connection: Connection, entry: Listed, small: bool) -> Table:
+    sql = _value(
+        connection, "select sql from sqlite_master where name = ? and type in ('table', 'view')", entry.name
+    )
+    made = parse_create_table(sql or "") if entry.kind == "table" else CreateTable()
+    indexes = connection.rows(
+        'select name, "unique", origin, partial from pragma_index_list(?) order by seq', (entry.name,)
+    )
+    info = connection.rows(
+        "select name, type, pk from pragma_table_xinfo(?) where pk > 0 order by pk", (entry.name,)
+    )
+    alias = (
+        len(info) == 1
+        and str(info[0][1]).upper() == "INTEGER"
+        and not entry.without_rowid
+        and not any(origin == "pk" for _, _, origin, _ in indexes)
+    )
+    columns = _columns(connection, entry.name, made, entry, alias=alias)
+    table = Table(
+        TableName(entry.name),
+        "sqlite",
+        columns,
+        kind="view" if entry.kind == "view" else "table",
+        primary_key=_primary_key([str(name) for name, _, _ in info], made),
+        unique=_unique(connection, indexes, made, columns),
+        checks=tuple(
+            Check(c.name, c.expression, definition=c.text) for c in made.constraints if c.kind == "CHECK"
+        ),
+        foreign_keys=_foreign_keys(connection, entry.name, made),
+        indexes=_indexes(connection, indexes),
+        definition=sql if entry.kind == "view" else None,
+    )
+    return table if entry.kind == "view" else _sized(connection, table, small)
+
+
+def _columns(
+    connection: Connection, name: str, made: CreateTable, entry: Listed, *, alias: bool
+) -> tuple[Column, ...]:
+    rows = connection.rows(
+        'select name, type, "notnull", dflt_value, pk, hidden from pragma_table_xinfo(?) where hidden <> 1',
+        (name,),
+    )
+    return tuple(_column(made, entry, alias, *row) for row in rows)
+
+
+def _column(
+    made: CreateTable,
+    entry: Listed,
+    alias: bool,
+    name: Any,
+    declared: Any,
+    notnull: Any,
+    default: Any,
+    pk: Any,
+    hidden: Any,
+) -> Column:  # Any: SQL values
+    marked = made.marked and original_type(made.comments.get(name, "") if alias and pk else declared)
+    autoincrement = any(c.kind == "PRIMARY" and "AUTOINCREMENT" in c.text.upper() for c in made.constraints)
+    # A rowid alias numbers its rows by itself; ours does only where the original did, and then says so.
+    identity: Literal["by default"] | None = (
+        "by default" if pk and alias and (autoincrement or not marked) else None
+    )
+    return Column(
+        name,
+        declared,
+        NativeType("postgresql", marked) if marked else NativeType("sqlite", declared),
+        nullable=not (notnull or (pk and (alias or entry.without_rowid or entry.strict))),
+        default=(original_default(default) if marked else default) if hidden == 0 else None,
+        identity=identity,
+        generated=made.generated.get(name) if hidden in (2, 3) else None,
+        collation=made.collations.get(name),
+    )
+
+
+def _primary_key(columns: list[str], made: CreateTable) -> Key | None:
+    if not columns:
+        return None
+    return _key(tuple(columns), next((c for c in made.constraints if c.kind == "PRIMARY"), None))
+
+
+def _key(columns: tuple[str, ...], written: Constraint | None) -> Key:
+    return Key(written.name, columns, written.text) if written else Key(None, columns)
+
+
+def _unique(
+    connection: Connection, indexes: _Rows, made: CreateTable, columns: tuple[Column, ...]
+) -> tuple[Key, ...]:
+    keys = []
+    for name, _, origin, _ in reversed(indexes):  # the list begins with the newest
+        if origin == "u":
+            members = tuple(str(column) for column, _ in _members(connection, name))
+            keys.append(_key(members, _written(made, "UNIQUE", members)))
+    return tuple(keys)
+
+
+def _indexes(connection: Connection, indexes: _Rows) -> tuple[Index, ...]:
+    return tuple(
+        _index(connection, str(name), bool(unique))
+        for name, unique, origin, _ in reversed(indexes)
+        if origin == "c"
+    )
+
+
+def _index(connection: Connection, name: str, unique: bool) -> Index:
+    sql = _value(connection, "select sql from sqlite_master where type = 'index' and name = ?", name) or ""
+    members = _members(connection, name)
+    plain = all(column is not None for column, _ in members)
+    descending = tuple(bool(desc) for _, desc in members)
+    return Index(
+        name,
+        tuple(str(column) for column, _ in members) if plain else (),
+        unique,
+        descending if any(descending) else (),
+        partial_index_condition(sql),
+        sql,
+    )
+
+
+def _members(connection: Connection, index: str) -> _Rows:
+    """Name (None: an expression) and descending of the index's own columns."""
+    return connection.rows(
+        'select name, "desc" from pragma_index_xinfo(?) where key order by seqno', (index,)
+    )
+
+
+def _foreign_keys(connection: Connection, name: str, made: CreateTable) -> tuple[ForeignKey, ...]:
+    rows = connection.rows(
+        'select id, "table", "from", "to", on_update, on_delete from pragma_foreign_key_list(?) '
+        "order by id desc, seq",
+        (name,),
+    )
+    keys: dict[Any, list[tuple[Any, ...]]] = {}
+    for number, *row in rows:
+        keys.setdefault(number, []).append(tuple(row))
+    return tuple(_foreign_key(connection, parts, made) for parts in keys.values())
+
+
+def _foreign_key(connection: Connection, parts: _Rows, made: CreateTable) -> ForeignKey:
+    table, _, _, on_update, on_delete = parts[0]
+    columns = tuple(str(own) for _, own, *_ in parts)
+    referenced = tuple(str(other) for _, _, other, *_ in parts)
+    if parts[0][2] is None:  # `references p` means p's primary key
+        rows = connection.rows("select name from pragma_table_xinfo(?) where pk > 0 order by pk", (table,))
+        referenced = tuple(str(name) for (name,) in rows)
+    written = _written(made, "REFERENCES", columns)
+    text = written.text.upper() if written else ""
+    deferrable: Literal["deferred", "immediate"] | None = None
+    if "DEFERRABLE" in text and "NOT DEFERRABLE" not in text:
+        deferrable = "deferred" if "INITIALLY DEFERRED" in " ".join(text.split()) else "immediate"
+    return ForeignKey(
+        written.name if written else None,
+        columns,
+        TableName(str(table)),
+        referenced,
+        str(on_delete).lower(),
+        str(on_update).lower(),
+        deferrable,
+    )
+
+
+def _written(made: CreateTable, kind: str, columns: tuple[str, ...]) -> Constraint | None:
+    folded = [column.lower() for column in columns]
+    same = (c for c in made.constraints if c.kind == kind and [name.lower() for name in c.columns] == folded)
+    return next(same, None)
+
+
+def _sized(connection: Connection, table: Table, small: bool) -> Table:
+    """Rows, counted where that is cheap, and about how many bytes they have."""
+    name = quote(table.name.name)
+    width = _row_bytes(connection, table)
+    if small:
+        # Its own pages, which the copy reads too; an index may need a collation that only an application has.
+        rows = int(_value(connection, f"select count(*) from {name} not indexed"))
+        return replace(table, rows=rows, rows_exact=True, bytes=rows * width)
+    rowid = rowid_name(connection, table)
+    if rowid is None:
+        return table
+    span = int(_value(connection, f"select coalesce(max({rowid}) - min({rowid}) + 1, 0) from {name}"))
+    rows = min(span, file_bytes(connection) // width)  # rowids may be far apart
+    return replace(table, rows=rows, bytes=rows * width)
+
+
+def _row_bytes(connection: Connection, table: Table) -> int:
+    """The mean width of the first rows in Arrow's memory."""
+    widths = ", ".join(f"avg(max(8, coalesce(octet_length({quote(c.name)}), 0)))" for c in table.columns)
+    found = one_row(connection, f"select {widths} from {first_rows(table, SAMPLE_ROWS)}")
+    return max(1, round(sum(width or 0 for width in found)))
+
+
+def first_rows(table: Table, rows: int) -> str:
+    """A relation of a table's first rows, without the collations that only an application may have."""
+    columns = ", ".join(f"{quote(c.name)} collate binary as {quote(c.name)}" for c in table.columns)
+    return f"(select {columns} from {quote(table.name.name)} limit {rows})"
+
+
+def one_row(connection: Connection, query: str) -> list[Any]:  # Any: SQL values
+    """The only row of a query with many columns, without room for more.
+
+    For 1,500 columns and all the rows that catalogue queries may have, the driver took 8 MiB and kept them.
+    """
+    with connection.stream(query, {"adbc.sqlite.query.batch_rows": "1"}) as batches:
+        return [column[0].as_py() for column in next(batches).columns]
+
+
+def file_bytes(connection: Connection) -> int:
+    return int(_value(connection, "select page_count * page_size from pragma_page_count, pragma_page_size"))
+
+
+def _value(connection: Connection, query: str, *parameters: object) -> Any:  # Any: a SQL value
+    rows = connection.rows(query, parameters)
+    return rows[0][0] if rows else None

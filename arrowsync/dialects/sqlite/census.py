@@ -1,0 +1,419 @@
+"""What the columns of people's tables hold, and the forms to read them in: values decide, names are hints.
+
+Any SQLite column holds values of any storage class. A census of the whole table finds which, a dry run of the
+very query that would read a date, decimal, boolean, uuid or JSON shows whether every value is one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from arrowsync.core.contracts import Connection, Forms
+from arrowsync.core.plan import Convert, Fidelity, Form
+from arrowsync.core.table import Column, Table
+from arrowsync.core.units import MiB
+from arrowsync.dialects import codecs
+from arrowsync.dialects.sqlite.catalog import REFRESH, first_rows, listed, one_row
+from arrowsync.dialects.sqlite.reading import BATCH_ROWS, batch_rows, query, relation, unpinned
+from arrowsync.dialects.sqlite.sql import quote
+from arrowsync.dialects.sqlite.types import JSON, POSTGRESQL, SQLITE, affinity, other_than_text, stored
+from arrowsync.errors import Refused
+
+SAMPLE_ROWS = 1_000
+DRY_RUN_BYTES = 2 * MiB  # a batch: planning comes out of the same memory as the copy
+EXACT = 2**53  # doubles hold every integer up to here
+COLUMNS_AT_ONCE = 300  # five counts each; SQLite returns at most 2,000 columns
+_STRICT = {"INT": "integer", "INTEGER": "integer", "REAL": "real", "TEXT": "text", "BLOB": "blob"}
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """The storage classes of a column's values; `big`: integers that a double would change."""
+
+    classes: frozenset[str] = frozenset()
+    big: bool = False
+
+
+def forms(connection: Connection, table: Table) -> Forms:
+    """Per column the ways to read it: ours are known by their declared type, people's by their values."""
+    connection.run(REFRESH)
+    ours = {c.name: _back(c) for c in table.columns if c.origin.dialect == "postgresql"}
+    people = [column for column in table.columns if column.name not in ours]
+    chosen, counted = _choose(connection, table, people) if people else ({}, {})
+    # A UTF-16 file's hex digits are not those of UTF-8, which the tagged form is.
+    tagged = connection.rows("pragma encoding")[0][0] == "UTF-8"
+    for column in people:
+        found = chosen[column.name]
+        kept = found if len(found) == 1 else (found[0], found[-1])
+        ours[column.name] = (*kept, *_natives(column, counted[column.name], tagged=tagged))
+    return {column.name: ours[column.name] for column in table.columns}
+
+
+def _back(column: Column) -> tuple[Form, ...]:
+    return tuple(_of(form, column.name) for form in stored(column.origin.name).gives)
+
+
+def _of(form: Form, name: str) -> Form:
+    """A form over `{}` for the column of that name."""
+    quoted = quote(name)
+    guard = form.guard and form.guard.replace("{}", quoted)
+    return replace(form, select=form.select.replace("{}", quoted), guard=guard)
+
+
+# -- the choice --------------------------------------------------------------------------------------------
+
+Candidates = dict[str, tuple[Form, ...]]  # per column; the last holds for every value of its census
+
+
+def _choose(
+    connection: Connection, table: Table, columns: Sequence[Column]
+) -> tuple[Candidates, dict[str, Census]]:
+    """The candidates that are left for each column when the first carries every value of the table.
+
+    A guess from the first rows; then one cheap question whether any row contradicts it, and a dry run where
+    a form is stricter than the census. Only what fails is counted over all rows.
+    """
+    source = relation(table)
+    rows = batch_rows(table, len(columns), DRY_RUN_BYTES)
+    known = _sure(connection, table, columns)
+    if table.kind != "table":  # a query is run as seldom as can be
+        known |= _count(connection, [c for c in columns if c.name not in known], source)
+        return _tried(connection, source, rows, _all_candidates(columns, known)), known
+    sample = first_rows(table, SAMPLE_ROWS)
+    guess = _count(connection, [c for c in columns if c.name not in known], sample) | known
+    left = _tried(connection, sample, rows, _all_candidates(columns, guess))
+    doubtful = [c for c in columns if c.name not in known and len(left[c.name]) == 1]
+    if _contradicted(connection, source, doubtful, guess):
+        known |= _count(connection, doubtful, source)
+        left |= _all_candidates(doubtful, known)
+    while failed := _failing(connection, source, rows, left):
+        uncounted = [c for c in columns if c.name in failed and c.name not in known]
+        known |= _count(connection, uncounted, source)
+        left |= {name: left[name][1:] for name in failed} | {
+            name: tuple(form for form in forms if form != left[name][0])
+            for name, forms in _all_candidates(uncounted, known).items()
+        }
+    return left, guess | known
+
+
+def _all_candidates(columns: Sequence[Column], counted: Mapping[str, Census]) -> Candidates:
+    return {column.name: tuple(_candidates(column, counted[column.name])) for column in columns}
+
+
+def _tried(connection: Connection, source: str, rows: int, candidates: Candidates) -> Candidates:
+    """Drop first candidates until those that stand carry the source; the last needs no trial."""
+    left = dict(candidates)
+    while failed := _failing(connection, source, rows, left):
+        left |= {name: left[name][1:] for name in failed}
+    return left
+
+
+def _failing(connection: Connection, source: str, rows: int, candidates: Candidates) -> set[str]:
+    """The columns whose first candidate does not carry the rows, as far as reading got."""
+    named = [(name, forms[0]) for name, forms in candidates.items() if len(forms) > 1]
+    failed: set[str] = set()
+    if not named:
+        return failed
+    try:
+        with connection.stream(query(named, source), {BATCH_ROWS: str(rows)}) as batches:
+            for batch in unpinned(batches, named):
+                for array, (name, form) in zip(batch.columns, named, strict=True):
+                    if name not in failed and not _carries(form, array):
+                        failed.add(name)
+                if len(failed) == len(named):
+                    break
+    except Refused as refused:
+        failed.add(refused.column or named[0][0])
+    return failed
+
+
+def _carries(form: Form, array: pa.Array) -> bool:
+    try:
+        if form.decode:
+            form.decode(array)
+    except (Refused, pa.ArrowInvalid):
+        return False
+    return True
+
+
+# -- the census --------------------------------------------------------------------------------------------
+
+
+def _sure(connection: Connection, table: Table, columns: Sequence[Column]) -> dict[str, Census]:
+    """What the table's own rules allow: STRICT types, and integers in a rowid's alias."""
+    strict = any(entry.strict and entry.name == table.name.name for entry in listed(connection))
+    found = {column.name: Census(frozenset(["integer"])) for column in columns if column.identity}
+    if strict and table.kind == "table":
+        found |= {
+            c.name: Census(frozenset([_STRICT[c.type.upper()]])) for c in columns if c.type.upper() in _STRICT
+        }
+    return found
+
+
+def _contradicted(
+    connection: Connection, source: str, columns: Sequence[Column], guess: Mapping[str, Census]
+) -> bool:
+    """Whether any row holds what the guess does not; ends at the first."""
+    if not columns:
+        return False
+    whens = " ".join(f"when {_contradicts(c, guess[c.name])} then 1" for c in columns)
+    return bool(connection.rows(f"select 1 from {source} where case {whens} else 0 end limit 1"))
+
+
+def _contradicts(column: Column, guess: Census) -> str:
+    """A condition on a value outside the guess; comparisons cost 15 – 20 ns, typeof() 30 – 45."""
+    name, own = quote(column.name), affinity(column.type)
+    held = guess.classes
+    if not held:
+        return f"{name} is not null"
+    if held == {"integer"} and own == "INTEGER":  # a text that looks like a number cannot be there
+        return f"{name} collate binary <> cast({name} as integer)"
+    if held == {"text"}:
+        return other_than_text(own).replace("{}", name)
+    if held == {"real"} and own == "REAL":
+        return f"{name} collate binary >= ''"
+    allowed = ", ".join(f"'{kind}'" for kind in ("null", *sorted(held)))
+    big = f" or {_big(name)}" if held >= {"integer", "real"} and not guess.big else ""
+    return f"typeof({name}) not in ({allowed}){big}"
+
+
+def _big(name: str) -> str:
+    return f"(typeof({name}) = 'integer' and {name} collate binary not between -{EXACT} and {EXACT})"
+
+
+def _count(connection: Connection, columns: Sequence[Column], source: str) -> dict[str, Census]:
+    counted: dict[str, Census] = {}
+    classes = ("integer", "real", "text", "blob")
+    for start in range(0, len(columns), COLUMNS_AT_ONCE):
+        some = columns[start : start + COLUMNS_AT_ONCE]
+        names = [quote(column.name) for column in some]
+        found = [f"max(typeof({name}) = '{kind}'), " for name in names for kind in classes]
+        big = ", ".join(f"max({_big(name)})" for name in names)
+        row = one_row(connection, f"select {''.join(found)}{big} from {source}")
+        for at, column in enumerate(some):
+            held = frozenset(
+                kind for kind, seen in zip(classes, row[4 * at : 4 * at + 4], strict=True) if seen
+            )
+            counted[column.name] = Census(held, bool(row[4 * len(some) + at]))
+    return counted
+
+
+# -- hints -------------------------------------------------------------------------------------------------
+
+_HINTS = (
+    ("boolean", re.compile(r"BOOL", re.IGNORECASE)),
+    ("datetime", re.compile(r"DATETIME|TIMESTAMP", re.IGNORECASE)),
+    ("date", re.compile(r"DATE", re.IGNORECASE)),
+    ("time", re.compile(r"TIME", re.IGNORECASE)),
+    ("uuid", re.compile(r"UUID|GUID|UNIQUEIDENTIFIER", re.IGNORECASE)),
+    ("json", re.compile(r"JSON", re.IGNORECASE)),
+)
+_DECIMAL = re.compile(r"(?:DEC|NUM|MONEY|CURRENCY)\w*\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)", re.IGNORECASE)
+
+
+def _hint(declared: str) -> str:
+    return next((hint for hint, pattern in _HINTS if pattern.search(declared)), "")
+
+
+def _digits(declared: str) -> tuple[int, int] | None:
+    """Precision and scale where fifteen digits or fewer make them exact in a double."""
+    match = _DECIMAL.search(declared)
+    if match is None:
+        return None
+    precision, scale = int(match[1]), int(match[2] or 0)
+    return (precision, scale) if scale <= precision <= 15 else None
+
+
+# -- candidates --------------------------------------------------------------------------------------------
+
+_TRUE, _FALSE = ("1", "t", "true", "y", "yes", "on"), ("0", "f", "false", "n", "no", "off")
+_WORDS = " ".join(f"when '{word}' then {int(word in _TRUE)}" for word in (*_TRUE, *_FALSE))
+_NUMERIC = pa.opaque(pa.string(), "numeric", POSTGRESQL)
+
+
+def _strict_date(array: pa.Array) -> pa.Array:
+    dates = pc.cast(array, pa.date32())
+    if not codecs.within(dates.view(pa.int32()), codecs.FIRST_DAY, codecs.LAST_DAY):
+        raise Refused("a date in year 0")
+    return dates
+
+
+def _strict_timestamp(array: pa.Array, *, zone: str | None) -> pa.Array:
+    stamps = pc.cast(array, pa.timestamp("us", zone))
+    if not codecs.within(codecs.timestamp_to_raw(stamps), codecs.FIRST_RAW, codecs.LAST_RAW):
+        raise Refused("a timestamp outside the years 1 to 9999")
+    return stamps
+
+
+def _strict_time(array: pa.Array) -> pa.Array:
+    return codecs.micros_to_time(codecs.text_to_micros(array))
+
+
+def _integers(arrow: pa.DataType, decode: Convert | None = None) -> Form:
+    return Form("{}", pa.int64(), arrow, decode, pin="0")
+
+
+def _texts(arrow: pa.DataType, decode: Convert) -> Form:
+    return Form("{}", pa.string(), arrow, decode, pin="''")
+
+
+def _decimals(precision: int, scale: int) -> Form:
+    decode = partial(codecs.double_to_decimal, precision=precision, scale=scale)
+    return Form("{}", pa.float64(), pa.decimal128(precision, scale), decode, pin="0.0")
+
+
+# Forms by what they make, over `{}`. The last one of a column's candidates takes whatever the census found.
+_BIGINT = _integers(pa.int64())
+_BOOLEAN = _integers(pa.bool_(), codecs.to_bool)
+_WORDED_BOOLEAN = replace(
+    _BOOLEAN,
+    select=f"case lower(cast({{}} as text)) {_WORDS} else {{}} end",
+    fidelity=Fidelity.WIDENED,
+    reason="words for true and false become booleans",
+)
+_DOUBLE = Form("{}", pa.float64(), pa.float64(), pin="0.0", guard="typeof({}) not in ('real', 'null')")
+_REAL = replace(_DOUBLE, guard=None)  # a column of REAL affinity turns integers into doubles itself
+_MIXED_DOUBLE = replace(
+    _DOUBLE,
+    select="cast({} as real)",
+    guard=f"typeof({{}}) not in ('real', 'integer', 'null') or {_big('{}')}",
+    fidelity=Fidelity.WIDENED,
+    reason="integers among the numbers become doubles",
+)
+_WORDED_DOUBLE = Form(
+    "cast({} as text)",
+    pa.string(),
+    pa.float64(),
+    codecs.text_to_double,
+    pin="''",
+    guard="typeof({}) = 'blob'",
+)
+_ANY_NUMERIC = Form(
+    "cast({} as text)",
+    pa.string(),
+    _NUMERIC,
+    pin="''",
+    guard="typeof({}) not in ('integer', 'real', 'null')",
+)
+_DATE = _texts(pa.date32(), _strict_date)
+_TIMESTAMP = _texts(pa.timestamp("us"), partial(_strict_timestamp, zone=None))
+_TIMESTAMPTZ = _texts(pa.timestamp("us", "UTC"), partial(_strict_timestamp, zone="UTC"))
+_TIME = _texts(pa.time64("us"), _strict_time)
+_UUID = _texts(pa.uuid(), codecs.text_to_uuid)
+_JSON = replace(_texts(JSON, codecs.utf8), guard="typeof({}) not in ('text', 'null') or not json_valid({})")
+_TEXT = replace(_texts(pa.string(), codecs.utf8), guard=other_than_text(""))
+_MIXED_TEXT = replace(
+    _texts(pa.string(), codecs.utf8),
+    select="cast({} as text)",
+    guard="typeof({}) = 'blob'",
+    fidelity=Fidelity.WIDENED,
+    reason="numbers among the texts become texts",
+)
+_BYTES = Form("{}", pa.binary(), pa.binary(), pin="x''", guard="typeof({}) not in ('blob', 'null')")
+_MIXED_BYTES = Form(
+    "cast({} as blob)",
+    pa.binary(),
+    pa.binary(),
+    pin="x''",
+    fidelity=Fidelity.WIDENED,
+    reason="texts and numbers among the blobs become bytes",
+)
+
+_BY_HINT: Mapping[str, tuple[Form, ...]] = {
+    "date": (_DATE, _TIMESTAMP, _TIMESTAMPTZ),
+    "datetime": (_TIMESTAMP, _TIMESTAMPTZ),
+    "time": (_TIME,),
+    "uuid": (_UUID,),
+    "json": (_JSON,),
+}
+_EMPTY = {"INTEGER": _BIGINT, "REAL": _REAL, "TEXT": _TEXT, "NUMERIC": _ANY_NUMERIC}
+_EMPTY_BY_HINT = {"boolean": _BOOLEAN, **{hint: forms[0] for hint, forms in _BY_HINT.items()}}
+
+
+def _candidates(column: Column, census: Census) -> Iterator[Form]:
+    """The forms to try, most telling first; the last holds for every value the census has seen."""
+    hint, digits, held = _hint(column.type), _digits(column.type), census.classes
+    own = affinity(column.type)
+    decimal = [_decimals(*digits)] if digits else []
+    if not held:
+        tried = [_EMPTY_BY_HINT[hint]] if hint else decimal
+        default = _BYTES if column.type.upper() == "BLOB" else _EMPTY.get(own, _TEXT)
+        tried = tried[:1] or [default]
+    elif "blob" in held:
+        tried = [_BYTES if held == {"blob"} else _MIXED_BYTES]
+    elif held == {"integer"}:
+        tried = [*([_BOOLEAN] if hint == "boolean" else decimal), _BIGINT]
+    elif held <= {"integer", "real"}:
+        tried = [*decimal, _numbers(own, census)]
+    elif held == {"text"}:
+        tried = [*([_WORDED_BOOLEAN] if hint == "boolean" else _BY_HINT.get(hint, ())), _TEXT]
+    else:
+        words = [_WORDED_BOOLEAN] if hint == "boolean" else [_WORDED_DOUBLE] if own == "REAL" else []
+        tried = [*words, _MIXED_TEXT]
+    yield from (_of(_lightened(form, own), column.name) for form in tried)
+
+
+def _lightened(form: Form, own: str) -> Form:
+    """Text with a guard no dearer than its column needs."""
+    return replace(form, guard=other_than_text(own)) if form == _TEXT else form
+
+
+def _numbers(own: str, census: Census) -> Form:
+    if own == "REAL":
+        return _REAL
+    if own == "NUMERIC" or census.big:
+        return _ANY_NUMERIC
+    return _DOUBLE if census.classes == {"real"} else _MIXED_DOUBLE
+
+
+# -- SQLite's own values, for another SQLite ---------------------------------------------------------------
+
+_NATIVE: Mapping[str, Form] = {
+    "integer": replace(_BIGINT, arrow=pa.opaque(pa.int64(), "integer", SQLITE)),
+    "real": replace(_DOUBLE, arrow=pa.opaque(pa.float64(), "real", SQLITE)),
+    "text": replace(_TEXT, arrow=pa.opaque(pa.string(), "text", SQLITE)),
+    "blob": replace(_BYTES, arrow=pa.opaque(pa.binary(), "blob", SQLITE)),
+}
+# A column of NUMERIC affinity turns whole doubles back into integers, as it did when they came.
+_NATIVE_NUMBERS = replace(
+    _MIXED_DOUBLE,
+    select="{}",
+    arrow=pa.opaque(pa.float64(), "real", SQLITE),
+    fidelity=Fidelity.EXACT,
+    reason="",
+)
+# One letter for the class, then the value. Text as hex: SQL cuts text at U+0000 and Arrow wants UTF-8.
+# atan2 is what tells −0.0 from 0.0 here; its text is 0.0 too. A union, so that no other sink takes it.
+_ANY = pa.dense_union(
+    [
+        pa.field("integer", pa.int64()),
+        pa.field("real", pa.float64()),
+        pa.field("text", pa.string()),
+        pa.field("blob", pa.binary()),
+    ]
+)
+_TAGGED = Form(
+    "case typeof({}) when 'integer' then 'i' || {} when 'text' then 't' || hex({}) "
+    "when 'blob' then 'b' || hex({}) "
+    "when 'real' then case when {} = 0.0 and atan2({}, -1) < 0 then 'z' else 'r' || {} end end",
+    pa.string(),
+    pa.opaque(_ANY, "any", SQLITE),
+    pin="''",
+)
+
+
+def _natives(column: Column, census: Census, *, tagged: bool) -> Iterator[Form]:
+    """Values with their storage classes: straight where there is one class, tagged where there are more."""
+    held = census.classes
+    if len(held) <= 1:
+        yield _of(_NATIVE[next(iter(held), "integer")], column.name)
+    elif held == {"integer", "real"} and not census.big and affinity(column.type) in ("NUMERIC", "INTEGER"):
+        yield _of(_NATIVE_NUMBERS, column.name)
+    if tagged:
+        yield _of(_TAGGED, column.name)

@@ -1,0 +1,400 @@
+"""Conversions are exact or refuse; the odd values are PostgreSQL's."""
+
+import datetime as dt
+import pickle
+from collections.abc import Callable
+from decimal import Decimal
+from functools import partial
+from uuid import UUID
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arrowsync.dialects import codecs
+from arrowsync.errors import DataError, Refused
+
+REFUSALS = (Refused, pa.ArrowInvalid)
+
+ODD_RAW = {
+    codecs.INFINITY: "infinity",
+    codecs.MINUS_INFINITY: "-infinity",
+    codecs.FIRST_RAW: "0001-01-01 00:00:00.000000",
+    codecs.FIRST_RAW - 1: "0001-12-31 23:59:59.999999 BC",
+    codecs.LAST_RAW: "9999-12-31 23:59:59.999999",
+    codecs.LAST_RAW + 1: "10000-01-01 00:00:00.000000",
+    9_223_371_331_199_999_999: "294276-12-31 23:59:59.999999",
+    -211_813_488_000_000_000: "4714-11-24 00:00:00.000000 BC",
+    0: "2000-01-01 00:00:00.000000",
+}
+ODD_DAYS = {
+    codecs.DATE_INFINITY: "infinity",
+    codecs.DATE_MINUS_INFINITY: "-infinity",
+    codecs.FIRST_DAY: "0001-01-01",
+    codecs.FIRST_DAY - 1: "0001-12-31 BC",
+    codecs.LAST_DAY + 1: "10000-01-01",
+    2_145_042_541: "5874897-01-01",
+    -2_440_588: "4714-11-24 BC",
+    11_016: "2000-02-29",
+}
+
+
+def int64(*values: int | None) -> pa.Array:
+    return pa.array(values, pa.int64())
+
+
+def int32(*values: int | None) -> pa.Array:
+    return pa.array(values, pa.int32())
+
+
+def refused(convert: Callable[[pa.Array], pa.Array], array: pa.Array) -> bool:
+    try:
+        convert(array)
+    except REFUSALS:
+        return True
+    return False
+
+
+# -- timestamps --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("raw", ODD_RAW)
+def test_a_timestamp_is_written_as_postgresql_writes_it_and_reads_back(raw: int) -> None:
+    array = int64(raw, None)
+    text = codecs.raw_to_text(array)
+    assert text.to_pylist() == [ODD_RAW[raw], None]
+    assert codecs.text_to_raw(text).equals(array)
+
+
+def test_a_zone_stands_at_the_end_but_before_bc() -> None:
+    text = codecs.raw_to_text(int64(0, codecs.FIRST_RAW - 1, codecs.LAST_RAW + 1, codecs.INFINITY), zone="Z")
+    assert text.to_pylist() == [
+        "2000-01-01 00:00:00.000000Z",
+        "0001-12-31 23:59:59.999999+00 BC",
+        "10000-01-01 00:00:00.000000Z",
+        "infinity",
+    ]
+    assert codecs.text_to_raw(text, zone="Z").to_pylist() == [
+        0,
+        codecs.FIRST_RAW - 1,
+        codecs.LAST_RAW + 1,
+        codecs.INFINITY,
+    ]
+
+
+@given(
+    st.lists(st.none() | st.integers(-211_813_488_000_000_000, 9_223_371_331_199_999_999), max_size=20),
+    st.sampled_from(["", "Z"]),
+)
+def test_every_timestamp_of_postgresql_survives_as_text(raws: list[int | None], zone: str) -> None:
+    array = int64(*raws)
+    assert codecs.text_to_raw(codecs.raw_to_text(array, zone=zone), zone=zone).equals(array)
+
+
+def test_a_slice_with_an_offset_is_converted_from_its_own_start() -> None:
+    array = int64(5, codecs.INFINITY, None, 0)[1:]
+    assert codecs.raw_to_text(array).to_pylist() == ["infinity", None, "2000-01-01 00:00:00.000000"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["now", "", "2024-02-30 00:00:00.000000", "0000-01-01 00:00:00.000000", "2024-01-01 24:00:00.000000",
+     "10000-13-01 00:00:00.000000", "0044-03-15 BC", "999999-01-01 00:00:00.000000",
+     "0000-01-01 00:00:00.000000 BC"],
+)  # fmt: skip
+def test_text_that_is_no_timestamp_is_refused(text: str) -> None:
+    assert refused(codecs.text_to_raw, pa.array([text]))
+
+
+def test_the_driver_wraps_where_postgresql_numbers_end() -> None:
+    stamps = int64(codecs.INFINITY, codecs.MINUS_INFINITY).to_pylist()
+    wrapped = [(n + codecs.RAW_EPOCH + 2**63) % 2**64 - 2**63 for n in stamps]
+    driver = pa.array(wrapped, pa.int64()).view(pa.timestamp("us"))
+    assert codecs.timestamp_to_raw(driver).to_pylist() == stamps
+
+
+@pytest.mark.parametrize(
+    "raw", [codecs.INFINITY, codecs.MINUS_INFINITY, codecs.INFINITY - codecs.RAW_EPOCH + 1]
+)
+def test_infinity_is_no_arrow_timestamp(raw: int) -> None:
+    assert refused(codecs.raw_to_timestamp, int64(raw))
+
+
+def test_raw_numbers_become_arrow_timestamps() -> None:
+    made = codecs.raw_to_timestamp(int64(0, None), zone="UTC")
+    assert made.type == pa.timestamp("us", "UTC")
+    assert made.to_pylist() == [dt.datetime(2000, 1, 1, tzinfo=dt.UTC), None]
+
+
+@pytest.mark.parametrize(
+    ("unit", "number", "raw"),
+    [("s", 1, 1_000_000), ("ms", -1, -1_000), ("us", 7, 7), ("ns", 5_000, 5)],
+)
+def test_timestamps_of_every_unit_become_raw(unit: str, number: int, raw: int) -> None:
+    array = int64(number).view(pa.timestamp(unit))
+    assert codecs.plain_timestamp_to_raw(array).to_pylist() == [raw - codecs.RAW_EPOCH]
+
+
+@pytest.mark.parametrize(
+    ("unit", "number"), [("ns", 1), ("s", 2**62), ("us", -(2**63)), ("us", -(2**63) + 946_684_800_000_000)]
+)
+def test_a_foreign_timestamp_that_would_become_another_is_refused(unit: str, number: int) -> None:
+    assert refused(codecs.plain_timestamp_to_raw, int64(number).view(pa.timestamp(unit)))
+
+
+# -- dates and times ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("days", ODD_DAYS)
+def test_a_date_is_written_as_postgresql_writes_it_and_reads_back(days: int) -> None:
+    array = int32(days, None)
+    text = codecs.days_to_text(array)
+    assert text.to_pylist() == [ODD_DAYS[days], None]
+    assert codecs.text_to_days(text).equals(array)
+
+
+@given(st.lists(st.none() | st.integers(-2_440_588, 2_145_042_541), max_size=20))
+def test_every_date_of_postgresql_survives_as_text(days: list[int | None]) -> None:
+    array = int32(*days)
+    assert codecs.text_to_days(codecs.days_to_text(array)).equals(array)
+
+
+@given(st.dates())
+def test_the_calendar_is_pythons_where_python_has_one(day: dt.date) -> None:
+    assert codecs._civil(day.toordinal() - 719_163) == (day.year, day.month, day.day)
+
+
+@pytest.mark.parametrize(
+    "text", ["today", "2023-02-29", "0000-01-01", "2024-02-29 10:00:00", "5-1-1", "0004-02-30 BC"]
+)
+def test_text_that_is_no_date_is_refused(text: str) -> None:
+    assert refused(codecs.text_to_days, pa.array([text]))
+
+
+def test_an_infinite_date_is_no_arrow_date() -> None:
+    assert codecs.days_to_date(int32(0, None)).to_pylist() == [dt.date(1970, 1, 1), None]
+    for days in (codecs.DATE_INFINITY, codecs.DATE_MINUS_INFINITY):
+        assert refused(codecs.days_to_date, int32(days))
+
+
+def test_times_of_day_have_a_twenty_fourth_hour_in_text_only() -> None:
+    micros = int64(0, codecs.DAY, None, codecs.DAY - 1, 500_000)
+    text = codecs.micros_to_text(micros)
+    assert text.to_pylist() == [
+        "00:00:00.000000",
+        "24:00:00.000000",
+        None,
+        "23:59:59.999999",
+        "00:00:00.500000",
+    ]
+    assert codecs.text_to_micros(text).equals(micros)
+    assert refused(codecs.micros_to_time, micros)
+    assert codecs.micros_to_time(int64(0)).to_pylist() == [dt.time()]
+
+
+@pytest.mark.parametrize("text", ["24:00", "10:00:60", "25:00:00", "1 day", "10", ""])
+def test_text_that_is_no_time_is_refused(text: str) -> None:
+    assert refused(codecs.text_to_micros, pa.array([text]))
+
+
+@pytest.mark.parametrize("micros", [-1, codecs.DAY + 1])
+def test_a_number_outside_the_day_is_no_time(micros: int) -> None:
+    assert refused(codecs.micros_to_text, int64(micros))
+
+
+def test_a_nanosecond_is_not_dropped_from_a_time() -> None:
+    assert refused(codecs.time_to_micros, int64(1).view(pa.time64("ns")))
+    assert codecs.time_to_micros(int64(1_000).view(pa.time64("ns"))).to_pylist() == [1]
+
+
+# -- numbers -----------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 15), st.data())
+def test_a_double_is_the_decimal_that_made_it(precision: int, data: st.DataObject) -> None:
+    scale = data.draw(st.integers(0, precision))
+    number = Decimal(data.draw(st.integers(-(10**precision) + 1, 10**precision - 1))).scaleb(-scale)
+    made = codecs.double_to_decimal(pa.array([float(number), None]), precision=precision, scale=scale)
+    assert made.to_pylist() == [number, None]
+    assert made.type == pa.decimal128(precision, scale)
+
+
+@pytest.mark.parametrize("value", [0.129, float("nan"), float("inf"), 1e9, 0.1 + 0.2 + 1e-9])
+def test_a_double_that_is_no_such_decimal_is_refused(value: float) -> None:
+    assert refused(partial(codecs.double_to_decimal, precision=10, scale=2), pa.array([1.0, value]))
+
+
+@pytest.mark.parametrize("text", ["NaN", "inf", "1.234", "123456789.00", "abc", ""])
+def test_text_that_is_no_such_decimal_is_refused(text: str) -> None:
+    assert refused(partial(codecs.text_to_decimal, precision=10, scale=2), pa.array([text]))
+
+
+def test_a_decimal_is_written_without_an_exponent() -> None:
+    numbers = [Decimal("1E-10"), Decimal("-0.5"), None, Decimal("12345678901234567890123456.1")]
+    array = pa.array(numbers, pa.decimal128(38, 10))
+    assert codecs.decimal_to_text(array).to_pylist() == [
+        "0.0000000001", "-0.5000000000", None, "12345678901234567890123456.1000000000",
+    ]  # fmt: skip
+
+
+def test_integers_are_read_as_decimals_by_moving_the_point() -> None:
+    made = codecs.rescale(int64(1234, None, -5)[1:], precision=18, scale=2)
+    assert made.to_pylist() == [None, Decimal("-0.05")]
+
+
+def test_only_zero_and_one_are_booleans() -> None:
+    assert codecs.to_bool(int64(0, 1, None)).to_pylist() == [False, True, None]
+    assert refused(codecs.to_bool, int64(2))
+    assert refused(codecs.to_bool, int64(-1))
+
+
+def test_an_integer_that_does_not_fit_is_refused() -> None:
+    assert refused(partial(codecs.to_integer, type=pa.int16()), int64(40_000))
+
+
+def test_an_oid_beyond_two_billion_is_negative_to_the_driver_only() -> None:
+    driver = int32(-1, None, 5)
+    numbers = codecs.oid_to_number(driver)
+    assert numbers.to_pylist() == [4_294_967_295, None, 5]
+    assert codecs.number_to_oid(numbers).equals(driver)
+
+
+@pytest.mark.parametrize("value", [float("nan"), -0.0])
+def test_doubles_that_sqlite_would_change_are_refused(value: float) -> None:
+    assert refused(codecs.ordinary_double, pa.array([1.0, value]))
+    assert codecs.ordinary_double(pa.array([0.0, float("inf"), None])).to_pylist() == [
+        0.0,
+        float("inf"),
+        None,
+    ]
+
+
+@given(st.lists(st.floats(allow_nan=False)))
+def test_a_double_survives_as_text(values: list[float]) -> None:
+    array = pa.array(values, pa.float64())
+    assert codecs.text_to_double(codecs.double_to_text(array)).view(pa.int64()).equals(array.view(pa.int64()))
+
+
+def test_words_for_doubles_are_read_and_a_number_too_large_is_refused() -> None:
+    made = codecs.text_to_double(pa.array(["NaN", "Inf", "-infinity", None])).to_pylist()
+    assert str(made) == "[nan, inf, -inf, None]"
+    assert refused(codecs.text_to_double, pa.array(["1e400"]))
+
+
+def test_a_double_that_is_no_float32_is_refused() -> None:
+    assert codecs.to_float32(pa.array([0.5, None, float("inf")])).to_pylist() == [0.5, None, float("inf")]
+    assert refused(codecs.to_float32, pa.array([0.1]))
+
+
+CASTS = [
+    (pa.array(["7", None]), pa.int32(), [7, None]),
+    (pa.array([1.0]), pa.int64(), [1]),
+    (pa.array([0.1]), pa.decimal128(4, 2), [Decimal("0.10")]),
+    (pa.array([Decimal("7.00")]), pa.int16(), [7]),
+    (pa.array(["t", "OFF", None]), pa.bool_(), [True, False, None]),
+    (pa.array([1, 0]), pa.bool_(), [True, False]),
+    (pa.array([7]), pa.string(), ["7"]),
+    (pa.array(["2024-02-29"]), pa.date32(), [dt.date(2024, 2, 29)]),
+    (pa.array([dt.datetime(2024, 2, 29)]), pa.date32(), [dt.date(2024, 2, 29)]),
+    (pa.array(["10:30"]), pa.time64("us"), [dt.time(10, 30)]),
+    (pa.array(["1.5"]), pa.float64(), [1.5]),
+    (pa.array(["00000000-0000-0000-0000-000000000001"]), pa.uuid(), [UUID(int=1).bytes]),
+]
+
+
+@pytest.mark.parametrize(("array", "type", "values"), CASTS, ids=[f"{a.type}-{t}" for a, t, _ in CASTS])
+def test_a_cast_that_keeps_every_value_is_made(
+    array: pa.Array, type: pa.DataType, values: list[object]
+) -> None:
+    assert codecs.cast_exactly(array, type=type).to_pylist() == values
+
+
+LOSSY = [
+    (pa.array(["0x1A"]), pa.int32()),
+    (pa.array([" 7"]), pa.int32()),
+    (pa.array([1.5]), pa.int64()),
+    (pa.array([0.129]), pa.decimal128(4, 2)),
+    (pa.array([Decimal("7.50")]), pa.int16()),
+    (pa.array([2]), pa.bool_()),
+    (pa.array(["maybe"]), pa.bool_()),
+    (pa.array([dt.datetime(2024, 2, 29, 1)]), pa.date32()),
+    (pa.array(["0000-01-01"]), pa.date32()),
+    (pa.array(["0000-01-01"]), pa.timestamp("us")),
+    (pa.array([2**53 + 1]), pa.float64()),
+    (pa.array([0.1]), pa.float32()),
+]
+
+
+@pytest.mark.parametrize(("array", "type"), LOSSY, ids=[f"{a.type}-{t}-{a[0]}" for a, t in LOSSY])
+def test_a_cast_that_would_change_a_value_is_refused(array: pa.Array, type: pa.DataType) -> None:
+    assert refused(partial(codecs.cast_exactly, type=type), array)
+
+
+# -- text and bytes ----------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.none() | st.uuids(), min_size=1))
+def test_a_uuid_survives_as_text(uuids: list[UUID | None]) -> None:
+    array = pa.array([u and u.bytes for u in uuids], pa.binary(16))[1:]
+    text = codecs.uuid_to_text(array)
+    assert text.to_pylist() == [u and str(u) for u in uuids[1:]]
+    assert codecs.text_to_uuid(text).equals(array)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["79797979-7979-7979-7979-7979797979AB", "7979797979797979797979797979797a", "", "x" * 36,
+     "79797979-7979-7979-7979-79797979797", "7979-79797979-7979-7979-797979797979",
+     "79 79797-7979-7979-7979-797979797979"],
+)  # fmt: skip
+def test_a_uuid_spelled_otherwise_is_refused(text: str) -> None:
+    assert refused(codecs.text_to_uuid, pa.array(["79797979-7979-7979-7979-797979797979", text]))
+
+
+def test_text_that_is_not_utf8_is_refused() -> None:
+    broken = pa.array([b"\xff"]).view(pa.string())
+    assert refused(codecs.utf8, broken)
+    assert codecs.utf8(pa.array(["é", None])).to_pylist() == ["é", None]
+
+
+def test_text_with_a_nul_is_an_error_that_names_the_column_or_loses_it() -> None:
+    array = pa.array(["a\0b", None, "c"])
+    with pytest.raises(DataError, match=r"U\+0000.*column 'note'"):
+        codecs.without_nul(array, column="note")
+    assert codecs.strip_nul(array).to_pylist() == ["ab", None, "c"]
+    assert codecs.without_nul(array[1:], column="note").to_pylist() == [None, "c"]
+
+
+EVERY = [
+    (partial(codecs.raw_to_text, zone="Z"), pa.int64()),
+    (codecs.text_to_raw, pa.string()),
+    (codecs.days_to_text, pa.int32()),
+    (codecs.text_to_days, pa.string()),
+    (codecs.micros_to_text, pa.int64()),
+    (codecs.text_to_micros, pa.string()),
+    (codecs.decimal_to_text, pa.decimal128(5, 2)),
+    (partial(codecs.double_to_decimal, precision=5, scale=2), pa.float64()),
+    (codecs.to_float32, pa.float64()),
+    (codecs.ordinary_double, pa.float64()),
+    (codecs.text_to_double, pa.string()),
+    (codecs.uuid_to_text, pa.binary(16)),
+    (codecs.text_to_uuid, pa.string()),
+    (codecs.to_bool, pa.int64()),
+    (partial(codecs.cast_exactly, type=pa.int16()), pa.string()),
+]
+
+
+@pytest.mark.parametrize("length", [0, 3])
+@pytest.mark.parametrize(("convert", "type"), EVERY, ids=lambda value: getattr(value, "__name__", str(value)))
+def test_nothing_and_nulls_stay_what_they_are(
+    convert: Callable[[pa.Array], pa.Array], type: pa.DataType, length: int
+) -> None:
+    convert = pickle.loads(pickle.dumps(convert))
+    assert convert(pa.nulls(length, type)).null_count == length
+
+
+@pytest.mark.parametrize("text", ["3e30", "9" * 38, "1" * 77, "NaN", "1.99999999999"])
+def test_a_number_that_a_decimal_does_not_hold_is_refused_not_wrapped(text: str) -> None:
+    with pytest.raises(REFUSALS):
+        codecs.text_to_decimal(pa.array(["1", text]), precision=38, scale=10)
