@@ -1,0 +1,209 @@
+"""Columns of Arrow data at rest: what files and frames keep of a column, and the forms in which it is read.
+
+A column that came from a database keeps its type there in its field's metadata, so that it can go home. What
+no Arrow type holds exactly is kept as text: all that only PostgreSQL knows, and values beyond the usual type
+of their column (infinity, 24:00, NaN), whose partition then has text where others have the type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from arrowsync.core.plan import ColumnPlan, Convert, Fidelity, Form
+from arrowsync.core.table import Column, NativeType
+from arrowsync.dialects import codecs
+from arrowsync.endpoints.arrow_types import (
+    DIALECT,
+    JSON,
+    POSTGRESQL,
+    kind,
+    parse,
+    plain,
+    spell,
+    spell_duration,
+    spell_interval,
+    to_json,
+)
+from arrowsync.errors import Refused
+
+ORIGIN = b"arrowsync.origin"  # a field's "postgresql numeric(10,2)": dialect and type at home
+BASE = b"arrowsync.base"  # the built-in type under that domain
+WORDS = b"arrowsync.words"  # the PostgreSQL type whose text the column holds
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A column as files or frames keep it: what its values are, and what they were at home.
+
+    `words` names the PostgreSQL type whose text it holds; with another `type` than string, or with `texts`,
+    only some files hold text, where values did not fit the type.
+    """
+
+    name: str
+    type: pa.DataType
+    nullable: bool = True
+    origin: NativeType | None = None
+    base: str | None = None
+    words: str | None = None
+    texts: bool = False
+    imprecise: bool = False  # INT96, of which only microseconds are read
+    written: str = ""  # the type as it is spelled in the file
+
+    @classmethod
+    def of(cls, field: pa.Field, *, imprecise: bool = False) -> Kept:
+        marks = {key: value.decode() for key, value in (field.metadata or {}).items()}
+        dialect, _, name = marks.get(ORIGIN, "").partition(" ")
+        spelt = isinstance(field.type, pa.OpaqueType) and field.type.vendor_name == POSTGRESQL
+        return cls(
+            field.name,
+            plain(field.type),
+            field.nullable,
+            NativeType(dialect, name) if name else None,
+            marks.get(BASE),
+            marks.get(WORDS)
+            or (field.type.type_name if spelt and plain(field.type) == pa.string() else None),
+            imprecise=imprecise,
+            written=_spelt(field.type),
+        )
+
+    def field(self) -> pa.Field:
+        marks = {
+            ORIGIN: f"{self.origin.dialect} {self.origin.name}" if self.origin else None,
+            BASE: self.base,
+            WORDS: self.words,
+        }
+        return pa.field(self.name, self.type, self.nullable, {k: v for k, v in marks.items() if v} or None)
+
+    def column(self) -> Column:
+        spelt = self.written or _spelt(self.type)
+        return Column(
+            self.name, spelt, self.origin or NativeType(DIALECT, spelt), self.nullable, base=self.base
+        )
+
+    def merged(self, other: Kept, *, ours: bool) -> Kept | None:
+        """One column for two files; None where they differ. `ours`: arrowsync wrote both."""
+        both = replace(self, nullable=self.nullable or other.nullable, texts=self.texts or other.texts)
+        if self.type == other.type:
+            same = self.words == other.words
+            return both if same else replace(both, words=(self.words or other.words) if both.texts else None)
+        if "null" in (kind(self.type), kind(other.type)):
+            return replace(other if kind(self.type) == "null" else self, nullable=True)
+        if ours and pa.string() in (self.type, other.type):
+            typed, text = (other, self) if self.type == pa.string() else (self, other)
+            return replace(typed, nullable=both.nullable, words=text.words or typed.words, texts=True)
+        return None
+
+
+def _spelt(type: pa.DataType) -> str:
+    if isinstance(type, pa.BaseExtensionType):
+        return str(type.extension_name).removeprefix("arrow.")
+    return str(type)
+
+
+_INTERVAL = pa.opaque(pa.string(), "interval", POSTGRESQL)
+
+
+class Raw(NamedTuple):
+    """PostgreSQL's own numbers of a type, and their text."""
+
+    storage: pa.DataType
+    from_text: Convert
+    to_text: Convert
+
+
+_RAW = {
+    "date": Raw(pa.int32(), codecs.text_to_days, codecs.days_to_text),
+    "time": Raw(pa.int64(), codecs.text_to_micros, codecs.micros_to_text),
+    "timestamp": Raw(pa.int64(), codecs.text_to_raw, codecs.raw_to_text),
+    "timestamptz": Raw(
+        pa.int64(), partial(codecs.text_to_raw, zone="Z"), partial(codecs.raw_to_text, zone="Z")
+    ),
+}
+
+
+def raw(type_name: str) -> Raw | None:
+    if type_name.endswith("[]"):
+        return None
+    zone = "tz" if type_name.endswith("with time zone") else ""
+    return _RAW.get(type_name.split("(")[0].split(" ")[0] + zone)
+
+
+def forms(column: Kept) -> tuple[Form, ...]:
+    """The ways to read a column, best first; readers bring every file's array to `Form.read`."""
+    name, type, words = column.name, column.type, column.words
+    as_it_is = Form(name, type, type)
+    if kind(type) == "interval":
+        # Never as it is: neither Parquet nor the client's hashing knows months, days and nanoseconds.
+        return (replace(as_it_is, arrow=_INTERVAL, decode=spell_interval),)
+    if column.imprecise:
+        as_it_is = replace(
+            as_it_is, fidelity=Fidelity.WIDENED, reason="INT96 times are read to the microsecond"
+        )
+    if words is None and not column.texts:
+        return (*_as_numbers(column), as_it_is, *_in_other_words(as_it_is))
+    text: tuple[Form, ...] = (Form(name, pa.string(), pa.string()),)
+    if words is not None:
+        text = (Form(name, pa.string(), pa.opaque(pa.string(), words, POSTGRESQL)), *text)
+        if numbers := raw(words):
+            arrow = pa.opaque(numbers.storage, words, POSTGRESQL)
+            text = (Form(name, pa.string(), arrow, numbers.from_text), *text)
+    return text if type == pa.string() else (as_it_is, *text)
+
+
+def _as_numbers(column: Kept) -> tuple[Form, ...]:
+    """PostgreSQL's own numbers, of types that Arrow has no other name for."""
+    home = column.origin if column.origin and column.origin.dialect == "postgresql" else None
+    name = column.base or (home and home.name)
+    if home is None or column.type != pa.int64() or name not in ("oid", "xid", "cid", "money"):
+        return ()
+    return (Form(column.name, column.type, pa.opaque(column.type, name, POSTGRESQL)),)
+
+
+def _in_other_words(form: Form) -> tuple[Form, ...]:
+    """For sinks without such a type, and for `cast`."""
+    if kind(form.read) == "duration":
+        return (replace(form, arrow=_INTERVAL, decode=spell_duration),)
+    wider: tuple[pa.DataType, Convert, str]
+    if kind(form.read) == "nested":
+        wider = JSON, to_json, "nested values as JSON"
+    elif getattr(form.read, "unit", "") == "ns":
+        wider = pa.string(), partial(spell, type=form.read), "nanoseconds as text"
+    else:
+        return ()
+    arrow, decode, reason = wider
+    return (replace(form, arrow=arrow, decode=decode, fidelity=Fidelity.WIDENED, reason=reason),)
+
+
+def bring(batch: pa.RecordBatch, columns: Sequence[ColumnPlan]) -> pa.RecordBatch:
+    """The plan's columns of a batch as it was stored, each as its `Form.read`. Raises Refused."""
+    arrays = []
+    for column in columns:
+        try:
+            arrays.append(_brought(batch.column(column.route.form.select), column.route.form.read))
+        except Refused as refused:
+            raise refused.at(column=column.source.name) from None
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise Refused(str(error).partition("\n")[0], column=column.source.name) from error
+    return pa.RecordBatch.from_arrays(arrays, names=[column.source.name for column in columns])
+
+
+def _brought(array: pa.Array, read: pa.DataType) -> pa.Array:
+    if array.type == read:
+        return array
+    if pa.types.is_dictionary(array.type):
+        # Arrow decodes no dictionary of string views, which is what polars makes of its categories.
+        values = pc.cast(array.dictionary, plain(array.type.value_type))
+        array = pa.DictionaryArray.from_arrays(array.indices, values).dictionary_decode()
+    if (usual := plain(array.type)) != array.type:
+        array = pc.cast(codecs.storage(array), usual)
+    if array.type == read:
+        return array
+    if pa.types.is_null(array.type):
+        return pa.nulls(len(array), read)
+    return parse(array, type=read) if array.type == pa.string() else spell(array, type=array.type)

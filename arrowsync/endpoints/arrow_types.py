@@ -1,0 +1,256 @@
+"""Arrow's types as files and frames use them, and conversions between them that are exact or refuse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from functools import partial
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from arrowsync.core.plan import Convert
+from arrowsync.dialects import codecs
+from arrowsync.errors import ConfigError, Refused
+
+DIALECT = "arrow"
+POSTGRESQL = "PostgreSQL"  # the vendor of opaque types
+JSON = pa.json_(pa.string())
+
+
+# -- types -------------------------------------------------------------------------------------------------
+
+_KINDS: tuple[tuple[Callable[[pa.DataType], bool], str], ...] = (
+    (lambda t: isinstance(t, pa.UuidType), "uuid"),
+    (lambda t: isinstance(t, pa.JsonType), "json"),
+    (pa.types.is_boolean, "bool"),
+    (pa.types.is_integer, "int"),
+    (pa.types.is_floating, "float"),
+    (pa.types.is_decimal, "decimal"),
+    (lambda t: pa.types.is_string(t) or pa.types.is_large_string(t) or pa.types.is_string_view(t), "text"),
+    (lambda t: pa.types.is_binary(t) or pa.types.is_large_binary(t) or pa.types.is_binary_view(t), "bytes"),
+    (pa.types.is_fixed_size_binary, "bytes"),
+    (pa.types.is_date, "date"),
+    (pa.types.is_time, "time"),
+    (lambda t: pa.types.is_timestamp(t) and t.tz is None, "timestamp"),
+    (pa.types.is_timestamp, "timestamptz"),
+    (pa.types.is_duration, "duration"),
+    (pa.types.is_interval, "interval"),
+    (pa.types.is_null, "null"),
+    (pa.types.is_nested, "nested"),
+)
+
+
+def kind(type: pa.DataType) -> str:
+    return next((name for test, name in _KINDS if test(type)), "other")
+
+
+def plain(type: pa.DataType) -> pa.DataType:
+    """The one type for all that hold the same values: string for large_string, views and dictionaries."""
+    match kind(type):
+        case "text":
+            return pa.string()
+        case "bytes":
+            return pa.binary()
+        case "date":
+            return pa.date32()
+        case "time" | "timestamp" | "timestamptz" | "duration" if type.unit in ("s", "ms"):
+            return _in_microseconds(type)
+        case "decimal" if type.precision <= 38:
+            return pa.decimal128(type.precision, type.scale)
+        case "float" if pa.types.is_float16(type):
+            return pa.float32()
+    if pa.types.is_dictionary(type):
+        return plain(type.value_type)
+    if pa.types.is_list(type) or pa.types.is_large_list(type) or pa.types.is_fixed_size_list(type):
+        return pa.list_(type.value_field.with_type(plain(type.value_type)))
+    if pa.types.is_struct(type):
+        return pa.struct([field.with_type(plain(field.type)) for field in type])
+    if (
+        isinstance(type, pa.OpaqueType)
+        and type.vendor_name == POSTGRESQL
+        and type.storage_type != pa.string()
+    ):
+        return type  # wire bytes or numbers that only PostgreSQL reads, in a file of refused rows
+    if isinstance(type, pa.BaseExtensionType) and kind(type) == "other":
+        return plain(type.storage_type)
+    return type
+
+
+def _in_microseconds(type: pa.DataType) -> pa.DataType:
+    if pa.types.is_time(type):
+        return pa.time64("us")
+    return pa.duration("us") if pa.types.is_duration(type) else pa.timestamp("us", type.tz)
+
+
+# The names that `cast` takes, beside Arrow's own: SQL's.
+_SQL_NAMES = {
+    **dict.fromkeys(("smallint", "int2"), pa.int16()),
+    **dict.fromkeys(("int", "integer", "int4"), pa.int32()),
+    **dict.fromkeys(("bigint", "int8"), pa.int64()),
+    **dict.fromkeys(("real", "float4"), pa.float32()),
+    **dict.fromkeys(("double", "double precision", "float", "float8"), pa.float64()),
+    **dict.fromkeys(("bool", "boolean"), pa.bool_()),
+    **dict.fromkeys(("text", "varchar", "string"), pa.string()),
+    **dict.fromkeys(("bytea", "blob", "binary"), pa.binary()),
+    "date": pa.date32(),
+    "time": pa.time64("us"),
+    "timestamp": pa.timestamp("us"),
+    "timestamptz": pa.timestamp("us", "UTC"),
+    "uuid": pa.uuid(),
+    "json": JSON,
+}
+
+
+def type_named(name: str) -> pa.DataType:
+    """The type that `cast` means. Raises ConfigError."""
+    text = name.strip().lower()
+    if text in _SQL_NAMES:
+        return _SQL_NAMES[text]
+    word, _, digits = text.removesuffix(")").partition("(")
+    try:
+        if word.strip() in ("decimal", "numeric", "decimal128", "decimal256"):
+            precision, scale = (*(int(number) for number in digits.split(",")), 0)[:2]
+            return (pa.decimal128 if precision <= 38 else pa.decimal256)(precision, scale)
+        return pa.type_for_alias(text)
+    except ValueError:
+        known = ", ".join(sorted(_SQL_NAMES))
+        raise ConfigError(f"no Arrow type {name!r}", hint=f"There are decimal(p,s), {known}") from None
+
+
+# -- conversions -------------------------------------------------------------------------------------------
+
+
+def exactly(array: pa.Array, *, type: pa.DataType) -> pa.Array:
+    """The same values in another type; refuses what would change."""
+    if pa.types.is_float32(type) and array.type != pa.float16():
+        return codecs.to_float32(pc.cast(array, pa.float64()))
+    return pc.cast(codecs.storage(array), type)
+
+
+def spell_duration(array: pa.Array) -> pa.Array:
+    micros = pc.cast(pc.cast(array, pa.duration("us")), pa.int64())
+    seconds = codecs.decimal_to_text(codecs.rescale(micros, precision=19, scale=6))
+    return pc.binary_join_element_wise("PT", pc.binary_join_element_wise(seconds, "S", ""), "")
+
+
+def spell_interval(array: pa.Array) -> pa.Array:
+    """ISO 8601, as PostgreSQL reads it: P1M-2DT3.000000S. Refuses nanoseconds."""
+
+    def spell(value: pa.MonthDayNano) -> str:
+        micros, nanos = divmod(value.nanoseconds, 1_000)
+        if nanos:
+            raise Refused(f"{value} has nanoseconds")
+        return f"P{value.months}M{value.days}DT{Decimal(micros).scaleb(-6):f}S"
+
+    return pa.array((None if value is None else spell(value) for value in array.to_pylist()), pa.string())
+
+
+def _spell_time(array: pa.Array) -> pa.Array:
+    try:
+        return codecs.micros_to_text(codecs.time_to_micros(array))
+    except pa.ArrowInvalid:  # nanoseconds that are no whole microseconds
+        return pc.cast(array, pa.string())
+
+
+def _spell_timestamp(array: pa.Array, *, zone: str = "") -> pa.Array:
+    try:
+        return codecs.raw_to_text(codecs.plain_timestamp_to_raw(array), zone=zone)
+    except pa.ArrowInvalid:
+        text = pc.cast(array.view(pa.timestamp(array.type.unit)), pa.string())
+        return pc.binary_join_element_wise(text, zone, "")
+
+
+def _spell_nested(array: pa.Array) -> pa.Array:
+    def spell(value: object) -> str | None:
+        return (
+            None
+            if value is None
+            else json.dumps(value, default=_jsonable, ensure_ascii=False, allow_nan=False)
+        )
+
+    try:
+        return pa.array((spell(value) for value in array.to_pylist()), pa.string())
+    except (TypeError, ValueError) as error:
+        raise Refused(f"a nested value that JSON cannot say: {error}") from error
+
+
+def _jsonable(value: object) -> str:
+    if isinstance(value, bytes):
+        raise TypeError("bytes inside")
+    return str(value)
+
+
+# What codecs reads back: six digits after the second, infinity and 24:00 as PostgreSQL's words.
+_SPELL: Mapping[str, Convert] = {
+    "int": lambda a: pc.cast(a, pa.string()),
+    "bool": lambda a: pc.cast(a, pa.string()),
+    "float": codecs.double_to_text,
+    "decimal": codecs.decimal_to_text,
+    "uuid": codecs.uuid_to_text,
+    "json": lambda a: pc.cast(codecs.storage(a), pa.string()),
+    "date": lambda a: codecs.days_to_text(codecs.date_to_days(pc.cast(a, pa.date32()))),
+    "time": _spell_time,
+    "timestamp": _spell_timestamp,
+    "timestamptz": partial(_spell_timestamp, zone="Z"),
+    "duration": spell_duration,
+    "interval": spell_interval,
+    "nested": _spell_nested,
+}
+_DIGITS = r"^-?[0-9]+$"
+_NUMBER = r"^-?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$"
+_TRUE, _FALSE = ["true", "t", "yes", "y", "on", "1"], ["false", "f", "no", "n", "off", "0"]
+
+
+def _matching(array: pa.Array, pattern: str) -> pa.Array:
+    """Arrow itself would read 0x1A as 26."""
+    codecs.refuse_unless(pc.match_substring_regex(array, pattern), array, "is no number")
+    return array
+
+
+def _parse_bool(array: pa.Array) -> pa.Array:
+    words = pc.utf8_lower(array)
+    true = pc.is_in(words, pa.array(_TRUE))
+    known = pc.or_(pc.or_(true, pc.is_in(words, pa.array(_FALSE))), pc.is_null(array))
+    codecs.refuse_unless(known, array, "is no boolean")
+    return pc.if_else(array.is_valid(), true, pa.scalar(None, pa.bool_()))
+
+
+_PARSE: Mapping[str, Convert] = {
+    "int": lambda a: _matching(a, _DIGITS),
+    "float": codecs.text_to_double,
+    "decimal": lambda a: _matching(a, _NUMBER),
+    "bool": _parse_bool,
+    "uuid": codecs.text_to_uuid,
+    "json": lambda a: a,
+    "date": lambda a: codecs.days_to_date(codecs.text_to_days(a)),
+    "time": lambda a: codecs.micros_to_time(codecs.text_to_micros(a)),
+    "timestamp": lambda a: codecs.raw_to_timestamp(codecs.text_to_raw(a)),
+    "timestamptz": lambda a: codecs.raw_to_timestamp(codecs.text_to_raw(a, zone="Z"), zone="UTC"),
+}
+
+
+def spells(type: pa.DataType) -> bool:
+    return kind(type) in _SPELL
+
+
+def parses(type: pa.DataType) -> bool:
+    return kind(type) in _PARSE
+
+
+def spell(array: pa.Array, *, type: pa.DataType) -> pa.Array:
+    """Values of `type` as text, the same for the same value; the array may be the type's storage."""
+    return _SPELL[kind(type)](array)
+
+
+def parse(array: pa.Array, *, type: pa.DataType) -> pa.Array:
+    """Text as values of that type; refuses what is none."""
+    parsed = _PARSE[kind(type)](array)
+    if isinstance(type, pa.BaseExtensionType):
+        return pa.ExtensionArray.from_storage(type, pc.cast(parsed, type.storage_type))
+    return exactly(parsed, type=type)
+
+
+def to_json(array: pa.Array) -> pa.Array:
+    return pa.ExtensionArray.from_storage(JSON, _spell_nested(array))

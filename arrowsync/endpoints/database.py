@@ -1,0 +1,330 @@
+"""A database behind an ADBC driver, as a source and as a sink. What differs is the dialect's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from arrowsync.core.contracts import Forms, Lock
+from arrowsync.core.plan import ColumnPlan, Partition, Published, Receipt, Snapshot, TablePlan, Unfinished
+from arrowsync.core.status import TransferStatus
+from arrowsync.core.table import Table, TableName, Widths
+from arrowsync.core.transfer import Transfer, WriteMode
+from arrowsync.dialects.ansi import Dialect
+from arrowsync.dialects.postgresql import PostgreSQL
+from arrowsync.dialects.sqlite import SQLite
+from arrowsync.endpoints.connections import AdbcConnection, Address, find_driver
+from arrowsync.endpoints.journal import Journal
+from arrowsync.endpoints.lock import FileLock, ServerLock
+from arrowsync.endpoints.reader import DatabaseReader, OneReader, joined
+from arrowsync.endpoints.references import add_references
+from arrowsync.endpoints.secrets import fill_in, hide
+from arrowsync.endpoints.writer import DatabaseWriter
+from arrowsync.errors import ArrowsyncError, ConfigError, ResumeError
+
+_DIALECTS: dict[str, Dialect] = {
+    "postgresql": PostgreSQL(),
+    "postgres": PostgreSQL(),
+    "sqlite": SQLite(),
+    "file": SQLite(),
+}
+
+
+@dataclass(frozen=True, repr=False)
+class Database:
+    """A database by URI or path; `driver` is an ADBC library or manifest name, `dialect` one's own Dialect.
+
+    Picklable; opens nothing until it is used. `${VAR}` in the URI stays unresolved until then.
+    """
+
+    uri: str
+    driver: str | None = None
+    dialect: Dialect | None = None
+
+    def __repr__(self) -> str:
+        return f"Database({hide(self.uri)!r})"
+
+    def __str__(self) -> str:
+        return hide(self.uri)
+
+    @property
+    def _speaks(self) -> Dialect:
+        return self.dialect or _dialect(fill_in(self.uri))
+
+    @property
+    def _address(self) -> Address:
+        return Address(fill_in(self.uri), find_driver(self._speaks, self.driver), self._speaks)
+
+    def connect(self, *, read_only: bool = True) -> AdbcConnection:
+        return AdbcConnection(self._address, read_only=read_only)
+
+    @property
+    def identity(self) -> str:
+        return self._speaks.identity(fill_in(self.uri))
+
+    # -- Source --------------------------------------------------------------------------------------------
+
+    @property
+    def is_one_table(self) -> bool:
+        return False
+
+    @property
+    def readers(self) -> int | None:
+        return self._speaks.readers
+
+    def names(self, *, views: bool = False) -> list[TableName]:
+        with self.connect() as connection:
+            return self._speaks.names(connection, views=views)
+
+    def describe_query(self, name: TableName, query: str) -> Table:
+        with self.connect() as connection:
+            return self._speaks.describe_query(connection, name, query)
+
+    def describe(self, names: Sequence[TableName]) -> list[Table]:
+        with self.connect() as connection:
+            return self._speaks.describe(connection, names)
+
+    def widths(self, table: Table, where: str | None = None) -> Widths | None:
+        with self.connect() as connection:
+            return self._speaks.widths(connection, table, where)
+
+    def forms(self, table: Table) -> Forms:
+        with self.connect() as connection:
+            return self._speaks.forms(connection, table)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        dialect = self._speaks
+        with self.connect() as connection:
+            for statement in dialect.begin_snapshot:
+                connection.run(statement)
+            if dialect.export_snapshot is None:
+                yield Snapshot(shared=OneReader(connection))
+            else:
+                yield Snapshot(token=str(connection.rows(dialect.export_snapshot)[0][0]))
+
+    def partitions(self, table: Table, *, target_bytes: int) -> list[Partition]:
+        with self.connect() as connection:
+            return self._speaks.partitions(connection, table, target_bytes)
+
+    def states(self, tables: Sequence[Table]) -> list[Mapping[str, Any]]:  # Any: JSON
+        with self.connect() as connection:
+            return [self._speaks.state(connection, table) for table in tables]
+
+    def unchanged(
+        self, plan: TablePlan, receipts: Sequence[Receipt], state: Mapping[str, Any], snapshot: Snapshot
+    ) -> bool:
+        with joined(self._address, snapshot) as connection:
+            return self._speaks.unchanged(connection, plan, receipts, state)
+
+    def open_reader(
+        self, plan: TablePlan, partition: Partition, snapshot: Snapshot, *, batch_bytes: int
+    ) -> DatabaseReader:
+        return DatabaseReader(self._address, plan, partition, snapshot, batch_bytes=batch_bytes)
+
+    # -- Sink ----------------------------------------------------------------------------------------------
+
+    @property
+    def writers(self) -> int | None:
+        return self._speaks.writers
+
+    def locate(self, name: TableName) -> TableName:
+        if not self._speaks.exists(fill_in(self.uri)):
+            return TableName(name.name)  # only files come into being, and files have no schemas
+        with self.connect() as connection:
+            return self._speaks.locate(connection, name)
+
+    def find(self, name: TableName) -> Table | None:
+        if not self._speaks.exists(fill_in(self.uri)):
+            return None
+        with self.connect() as connection:
+            tables = self._speaks.describe(connection, [name])
+            return tables[0] if tables else None
+
+    def is_empty(self, name: TableName) -> bool:
+        with self.connect() as connection:
+            return not connection.rows(f"select 1 from {self._speaks.quote_table(name)} limit 1")
+
+    def design(
+        self, source: Table, forms: Forms, transfer: Transfer, name: TableName, existing: Table | None
+    ) -> tuple[Table, tuple[ColumnPlan, ...]]:
+        return self._speaks.design(source, forms, transfer, name, existing)
+
+    def statements(self, plan: TablePlan) -> TablePlan:
+        if self._speaks.exists(fill_in(self.uri)):
+            with self.connect() as connection:
+                self._speaks.check_rights(connection, plan)
+        return self._speaks.statements(plan)
+
+    def view(self, table: Table, transfer: Transfer) -> tuple[str, ...]:
+        return self._speaks.view(table, transfer)
+
+    def journal_for(self, name: TableName, journal: str) -> tuple[TableName, TableName]:
+        """The journal's tables for transfers into that table. Raises ConfigError where there is no place."""
+        if not self._speaks.exists(fill_in(self.uri)):
+            return self._speaks.journal_tables(journal)
+        with self.connect() as connection:
+            return self._speaks.locate_journal(connection, journal, name)
+
+    def unfinished(self, name: TableName, journal: tuple[TableName, TableName]) -> list[Unfinished]:
+        """Transfers into that table that have begun here and not finished, and what became of its rows."""
+        dialect = self._speaks
+        if not dialect.exists(fill_in(self.uri)):
+            return []
+        with self.connect() as connection:
+            if dialect.mark(connection, journal[0]) is None:
+                return []
+            found = Journal(connection, journal).unfinished(name)
+            return [
+                replace(each, landing=dialect.landing(connection, each, _landing(each))) for each in found
+            ]
+
+    def lock(self, plan: TablePlan) -> Lock:
+        name = plan.target.name
+        path = self._speaks.lock_file(fill_in(self.uri), name)
+        return FileLock(path) if path else ServerLock(self._address, name)
+
+    def prepare(self, plan: TablePlan, state: Mapping[str, Any] | None) -> tuple[Receipt, ...]:  # Any: JSON
+        """See Sink.prepare."""
+        if plan.journal is None:
+            return ()  # the one transaction that writes the rows makes the table too
+        dialect = self._speaks
+        with self.connect(read_only=False) as connection, _transaction(connection):
+            journal = Journal(connection, plan.journal)
+            if plan.resumes is None:
+                for statement in dialect.create_journal(plan.journal[0].schema or ""):
+                    connection.run(statement)
+                journal.create()
+            running = {each.run: each for each in journal.unfinished(plan.target.name)}
+            if mine := running.pop(plan.run, None):
+                if state is not None:
+                    journal.remember(plan, {**mine.state, **state})
+                return mine.receipts
+            if plan.resumes or running.keys() - {each.run for each in plan.discards}:
+                raise ResumeError(
+                    f"another run has begun or finished copying into {plan.target.name} meanwhile",
+                    hint="Run the same command again",
+                )
+            for old in plan.discards:
+                self._discard(connection, old)
+                journal.forget(old.transfer, plan.target.name)
+            self._begin(connection, journal, plan, state or {})
+            return ()
+
+    def _begin(
+        self, connection: AdbcConnection, journal: Journal, plan: TablePlan, state: Mapping[str, Any]
+    ) -> None:  # Any: JSON
+        table = self._speaks.quote_table(plan.landing)
+        if (
+            plan.exists
+            and plan.transfer.mode is WriteMode.CREATE
+            and connection.rows(f"select 1 from {table} limit 1")
+        ):
+            raise ConfigError(f"the target table {plan.landing} holds rows since this was planned")
+        for statement in plan.before:
+            connection.run(statement)
+        remembered = {
+            "exists": plan.exists,
+            "landing": [plan.landing.name, plan.landing.schema],
+            "mark": self._speaks.mark(connection, plan.landing),
+        }
+        journal.begin(plan, {**remembered, **state})
+
+    def _discard(self, connection: AdbcConnection, old: Unfinished) -> None:
+        """Take back what a transfer that is given up has made; never a table that is no longer its own."""
+        dialect, name = self._speaks, _landing(old)
+        if dialect.landing(connection, old, name) == "other" or old.request["mode"] == WriteMode.APPEND:
+            return
+        table = dialect.quote_table(name)
+        connection.run(f"drop table {table}" if old.made_landing else dialect.empty(name))
+
+    def open_writer(self, plan: TablePlan, partition: Partition) -> DatabaseWriter:
+        return DatabaseWriter(self._address, plan, partition)
+
+    def publish(self, plan: TablePlan, receipts: Sequence[Receipt], status: str) -> Published:
+        """See Sink.publish. Goes on where an earlier call was interrupted; a second call does no harm."""
+        if plan.journal is None:
+            if not plan.partitions:
+                self._make(plan)
+            return Published()  # else the one transaction that wrote the rows has done it
+        with self.connect(read_only=False) as connection:
+            journal = Journal(connection, plan.journal)
+            state = journal.state(plan)
+            if state is None:
+                return Published()  # the connection was lost after the commit
+            for number in range(state.get("built", 0), plan.separate):
+                with _transaction(connection):
+                    connection.run(plan.after[number])
+                    journal.remember(plan, {**state, "built": number + 1})
+            with _transaction(connection):
+                for statement in (*self._speaks.durable, *plan.after[plan.separate :]):
+                    connection.run(statement)
+                published = add_references(connection, plan)
+                journal.finish(plan, status)
+                if self._speaks.drops_journal:
+                    journal.drop_if_idle()
+            return published
+
+    def _make(self, plan: TablePlan) -> None:
+        with self.connect(read_only=False) as connection, _transaction(connection):
+            for statement in (*plan.before, *plan.after, *self._speaks.durable):
+                connection.run(statement)
+
+    def enforce(self, plan: TablePlan) -> Published:
+        """See Sink.enforce."""
+        if not plan.references and not plan.exists:
+            return Published()
+        with self.connect(read_only=False) as connection, _transaction(connection):
+            added = add_references(connection, plan, last=True)
+            # A replace has built other tables' keys to this one anew.
+            unchecked = self._speaks.unchecked(connection, plan.target.name) if plan.exists else []
+            return replace(added, unenforced=(*added.unenforced, *unchecked))
+
+    def transfers(self, journal: str) -> list[TransferStatus]:
+        """What the journal tells of transfers into this database."""
+        dialect = self._speaks
+        if not dialect.exists(fill_in(self.uri)):
+            return []
+        with self.connect() as connection:
+            return [
+                entry
+                for tables in dialect.find_journals(connection, journal)
+                for entry in Journal(connection, tables).entries()
+            ]
+
+    def count(self, name: TableName) -> int:
+        with self.connect() as connection:
+            return int(connection.rows(f"select count(*) from {self._speaks.quote_table(name)}")[0][0])
+
+
+def _landing(unfinished: Unfinished) -> TableName:
+    return TableName(*unfinished.state["landing"])
+
+
+@contextmanager
+def _transaction(connection: AdbcConnection) -> Iterator[None]:
+    connection.run(connection.dialect.begin_write)
+    try:
+        yield
+        connection.run("commit")
+    except BaseException:
+        with suppress(ArrowsyncError):  # the connection is gone, and the transaction with it
+            connection.run("rollback")
+        raise
+
+
+def _dialect(uri: str) -> Dialect:
+    scheme = uri.partition(":")[0]
+    name = scheme.partition("+")[0].lower()
+    if name in _DIALECTS:
+        return _DIALECTS[name]
+    if "://" in uri:
+        raise ConfigError(
+            f"unknown scheme {scheme!r} in {hide(uri)!r}",
+            hint=f"Known are {', '.join(_DIALECTS)}; for others there is Database(uri, driver=…, dialect=…)",
+        )
+    if "=" in uri and any(word in uri for word in ("host=", "dbname=", "service=")):
+        return _DIALECTS["postgresql"]
+    return _DIALECTS["sqlite"]

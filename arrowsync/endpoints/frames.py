@@ -1,0 +1,179 @@
+"""Frames as a source: whatever hands out an Arrow stream, such as those of polars, pandas, pyarrow, DuckDB.
+
+A frame is one partition without a name, read in this process only: a run that is interrupted starts over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self, runtime_checkable
+from uuid import uuid4
+from weakref import WeakValueDictionary
+
+import pyarrow as pa
+
+from arrowsync.core.contracts import Forms
+from arrowsync.core.plan import ColumnPlan, Partition, Receipt, Snapshot, TablePlan
+from arrowsync.core.table import Table, TableName, Widths
+from arrowsync.endpoints.arrow_columns import Kept, bring, forms
+from arrowsync.endpoints.arrow_types import DIALECT
+from arrowsync.errors import ArrowsyncError, ConfigError
+
+_COLLECT = "Collect it first, or write it to a Parquet file and copy that"
+
+
+@runtime_checkable
+class ArrowStream(Protocol):
+    """What exports itself as an Arrow C stream."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
+
+
+_used: WeakValueDictionary[int, ArrowStream] = WeakValueDictionary()  # by id(): streams read, or about to be
+
+
+class _Streams:
+    """The streams of an object. One without a length is taken for one that can be read only once."""
+
+    def __init__(self, rows: ArrowStream) -> None:
+        self.rows = rows
+        # A pyarrow reader that is exported a second time has no rows, and raises nothing.
+        self._once = not hasattr(rows, "__len__")
+        if self._once and id(rows) in _used:
+            raise ConfigError(f"this {type(rows).__name__} has been planned or read before", hint=_COLLECT)
+        self._first: pa.RecordBatchReader | None = None
+        self._gone = False
+        self.schema = self._read_schema()
+
+    def _read_schema(self) -> pa.Schema:
+        try:
+            reader = pa.RecordBatchReader.from_stream(self.rows)
+        except (pa.ArrowInvalid, TypeError) as error:
+            raise ConfigError(f"a {type(self.rows).__name__} is no table: {error}") from error
+        if self._once:
+            self._first = reader
+            with suppress(TypeError):  # what takes no weak reference is not remembered
+                _used[id(self.rows)] = self.rows
+        else:
+            reader.close()  # DuckDB runs one query at a time
+        return reader.schema
+
+    def open(self) -> pa.RecordBatchReader:
+        if not self._once:
+            return pa.RecordBatchReader.from_stream(self.rows)
+        if self._gone:
+            raise ArrowsyncError(
+                "the stream can be read only once, and some of its rows have gone by", hint=_COLLECT
+            )
+        self._gone = True
+        return self._first
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame or stream. Its identity is its own: nothing that another frame has begun is gone on with."""
+
+    streams: _Streams = field(repr=False)
+    identity: str
+
+    @classmethod
+    def of(cls, rows: ArrowStream) -> Self:
+        return cls(_Streams(rows), f"frame:{type(rows).__module__.partition('.')[0]}/{uuid4().hex[:12]}")
+
+    def __str__(self) -> str:
+        return f"a {type(self.streams.rows).__name__}"
+
+    @property
+    def is_one_table(self) -> bool:
+        return True
+
+    @property
+    def readers(self) -> int | None:
+        return 1
+
+    def names(self, *, views: bool = False) -> list[TableName]:
+        return [TableName("frame")]
+
+    def describe_query(self, name: TableName, query: str) -> Table:
+        raise ConfigError("a query needs a database, and this is a frame")
+
+    def describe(self, names: Sequence[TableName]) -> list[Table]:
+        rows, schema = self.streams.rows, self.streams.schema
+        if len(set(schema.names)) < len(schema.names):
+            raise ConfigError(f"{self} has two columns of one name", hint="Rename one")
+        count = getattr(rows, "num_rows", getattr(rows, "height", None))
+        columns = tuple(Kept.of(column).column() for column in schema)
+        nbytes = getattr(rows, "nbytes", None)
+        return [
+            Table(
+                name, DIALECT, columns, kind="frame", rows=count, rows_exact=count is not None, bytes=nbytes
+            )
+            for name in names
+        ]
+
+    def widths(self, table: Table, where: str | None = None) -> Widths | None:
+        return None
+
+    def forms(self, table: Table) -> Forms:
+        columns = {column.name: Kept.of(column) for column in self.streams.schema}
+        return {column.name: forms(columns[column.name]) for column in table.columns}
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        yield Snapshot()
+
+    def partitions(self, table: Table, *, target_bytes: int) -> list[Partition]:
+        return [Partition(0)]
+
+    def states(self, tables: Sequence[Table]) -> list[Mapping[str, Any]]:  # Any: JSON
+        return [{} for _ in tables]
+
+    def unchanged(
+        self, plan: TablePlan, receipts: Sequence[Receipt], state: Mapping[str, Any], snapshot: Snapshot
+    ) -> bool:
+        return False
+
+    def open_reader(
+        self, plan: TablePlan, partition: Partition, snapshot: Snapshot, *, batch_bytes: int
+    ) -> FrameReader:
+        return FrameReader(self.streams, plan.columns, batch_bytes=batch_bytes)
+
+
+class FrameReader:
+    """The frame's batches, cut to about `batch_bytes`: a frame may be one batch."""
+
+    def __init__(self, streams: _Streams, columns: Sequence[ColumnPlan], *, batch_bytes: int) -> None:
+        self._streams = streams
+        self._columns = columns
+        self._batch_bytes = batch_bytes
+        self._cancelled = False
+
+    def __enter__(self) -> Self:
+        self._reader = self._streams.open()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._reader.close()
+
+    def cancel(self) -> None:
+        """End with the batch under way: a stream cannot be interrupted."""
+        self._cancelled = True
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        while (batch := self._next()) is not None:
+            rows = max(1, self._batch_bytes * batch.num_rows // max(1, batch.nbytes))
+            for start in range(0, batch.num_rows, rows):
+                yield bring(batch.slice(start, rows), self._columns)
+            del batch  # or it would stay in memory while the next one is made
+
+    def _next(self) -> pa.RecordBatch | None:
+        if self._cancelled:
+            raise ArrowsyncError("reading the frame was cancelled")
+        try:
+            return self._reader.read_next_batch()
+        except StopIteration:
+            return None
+        except (pa.ArrowException, OSError) as error:
+            raise ArrowsyncError(f"the frame cannot be read: {error}") from error

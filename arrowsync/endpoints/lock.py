@@ -1,0 +1,93 @@
+"""Keeps a second run of a transfer into the same table from wasting work; exactly once rests on claims."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from arrowsync.core.table import TableName
+from arrowsync.endpoints.connections import AdbcConnection, Address
+from arrowsync.errors import ArrowsyncError, ResumeError
+
+PATIENCE_SECONDS = 10.0  # a killed run's sessions let go within a second or two
+LOOK_SECONDS = 0.1  # flock() can wait for ever or not at all
+
+
+def _taken() -> ResumeError:
+    return ResumeError(
+        "another run is copying into this table", hint="Wait for it to end, then run the same command again"
+    )
+
+
+class ServerLock:
+    """A lock of the database's own, held by a connection."""
+
+    def __init__(self, address: Address, name: TableName) -> None:
+        self._address = address
+        self._name = name
+        self.waited = False
+
+    def __enter__(self) -> Self:
+        self._connection = AdbcConnection(self._address, read_only=False)
+        try:
+            self._take()
+        except BaseException:
+            self._connection.close()
+            raise
+        return self
+
+    def _take(self) -> None:
+        dialect = self._address.dialect
+        self.waited = not dialect.lock(self._connection, self._name, 0)
+        if self.waited and not dialect.lock(self._connection, self._name, PATIENCE_SECONDS):
+            raise _taken()
+
+    def __exit__(self, *exc: object) -> None:
+        self._connection.close()
+
+    def renew(self) -> None:
+        try:
+            self._connection.rows("select 1")
+        except ArrowsyncError:
+            self._connection.close()
+            self._connection = AdbcConnection(self._address, read_only=False)
+            self._take()
+
+
+class FileLock:
+    """A lock of the operating system's on a file beside the database; it ends with the process."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.waited = False
+
+    def __enter__(self) -> Self:
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not self._try():
+            self.waited = True
+            if time.monotonic() > until:
+                raise _taken()
+            time.sleep(LOOK_SECONDS)
+        return self
+
+    def _try(self) -> bool:
+        self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o666)
+        with suppress(BlockingIOError):
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Its owner removes the file before letting go: one that is not there any more locks nobody out.
+            with suppress(FileNotFoundError):
+                if os.stat(self._path).st_ino == os.fstat(self._descriptor).st_ino:
+                    return True
+        os.close(self._descriptor)
+        return False
+
+    def __exit__(self, *exc: object) -> None:
+        self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+    def renew(self) -> None:
+        """The operating system takes it from nobody."""

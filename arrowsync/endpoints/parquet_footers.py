@@ -1,0 +1,143 @@
+"""What the footers of a table's Parquet files say: columns, rows, sizes; row groups cut into partitions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import pairwise
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from arrowsync.core.plan import Partition
+from arrowsync.endpoints.arrow_columns import Kept
+from arrowsync.endpoints.parquet_reader import RowGroups, opened
+from arrowsync.endpoints.parquet_writer import KEY, RECEIPT
+from arrowsync.errors import SchemaError
+
+QUARANTINE = b"arrowsync.quarantine"  # metadata of a file of refused rows
+_QUARANTINE_COLUMNS = "_arrowsync_"  # what those rows carry besides their own columns begins with this
+_DIFFER = "Copy the files one by one, or name those that are alike with a pattern"
+
+
+@dataclass(frozen=True, slots=True)
+class Footers:
+    """Of one file, or of all of a table's. `ours`: arrowsync wrote them."""
+
+    path: str
+    columns: Mapping[str, Kept]
+    rows: int
+    bytes: int
+    ours: bool
+    key: tuple[str, ...] = ()  # the primary key that the rows had at home
+
+
+def read(paths: Sequence[str]) -> Footers:
+    """All files as one table. Raises SchemaError where their columns differ."""
+    return reduce(_together, map(_footer, paths))
+
+
+def _footer(path: str) -> Footers:
+    with opened(path) as file:
+        metadata, schema = file.metadata.metadata or {}, file.schema_arrow
+        if len(set(schema.names)) < len(schema.names):
+            raise SchemaError(f"{path!r} has two columns of one name", hint="Rename one")
+        quarantined = QUARANTINE in metadata
+        stored = (file.schema.column(at) for at in range(len(file.schema)))
+        int96 = {column.path for column in stored if column.physical_type == "INT96"}
+        columns = {
+            field.name: Kept.of(field, imprecise=field.name in int96)
+            for field in schema
+            if not (quarantined and field.name.startswith(_QUARANTINE_COLUMNS))
+        }
+        ours = quarantined or RECEIPT in metadata
+        key = tuple(json.loads(metadata.get(KEY, b"[]")))
+        return Footers(path, columns, file.metadata.num_rows, sum(_group_bytes(file)), ours, key)
+
+
+def _together(first: Footers, other: Footers) -> Footers:
+    if first.columns.keys() != other.columns.keys():
+        odd = ", ".join(sorted(first.columns.keys() ^ other.columns.keys()))
+        raise SchemaError(f"{other.path!r} and {first.path!r} differ in the columns {odd}", hint=_DIFFER)
+    ours = first.ours and other.ours
+    columns = {}
+    for name, column in first.columns.items():
+        both = column.merged(other.columns[name], ours=ours)
+        if both is None:
+            types = f"{column.written} in {first.path!r}, {other.columns[name].written} in {other.path!r}"
+            raise SchemaError(f"the files differ: {types}", column=name, hint=_DIFFER)
+        columns[name] = both
+    rows, nbytes = first.rows + other.rows, first.bytes + other.bytes
+    return Footers(first.path, columns, rows, nbytes, ours, first.key if first.key == other.key else ())
+
+
+def _group_bytes(file: pq.ParquetFile) -> Iterator[int]:
+    """About how many bytes each row group takes as Arrow; texts in dictionaries take more than is told."""
+    widths = [_width(field.type) for field in file.schema_arrow]
+    fixed = sum(width for width in widths if width is not None)
+    for number in range(file.metadata.num_row_groups):
+        group = file.metadata.row_group(number)
+        if group.num_columns != len(widths):  # nested columns have several
+            yield max(group.total_byte_size, fixed * group.num_rows)
+            continue
+        encoded = (
+            group.column(at).total_uncompressed_size for at, width in enumerate(widths) if width is None
+        )
+        yield fixed * group.num_rows + sum(encoded)
+
+
+def _width(type: Any) -> int | None:  # Any: pyarrow has no stubs
+    try:
+        return -(-int(type.bit_width) // 8)
+    except ValueError:  # texts and lists have none
+        return None
+
+
+# -- partitions --------------------------------------------------------------------------------------------
+
+
+def version(paths: Sequence[str]) -> str:
+    """Another one when a file is added, taken away or written."""
+    facts = [(path, (status := os.stat(path)).st_size, status.st_mtime_ns) for path in paths]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
+
+
+def partitions(paths: Sequence[str], target_bytes: int) -> list[Partition]:
+    """Runs of row groups of about `target_bytes`; a bound is "file:row group".
+
+    Together they cover each row once, whatever files there are when they are read.
+    """
+    starts, gathered = [(0, 0)], 0
+    for number, path in enumerate(paths):
+        with opened(path) as file:
+            for group, nbytes in enumerate(_group_bytes(file)):
+                if gathered and gathered + nbytes > target_bytes:
+                    starts.append((number, group))
+                    gathered = 0
+                gathered += nbytes
+    bounds = [None, *(f"{file}:{group}" for file, group in starts[1:]), None]
+    return [
+        Partition(number, "file", lower=lower, upper=upper)
+        for number, (lower, upper) in enumerate(pairwise(bounds))
+    ]
+
+
+def row_groups(paths: Sequence[str], partition: Partition) -> Iterator[RowGroups]:
+    """What a partition means."""
+    first, end = _place(partition.lower) or (0, 0), _place(partition.upper) or (len(paths), 0)
+    for number in range(first[0], min(end[0] + 1, len(paths))):
+        with opened(paths[number]) as file:
+            count = file.metadata.num_row_groups
+        last = min(end[1], count) if number == end[0] else count
+        yield RowGroups(paths[number], range(first[1] if number == first[0] else 0, last))
+
+
+def _place(bound: str | None) -> tuple[int, int] | None:
+    if bound is None:
+        return None
+    file, group = bound.split(":")
+    return int(file), int(group)

@@ -1,0 +1,125 @@
+"""The journal of a folder of parts: a small file beside them while a transfer writes.
+
+Receipts are the parts' own metadata, so that a part's rename is its commit. What a folder is for, and which
+parts there are, is files.py's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from arrowsync.core.plan import Partition, Receipt, TablePlan, Unfinished
+from arrowsync.core.status import TransferStatus
+from arrowsync.endpoints.parquet_writer import receipt_in, sync
+from arrowsync.errors import ResumeError
+
+FILE = ".arrowsync.json"
+
+
+@dataclass(frozen=True, slots=True)
+class FolderJournal:
+    """The journal in `folder`, which is the target or what will take its place."""
+
+    folder: Path
+
+    def begin(self, plan: TablePlan, target: Path, state: Mapping[str, Any]) -> None:  # Any: JSON
+        self._write(
+            {
+                "folder": str(self.folder),
+                "target": str(target),
+                "transfer": plan.transfer.id,
+                "run": plan.run,
+                "request": plan.transfer.identity(),
+                "partitions": [asdict(partition) for partition in plan.partitions],
+                "state": dict(state),
+                "started_at": datetime.now(UTC).isoformat(),
+            }
+        )
+
+    def remember(self, state: Mapping[str, Any]) -> None:  # Any: JSON
+        if (noted := self._read()) is not None:
+            self._write({**noted, "state": {**noted["state"], **state}})
+
+    def finish(self) -> None:
+        (self.folder / FILE).unlink(missing_ok=True)
+
+    @property
+    def run(self) -> str | None:
+        """The run that may write here."""
+        noted = self._read()
+        return str(noted["run"]) if noted else None
+
+    def check(self, plan: TablePlan) -> None:
+        """Raise ResumeError when the transfer is no longer this run's."""
+        if self.run != plan.run:
+            raise ResumeError(
+                "another run has finished this transfer, or started it over",
+                hint="`arrowsync status` shows what is under way",
+            )
+
+    def unfinished(self, target: Path) -> Unfinished | None:
+        """The transfer into `target` that has begun here and not finished."""
+        noted = self._read()
+        if noted is None or noted["target"] != str(target):
+            return None
+        return Unfinished(
+            noted["transfer"],
+            noted["request"],
+            tuple(Partition(**partition) for partition in noted["partitions"]),
+            self.receipts(noted["run"]),
+            noted["state"],
+            noted["run"],
+        )
+
+    def status(self, target: Path) -> TransferStatus | None:
+        """How far the transfer into `target` is that has begun here and not finished."""
+        noted = self._read()
+        if noted is None or noted["target"] != str(target):
+            return None
+        receipts = self.receipts(noted["run"])
+        return TransferStatus(
+            noted["transfer"],
+            noted["request"]["source"],
+            target.name,
+            noted["request"]["mode"],
+            "running",
+            len(noted["partitions"]),
+            len(receipts),
+            sum(receipt.rows for receipt in receipts),
+            sum(receipt.quarantined for receipt in receipts),
+            noted["started_at"],
+            None,
+            (datetime.now(UTC) - datetime.fromisoformat(noted["started_at"])).total_seconds(),
+        )
+
+    def parts(self, run: str) -> list[Path]:
+        return sorted(self.folder.glob(f"part-*-{run}.parquet"))
+
+    def receipts(self, run: str) -> tuple[Receipt, ...]:
+        found = (receipt_in(path) for path in self.parts(run))
+        return tuple(receipt for receipt in found if receipt is not None)
+
+    def _read(self) -> dict[str, Any] | None:  # Any: JSON
+        try:
+            noted: dict[str, Any] = json.loads((self.folder / FILE).read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except ValueError as error:
+            raise ResumeError(
+                f"the journal {self.folder / FILE} cannot be read", hint="Take it away to start over"
+            ) from error
+        # A folder that has been swapped in brings the journal of its making along.
+        return noted if noted["folder"] == str(self.folder) else None
+
+    def _write(self, noted: Mapping[str, Any]) -> None:  # Any: JSON
+        aside = self.folder / f"{FILE}.{noted['run']}"
+        aside.write_text(json.dumps(noted), encoding="utf-8")
+        sync(aside)
+        os.replace(aside, self.folder / FILE)
+        sync(self.folder)

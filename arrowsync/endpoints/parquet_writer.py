@@ -1,0 +1,175 @@
+"""Writes one Parquet file aside and gives it its name when it is whole. Which name and when is files.py's."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Self
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from arrowsync.core.plan import Receipt, Refusal
+from arrowsync.core.units import MiB
+from arrowsync.endpoints.arrow_columns import Kept
+from arrowsync.endpoints.journal import read_receipt, receipt_text
+from arrowsync.endpoints.parquet_reader import opened
+from arrowsync.errors import ArrowsyncError, DataError, TransientError
+
+# What a file's metadata say:
+RECEIPT = b"arrowsync.receipt"  # what its partition committed
+KEY = b"arrowsync.key"  # the primary key that its rows had at home
+LARGEST_GROUP = 64 * MiB  # as Arrow holds it: what is gathered before it is written
+SMALLEST_GROUP = 4 * MiB  # lineitem then takes 190 MiB instead of 151 with 64 MiB groups
+FIXED_BYTES = 48 * MiB  # what a pipe takes besides
+UNFINISHED = ".tmp"
+
+
+def group_bytes(memory_bytes: int, writers: int) -> int:
+    """How much to gather for a row group; while it is written it takes up to three times as much."""
+    return min(LARGEST_GROUP, max(SMALLEST_GROUP, (memory_bytes - FIXED_BYTES) // 4 // max(1, writers)))
+
+
+class ParquetWriter:
+    """One partition's file. Its rename after fsync is the commit; leaving without one leaves nothing.
+
+    `claim` raises where the transfer is no longer this run's.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        columns: Sequence[Kept],
+        key: Sequence[str],
+        *,
+        group_bytes: int,
+        claim: Callable[[], None],
+    ) -> None:
+        self._path = path
+        # Its own for every writer: two runs of one transfer must never write into one file.
+        self._aside = path.with_name(f".{path.name.lstrip('.')}.{uuid4().hex[:12]}{UNFINISHED}")
+        self._claim = claim
+        self._schema = pa.schema([column.field() for column in columns])
+        self._key = list(key)
+        self._group_bytes = group_bytes
+        self._pending: list[pa.RecordBatch] = []
+        self._pending_bytes = 0
+        self.done: Receipt | None = None
+
+    def __enter__(self) -> Self:
+        self._claim()
+        self.done = receipt_in(self._path) if self._path.exists() else None
+        if self.done is None:
+            with storing(self._path):
+                self._file = pa.OSFile(str(self._aside), "wb")
+            try:
+                self._parquet = pq.ParquetWriter(self._file, self._schema, compression="zstd")
+            except BaseException:
+                self._discard()
+                raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.done is None:
+            self._pending.clear()
+            with contextlib.suppress(pa.ArrowException, OSError):  # what is thrown away need not be whole
+                self._parquet.close()
+            self._discard()
+
+    def _discard(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.close()
+            self._aside.unlink(missing_ok=True)
+
+    def write(self, batches: Iterator[pa.RecordBatch]) -> int:
+        rows = 0
+        for batch in batches:
+            for refusal in self._refusals(batch):
+                raise DataError(refusal.message, column=refusal.column, sqlstate=refusal.sqlstate)
+            self._add(batch)
+            rows += batch.num_rows
+            del batch  # or it would stay in memory while the next one waits for room
+        return rows
+
+    def sift(self, batch: pa.RecordBatch) -> Iterator[Refusal]:
+        refused = {refusal.place: refusal for refusal in self._refusals(batch)}
+        yield from refused.values()
+        if refused:
+            batch = batch.filter(pa.array([place not in refused for place in range(batch.num_rows)]))
+        self._add(batch)
+
+    def _refusals(self, batch: pa.RecordBatch) -> Iterator[Refusal]:
+        """A file refuses nothing but NULL where it declares that there is none."""
+        for field in self._schema:
+            if not field.nullable and batch.column(field.name).null_count:
+                for place in pc.indices_nonzero(batch.column(field.name).is_null()).to_pylist():
+                    yield Refusal(place, "NULL in a column that takes none", "23502", None, field.name)
+
+    def _add(self, batch: pa.RecordBatch) -> None:
+        self._pending.append(pa.RecordBatch.from_arrays(list(self._arrays(batch)), schema=self._schema))
+        self._pending_bytes += batch.nbytes
+        if self._pending_bytes >= self._group_bytes:
+            self._flush()
+
+    def _arrays(self, batch: pa.RecordBatch) -> Iterator[pa.Array]:
+        given = set(batch.schema.names)
+        for field in self._schema:
+            missing = field.name not in given  # a column that only the files before this one have
+            yield pa.nulls(batch.num_rows, field.type) if missing else batch.column(field.name)
+
+    def _flush(self) -> None:
+        if self._pending:
+            table = pa.Table.from_batches(self._pending, self._schema)
+            with storing(self._path):
+                self._parquet.write_table(table, row_group_size=max(1, table.num_rows))
+            self._pending, self._pending_bytes = [], 0
+            del table
+            # Else Arrow's allocator keeps what was needed for a moment: at 4 MiB 58 MiB of RSS instead of 35.
+            pa.default_memory_pool().release_unused()
+
+    def commit(self, receipt: Receipt) -> None:
+        self._flush()
+        with storing(self._path):
+            self._parquet.add_key_value_metadata({RECEIPT: receipt_text(receipt), KEY: json.dumps(self._key)})
+            self._parquet.close()
+            self._file.close()
+            sync(self._aside)
+            self._claim()
+            os.replace(self._aside, self._path)
+            sync(self._path.parent)
+
+    def cancel(self) -> None:
+        """Nothing to do: a write to a file cannot be interrupted, and the next batch is not asked for."""
+
+
+def receipt_in(path: Path) -> Receipt | None:
+    """The receipt of a file that a partition made."""
+    with opened(str(path)) as file:
+        metadata: Mapping[bytes, bytes] = file.metadata.metadata or {}
+        return read_receipt(metadata[RECEIPT].decode()) if RECEIPT in metadata else None
+
+
+def sync(path: Path) -> None:
+    """Make a file's bytes, or a folder's names, survive a crash of the machine."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Say of an error of the file system where it was, and whether it may go away."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        # Another run of the same transfer has cleared what it took for a dead one's.
+        raise TransientError(f"{path} was taken away while it was written") from error
+    except (OSError, pa.ArrowException) as error:
+        raise ArrowsyncError(f"cannot write {path}: {str(error).partition(chr(10))[0]}") from error

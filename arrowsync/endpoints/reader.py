@@ -1,0 +1,93 @@
+"""Reads one partition over an ADBC connection. Which rows and columns is the dialect's to say."""
+
+from __future__ import annotations
+
+import textwrap
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Self
+
+import pyarrow as pa
+
+from arrowsync.core.plan import Partition, Snapshot, TablePlan
+from arrowsync.endpoints.connections import AdbcConnection, Address
+from arrowsync.errors import ArrowsyncError, DataError, SnapshotLost, TransientError
+
+
+@dataclass(frozen=True, slots=True)
+class OneReader:
+    """The connection whose read transaction is the snapshot, and the turn to use it."""
+
+    connection: AdbcConnection
+    turn: threading.Lock = field(default_factory=threading.Lock)
+
+
+@contextmanager
+def joined(address: Address, snapshot: Snapshot) -> Iterator[AdbcConnection]:
+    """A connection that sees the snapshot. Raises SnapshotLost when its session has died."""
+    if isinstance(shared := snapshot.shared, OneReader):
+        with shared.turn:
+            yield shared.connection
+        return
+    dialect = address.dialect
+    with AdbcConnection(address, read_only=True) as connection:
+        for statement in dialect.join_snapshot(snapshot.token) if snapshot.token else dialect.begin_snapshot:
+            try:
+                connection.run(statement)
+            except ArrowsyncError as error:
+                if isinstance(error, TransientError):
+                    raise
+                raise SnapshotLost(f"the source's snapshot is gone: {error.message}") from error
+        yield connection
+
+
+class DatabaseReader:
+    """One partition's stream. The connection joins the snapshot, or is the snapshot's own, used in turn."""
+
+    def __init__(
+        self, address: Address, plan: TablePlan, partition: Partition, snapshot: Snapshot, *, batch_bytes: int
+    ) -> None:
+        self._address = address
+        self._plan = plan
+        self._partition = partition
+        self._snapshot = snapshot
+        self._batch_bytes = batch_bytes
+        self._connection: AdbcConnection | None = None
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._connection = connection = stack.enter_context(joined(self._address, self._snapshot))
+            dialect = self._address.dialect
+            self._reads = dialect.reads(self._plan, self._partition, batch_bytes=self._batch_bytes)
+            with self._failing_by_itself():
+                self._first = stack.enter_context(connection.stream(*self._reads[0]))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        assert self._connection is not None, "used inside its `with`"
+        with self._failing_by_itself():
+            yield from self._address.dialect.unwrap(self._first, self._plan)
+            for read in self._reads[1:]:
+                batches = self._stack.enter_context(self._connection.stream(*read))
+                yield from self._address.dialect.unwrap(batches, self._plan)
+
+    @contextmanager
+    def _failing_by_itself(self) -> Iterator[None]:
+        """What the source's own SQL makes of its values, a division by zero, is no bad row of the target."""
+        try:
+            yield
+        except DataError as error:
+            query = textwrap.shorten(self._plan.transfer.query or self._reads[0][0], 300, placeholder=" …")
+            raise ArrowsyncError(
+                f"the source's query failed: {error.message}", sqlstate=error.sqlstate, hint=f"It is: {query}"
+            ) from error
+
+    def cancel(self) -> None:
+        if self._connection is not None:
+            self._connection.cancel()

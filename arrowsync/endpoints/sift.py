@@ -1,0 +1,178 @@
+"""Sorts one batch after another into rows that the target takes and rows that it refuses, in SQL on its side.
+
+The batch goes into a temporary table without constraints, from there into the target. If this takes not all
+of it, the dialect's sieve finds what the catalogue says it refuses, and inserts of ranges find the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+from arrowsync.core.plan import Refusal
+from arrowsync.dialects.sieve import ORDINAL, Sieve, Violation
+from arrowsync.endpoints.connections import AdbcConnection
+from arrowsync.errors import ArrowsyncError, DataError, TransientError
+
+# Rows sent at a time once the staging itself has refused one: each refusal costs sending them again.
+STEP = 2048
+_SAVEPOINT = "arrowsync_sift"
+
+
+class Sifter:
+    """One partition's sieve, inside the writer's transaction. `meant` rows to go in, `stored` have."""
+
+    def __init__(self, connection: AdbcConnection, sieve: Sieve, staging: str) -> None:
+        self._connection = connection
+        self._sieve = sieve
+        self._staging = staging
+        self.meant = 0
+        self.stored = 0
+        for statement in sieve.create:
+            connection.run(statement)
+
+    def sift(self, batch: pa.RecordBatch) -> Iterator[Refusal]:
+        """Write what the target takes; yield the rest."""
+        self.meant += batch.num_rows
+        for refusal in self._stages(batch):
+            self.meant -= 1
+            yield refusal
+        self._connection.run(self._sieve.empty)
+
+    def _stages(self, batch: pa.RecordBatch) -> Iterator[Refusal]:
+        yield from self._stage(batch)
+        if self._try(self._insert_all) is None:
+            return
+        for group in self._sieve.violations:
+            refusals = self._judge(group)
+            yield from refusals
+            if refusals and self._try(self._insert_all) is None:
+                return
+        yield from self._insert_by_ranges(batch.num_rows)
+
+    # -- into the staging ------------------------------------------------------------------------------------
+
+    def _stage(self, batch: pa.RecordBatch) -> Iterator[Refusal]:
+        """Ingest the batch, but for rows whose values no column of their type takes: labels, JSON."""
+        ordinals = pa.array(range(batch.num_rows), pa.int64())
+        arrays = [ordinals, *batch.columns]
+        batch = pa.RecordBatch.from_arrays(arrays, names=[ORDINAL, *batch.schema.names])
+        start, step = 0, max(1, batch.num_rows)
+        while start < batch.num_rows:
+            error = self._try(lambda: self._ingest(batch.slice(start, step)))  # noqa: B023  # called at once
+            if error is None:
+                start, step = start + step, STEP
+                continue
+            line = _line(error) or (1 if step == 1 else None)
+            if line is not None and self._try(lambda: self._ingest(batch.slice(start, line - 1))) is None:  # noqa: B023
+                start += line - 1
+                yield _refusal(start, error)
+                start, step = start + 1, STEP
+            else:
+                step = min(STEP, max(1, step // 2))
+
+    def _ingest(self, batch: pa.RecordBatch) -> None:
+        if batch.num_rows:
+            reader = pa.RecordBatchReader.from_batches(batch.schema, [batch])
+            self._connection.ingest(self._staging, reader, self._connection.dialect.staging_options)
+
+    # -- what the catalogue tells ----------------------------------------------------------------------------
+
+    def _judge(self, group: Sequence[Violation]) -> list[Refusal]:
+        """Take the rows out that the group refuses."""
+        try:
+            with self._savepoint():
+                found = self._connection.rows(self._sieve.judge(group))
+        except TransientError:
+            raise
+        except ArrowsyncError:
+            return []  # a value, or a right to look, that a check stumbles over: the INSERT will judge
+        if found:
+            self._connection.run(self._sieve.remove([ordinal for ordinal, _ in found]))
+        reasons = [(ordinal, group[reason]) for ordinal, reason in found]
+        return [
+            Refusal(ordinal, each.message, each.sqlstate, each.constraint, each.column)
+            for ordinal, each in reasons
+        ]
+
+    # -- into the target -------------------------------------------------------------------------------------
+
+    def _insert_by_ranges(self, rows: int) -> Iterator[Refusal]:
+        """Insert up to a bad row, which is left out, and so on from there.
+
+        The target names it where it keeps the mark of the row under way, else halving finds it. A row costs a
+        try or two where all are bad, and few rows are inserted in vain where few are.
+        """
+        for statement in self._sieve.for_ranges:
+            self._connection.run(statement)
+        start, reach = 0, rows
+        while start < rows:
+            begun, end = start, min(start + reach, rows)
+            error = self._insert_range(start, end)
+            if error is None:
+                start, reach = end, reach * 2
+                continue
+            marked = self._marked()
+            if marked is not None and start <= marked < end - 1:  # else the statement failed at its end
+                earlier = self._insert_range(start, marked) if marked > start else None
+                start, end, error = (
+                    (marked, marked + 1, error) if earlier is None else (start, marked, earlier)
+                )
+            while end - start > 1:
+                middle = (start + end) // 2
+                if (earlier := self._insert_range(start, middle)) is None:
+                    start = middle
+                else:
+                    end, error = middle, earlier
+            yield _refusal(start, error)
+            start, reach = start + 1, rows if marked == start else max(1, start - begun)
+
+    def _insert_range(self, start: int, end: int) -> DataError | None:
+        return self._try(lambda: self._insert(self._sieve.insert_range(start, end)))
+
+    def _insert_all(self) -> None:
+        self._insert(self._sieve.insert)
+
+    def _insert(self, statement: str) -> None:
+        # What the INSERT reports: after a rolled-back savepoint the server's counters are no guide.
+        self.stored += self._connection.change(statement)
+
+    def _marked(self) -> int | None:
+        """The row under way when an insert failed; the last one if the statement failed as a whole."""
+        return None if self._sieve.marked is None else int(self._connection.rows(self._sieve.marked)[0][0])
+
+    # -- savepoints ------------------------------------------------------------------------------------------
+
+    def _try(self, work: Callable[[], None]) -> DataError | None:
+        try:
+            with self._savepoint():
+                work()
+        except DataError as error:
+            return error
+        return None
+
+    @contextmanager
+    def _savepoint(self) -> Iterator[None]:
+        """All of what is inside, or nothing of it."""
+        self._connection.run(f"savepoint {_SAVEPOINT}")
+        try:
+            yield
+        except ArrowsyncError as error:
+            if not isinstance(error, TransientError):  # after which there may be no connection
+                self._connection.run(f"rollback to savepoint {_SAVEPOINT}")
+                self._connection.run(f"release savepoint {_SAVEPOINT}")
+            raise
+        self._connection.run(f"release savepoint {_SAVEPOINT}")
+
+
+def _line(error: DataError) -> int | None:
+    """Which row of a COPY the server names."""
+    match = re.fullmatch(r"line (\d+)", error.row or "")
+    return int(match[1]) if match else None
+
+
+def _refusal(ordinal: int, error: DataError) -> Refusal:
+    return Refusal(ordinal, error.message, error.sqlstate, error.constraint, error.column)

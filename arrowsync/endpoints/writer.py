@@ -1,0 +1,177 @@
+"""Writes one partition in one transaction over an ADBC connection: claim, bulk ingest, receipt, commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Self
+
+import pyarrow as pa
+
+from arrowsync.core.plan import Partition, Receipt, Refusal, TablePlan
+from arrowsync.core.table import TableName
+from arrowsync.endpoints.connections import AdbcConnection, Address
+from arrowsync.endpoints.journal import Journal
+from arrowsync.endpoints.sift import Sifter
+from arrowsync.errors import ArrowsyncError, TransientError, VerificationError
+
+
+class DatabaseWriter:
+    """One partition's transaction. Without a journal it also makes the table, so that one commit does all."""
+
+    def __init__(self, address: Address, plan: TablePlan, partition: Partition) -> None:
+        self._address = address
+        self._plan = plan
+        self._partition = partition
+        self._dialect = address.dialect
+        self._sent = 0
+        self._sifter: Sifter | None = None
+        self._open = False
+        self._staging_made = False
+        self._opened: AdbcConnection | None = None
+        self._cancelled = False
+        self.done: Receipt | None = None
+
+    @property
+    def _connection(self) -> AdbcConnection:
+        assert self._opened is not None, "used inside its `with`"
+        return self._opened
+
+    def __enter__(self) -> Self:
+        self._opened = AdbcConnection(self._address, read_only=False)
+        try:
+            if self._cancelled:
+                raise TransientError("cancelled while the connection was opened")
+            self._begin()
+        except BaseException:
+            self._connection.close()
+            raise
+        return self
+
+    def _begin(self) -> None:
+        self._connection.run(self._dialect.begin_write)
+        self._open = True
+        if self._plan.journal is None:
+            for statement in self._plan.before:
+                self._connection.run(statement)
+        else:
+            self.done = self._journal.claim(self._plan, self._partition)
+        if self.done is None:
+            self._stored_before = self._dialect.stored(self._connection, self._plan.landing)
+
+    @property
+    def _journal(self) -> Journal:
+        assert self._plan.journal is not None, "asked only where there is one"
+        return Journal(self._connection, self._plan.journal)
+
+    def __exit__(self, *exc: object) -> None:
+        try:
+            if self._open:
+                # Also ends a COPY that a failing producer left open, with its lock, whatever the autocommit.
+                self._connection.run("rollback")
+        except ArrowsyncError:
+            pass  # the connection is gone, and the transaction with it
+        finally:
+            self._connection.close()
+
+    def write(self, batches: Iterator[pa.RecordBatch]) -> int:
+        if self._plan.staged and not self._staging_made:
+            for statement in self._dialect.staging(self._plan):
+                self._connection.run(statement)
+            self._staging_made = True
+        return self._ingest(_Guarded(self._schema, batches))
+
+    def sift(self, batch: pa.RecordBatch) -> Iterator[Refusal]:
+        if self._sifter is None:
+            sieve = self._dialect.sieve(self._connection, self._plan)
+            self._sifter = Sifter(self._connection, sieve, self._plan.staging_name)
+        return self._sifter.sift(batch)
+
+    @property
+    def _schema(self) -> pa.Schema:
+        return pa.schema([(c.target.name, c.route.storage.arrow) for c in self._plan.columns])
+
+    def _ingest(self, guarded: _Guarded) -> int:
+        plan, dialect = self._plan, self._dialect
+        into = TableName(plan.staging_name) if plan.staged else plan.landing
+        options = dialect.staging_options if plan.staged else dialect.ingest_options(into)
+        try:
+            rows = self._connection.ingest(into.name, guarded.reader(), options)
+        except ArrowsyncError:
+            if guarded.error is not None:
+                raise guarded.error from None
+            raise
+        # A driver may take a failing producer for the end of the stream (DuckDB does) and report success.
+        if guarded.error is not None:
+            raise guarded.error
+        if not guarded.finished or rows != guarded.rows:
+            raise VerificationError(f"the driver took {rows} of {guarded.rows} rows")
+        if plan.staged:
+            for statement in dialect.insert_from_staging(plan):
+                self._connection.run(statement)
+        self._sent += rows
+        return rows
+
+    def commit(self, receipt: Receipt) -> None:
+        self._check_count()
+        if self._plan.journal is None:
+            self._commit_all()
+        else:
+            self._journal.complete(self._plan, receipt)
+            self._open = False
+            self._connection.run("commit")
+
+    def _commit_all(self) -> None:
+        """Without a journal, the one transaction also finishes the table."""
+        for statement in (*self._plan.after, *self._dialect.durable):
+            self._connection.run(statement)
+        self._open = False
+        try:
+            self._connection.run("commit")
+        except TransientError as error:
+            raise ArrowsyncError(
+                f"the commit was not answered: {error.message}",
+                hint="Without a journal nobody knows whether the rows are in: look before you copy again",
+            ) from error
+
+    def _check_count(self) -> None:
+        if self._sifter is not None:
+            sent, stored = self._sifter.meant, self._sifter.stored
+        else:
+            counter = self._dialect.stored(self._connection, self._plan.landing)
+            sent, stored = self._sent, counter - self._stored_before
+        if stored != sent:
+            names = ", ".join(self._dialect.triggers(self._connection, self._plan.landing))
+            culprit = f"A trigger ({names})" if names else "A trigger or rule"
+            raise VerificationError(
+                f"{sent} rows were sent, {stored} were stored",
+                hint=f"{culprit} of the target drops or adds rows: disable it first",
+            )
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        if self._opened is not None:
+            self._opened.cancel()
+
+
+class _Guarded:
+    """A producer for a driver: counts the rows and keeps the error that the driver would hide or rephrase."""
+
+    def __init__(self, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
+        self._schema = schema
+        self._batches = batches
+        self.rows = 0
+        self.error: BaseException | None = None
+        self.finished = False
+
+    def reader(self) -> pa.RecordBatchReader:
+        return pa.RecordBatchReader.from_batches(self._schema, self._each())
+
+    def _each(self) -> Iterator[pa.RecordBatch]:
+        try:
+            for batch in self._batches:
+                self.rows += batch.num_rows
+                yield batch
+            self.finished = True
+        except BaseException as error:
+            self.error = error
+            raise

@@ -1,0 +1,162 @@
+"""Frames as sources: anything that hands out an Arrow stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import arrowsync
+from arrowsync import ArrowsyncError, ConfigError, Report, TransferError
+from arrowsync.core.plan import ColumnPlan, Partition, Route, Snapshot, Storage, TablePlan
+from arrowsync.core.transfer import Transfer
+from arrowsync.endpoints import Frame, endpoint
+
+ROWS = 10_000
+TABLE = pa.table(
+    {"id": pa.array(range(ROWS), pa.int64()), "name": [f"row {number}" for number in range(ROWS)]}
+)
+
+
+def copy(source: object, target: object, **told: Any) -> Report:
+    return arrowsync.copy(source, target, progress=False, **told)
+
+
+def duckdb_relation() -> object:
+    return pytest.importorskip("duckdb").from_arrow(TABLE)
+
+
+def pandas_frame() -> object:
+    pytest.importorskip("pandas")
+    return TABLE.to_pandas()
+
+
+FRAMES: dict[str, Callable[[], object]] = {
+    "table": lambda: TABLE,
+    "batch": lambda: TABLE.combine_chunks().to_batches()[0],
+    "reader": TABLE.to_reader,
+    "polars": lambda: pl.from_arrow(TABLE),
+    "pandas": pandas_frame,
+    "duckdb": duckdb_relation,
+}
+
+
+@pytest.mark.parametrize("make", FRAMES.values(), ids=FRAMES)
+def test_every_frame_is_copied(tmp_path: Path, make: Callable[[], object]) -> None:
+    report = copy(make(), tmp_path / "t.parquet", verify="hash")
+    assert (report.status, report.rows_written, report.verified) == ("complete", ROWS, "hash")
+    assert pl.read_parquet(tmp_path / "t.parquet").equals(pl.from_arrow(TABLE))  # type: ignore[arg-type]  # a frame
+
+
+def test_table_names_the_target_of_a_frame(tmp_path: Path, sqlite_rows: Callable[..., Any]) -> None:
+    copy(TABLE, tmp_path / "t.db", table="rows")
+    assert sqlite_rows(tmp_path / "t.db", "select count(*), max(id) from rows") == [(ROWS, ROWS - 1)]
+    with pytest.raises(ConfigError, match=r"no name.*table="):
+        copy(TABLE, tmp_path / "t.db")
+
+
+def test_views_of_text_and_zones_arrive(tmp_path: Path) -> None:
+    frame = pl.DataFrame(
+        {"text": ["ü", None], "at": [datetime(2024, 2, 29, tzinfo=UTC), None], "kind": ["a", "b"]},
+        schema_overrides={"kind": pl.Categorical},
+    )
+    copy(frame, tmp_path / "t.parquet", verify="hash")
+    types = [str(field.type) for field in pq.read_schema(tmp_path / "t.parquet")]
+    assert types == ["string", "timestamp[us, tz=UTC]", "string"]
+
+
+def test_intervals_are_spelled_as_postgresql_reads_them(tmp_path: Path) -> None:
+    values = [pa.MonthDayNano([14, -3, 1_500_000_000]), None, pa.MonthDayNano([0, 0, -1_000])]
+    copy(pa.table({"v": pa.array(values)}), tmp_path / "t.parquet", verify="hash")
+    field = pq.read_schema(tmp_path / "t.parquet").field("v")
+    assert (field.type, field.metadata[b"arrowsync.words"]) == (pa.string(), b"interval")
+    texts = pq.read_table(tmp_path / "t.parquet")["v"].to_pylist()
+    assert texts == ["P14M-3DT1.500000S", None, "P0M0DT-0.000001S"]
+
+
+def test_a_stream_that_can_be_read_once_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    reader = TABLE.to_reader()
+    copy(reader, tmp_path / "a.parquet")
+    with pytest.raises(ConfigError, match=r"planned or read before.*Parquet"):
+        copy(reader, tmp_path / "b.parquet")
+
+
+def test_a_stream_that_broke_off_is_not_read_on(tmp_path: Path) -> None:
+    text = pa.table({"v": ["1", "2", "x"]})
+    with pytest.raises(TransferError, match=r"only once.*gone by"):
+        copy(text.to_reader(max_chunksize=1), tmp_path / "t.parquet", cast={"v": "int"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stream_that_fails_says_so(tmp_path: Path) -> None:
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield from TABLE.to_batches(max_chunksize=100)[:3]
+        raise ValueError("the well is dry")
+
+    reader = pa.RecordBatchReader.from_batches(TABLE.schema, batches())
+    with pytest.raises(TransferError, match=r"cannot be read.*the well is dry"):
+        copy(reader, tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        (pl.Series([1]), "a Series is no table"),
+        (pa.table([[1], [2]], names=["x", "x"]), "two columns of one name"),
+    ],
+    ids=["series", "names"],
+)
+def test_what_is_no_table_is_an_error(tmp_path: Path, given: object, match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        copy(given, tmp_path / "t.parquet")
+
+
+def test_a_frame_is_no_target(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be written to"):
+        copy(TABLE, TABLE)
+
+
+def test_a_frame_knows_no_sql(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"where.*no SQL"):
+        copy(TABLE, tmp_path / "t.parquet", where="id < 5")
+
+
+def test_a_frame_can_be_inspected_and_streamed() -> None:
+    [table] = arrowsync.inspect(TABLE)
+    assert (table.kind, table.rows, [column.type for column in table.columns]) == (
+        "frame",
+        ROWS,
+        ["int64", "string"],
+    )
+    assert arrowsync.stream(pl.from_arrow(TABLE)).read_all().num_rows == ROWS
+
+
+def test_one_huge_batch_is_cut_into_small_ones() -> None:
+    frame = endpoint(TABLE.combine_chunks())
+    assert isinstance(frame, Frame)
+    [table] = frame.describe(frame.names())
+    forms = frame.forms(table)
+    columns = tuple(
+        ColumnPlan(column, column, (Route(form := forms[column.name][0], Storage(form.arrow)),))
+        for column in table.columns
+    )
+    plan = TablePlan(Transfer(source="", target=""), table, table, columns)
+    with frame.open_reader(plan, Partition(0), Snapshot(), batch_bytes=10_000) as reader:
+        sizes = [batch.num_rows for batch in reader]
+    assert sum(sizes) == ROWS
+    assert max(sizes) < 1_000
+
+
+def test_a_cancelled_read_ends(tmp_path: Path) -> None:
+    plan = arrowsync.plan(TABLE, tmp_path / "t.parquet")
+    reader = plan.source.open_reader(plan.tables[0], Partition(0), Snapshot(), batch_bytes=1_000)
+    with reader:
+        reader.cancel()
+        with pytest.raises(ArrowsyncError, match="cancelled"):
+            list(reader)
