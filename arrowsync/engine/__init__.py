@@ -1,0 +1,1 @@
+"""How rows move: memory, batch sizes, pipes, fingerprints. Knows the contracts and no endpoint."""

@@ -1,0 +1,307 @@
+"""Fingerprints of rows: equal values hash equal, whichever form read them. verify.py compares them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from hashlib import blake2b
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from arrowsync.core.plan import ColumnPlan, Fingerprint, Form
+
+# Stands beside every stored fingerprint: others are recomputed, never compared. Polars promises stable hashes
+# within one version only.
+ALGORITHM = f"2/polars-{pl.__version__}"
+
+SEED = 0x6172726F7773796E  # any number; two sides must share it
+
+# How many values are canonicalised and hashed at a time. Whole batches of 38 MiB cost 30 MiB more for a
+# moment, pieces 2 MiB; smaller ones cost time (2^17: 5 ns a value, 2^18: 4, whole batches 3.3). Polars itself
+# takes 6 MiB when it first hashes.
+PIECE_VALUES = 1 << 18
+LONG_BYTES = 64 << 10  # of a text or binary value
+
+POSTGRESQL_EPOCH = 946_684_800_000_000  # 2000-01-01 in µs of Unix time
+LEAST, MOST = -(2**63), 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """As what values are compared. Kinds of one family can be brought to each other's scale, others cannot.
+
+    `scale` is for numbers only: that of the decimals, None for integers.
+    """
+
+    family: str
+    scale: int | None = None
+
+
+@lru_cache(maxsize=4_096)  # asked for each column of each batch
+def canonical_kind(arrow_type: pa.DataType) -> Kind:
+    """The kind of what a form's `arrow` means."""
+    if _is_postgresql(arrow_type):
+        return _opaque_kind(arrow_type)
+    if isinstance(arrow_type, pa.BaseExtensionType):
+        return canonical_kind(arrow_type.storage_type)
+    if pa.types.is_dictionary(arrow_type):
+        return canonical_kind(arrow_type.value_type)
+    if pa.types.is_decimal(arrow_type):
+        return _number_kind(arrow_type.scale)
+    for family, checks in _PLAIN.items():
+        if any(check(arrow_type) for check in checks):
+            return Kind(family)
+    return Kind("value")
+
+
+_PLAIN: dict[str, tuple[Callable[[pa.DataType], bool], ...]] = {
+    "number": (pa.types.is_integer, pa.types.is_boolean),
+    "float": (pa.types.is_floating,),
+    "text": (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null),
+    "binary": (
+        *(pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view),
+        pa.types.is_fixed_size_binary,
+    ),
+    "date": (pa.types.is_date,),
+    "time": (pa.types.is_time,),
+    "timestamp": (pa.types.is_timestamp,),
+    "duration": (pa.types.is_duration,),
+}
+
+_NUMERIC = re.compile(r"(?:numeric|decimal)(?:\((\d+)(?:,\s*(-?\d+))?\))?")
+# Types whose text is read back as the value it spells; the text of all others is compared as it is.
+_SPELT = {
+    "boolean": pa.bool_(),
+    **dict.fromkeys(("smallint", "integer", "bigint", "oid", "xid", "cid"), pa.int64()),
+    "real": pa.float32(),
+    "double precision": pa.float64(),
+}
+
+
+def _is_postgresql(arrow_type: pa.DataType) -> bool:
+    return isinstance(arrow_type, pa.OpaqueType) and arrow_type.vendor_name == "PostgreSQL"
+
+
+def _opaque_kind(arrow_type: pa.OpaqueType) -> Kind:
+    storage, name = arrow_type.storage_type, arrow_type.type_name
+    if pa.types.is_integer(storage):
+        family = re.match(r"timestamp|time|date|", name)
+        return Kind(family[0] if family and family[0] else "number")
+    if pa.types.is_binary(storage):
+        return Kind(f"wire {name}")  # numeric_send(1.50) has other bytes in numeric and in numeric(9,1)
+    if pa.types.is_string(storage):
+        if numeric := _NUMERIC.fullmatch(name):
+            return _number_kind(int(numeric[2] or 0) if numeric[1] else _UNKNOWN_SCALE)
+        if name in _SPELT:
+            return canonical_kind(_SPELT[name])
+    return canonical_kind(storage)
+
+
+_UNKNOWN_SCALE = 18  # numeric without (p,s): leaves 20 digits before the point
+
+
+def _number_kind(scale: int) -> Kind:
+    return Kind("number", min(max(scale, 0), 38))
+
+
+def common_kind(forms_a: Sequence[Form], forms_b: Sequence[Form]) -> tuple[Form, Form] | None:
+    """The best forms of two sides whose values can be compared; None when there are none.
+
+    Fingerprint the second with the first one's kind: their scales may differ.
+    """
+    for a in forms_a:
+        for b in forms_b:
+            if canonical_kind(a.arrow).family == canonical_kind(b.arrow).family:
+                return a, b
+    return None
+
+
+def of_columns(arrays: Sequence[pa.Array], columns: Sequence[ColumnPlan]) -> Fingerprint:
+    """The fingerprint of decoded columns, each compared as its first form's values."""
+    types = [column.route.form.arrow for column in columns]
+    return fingerprint(arrays, types, [canonical_kind(column.compared_as) for column in columns])
+
+
+def fingerprint(
+    arrays: Sequence[pa.Array], types: Sequence[pa.DataType], kinds: Sequence[Kind] | None = None
+) -> Fingerprint:
+    """The fingerprint of rows whose columns are `arrays`, meaning `types`, compared as `kinds`.
+
+    Equal values in the same places give the same, however they are batched, sliced or stored; names do not
+    count. Nanoseconds a value: integers, decimals and dates 2 – 3, floats and timestamps 2 – 5, text and uuid
+    7 – 9; decimals of another scale and numbers as text 50, but 250 – 650 near one that does not fit (NaN).
+    """
+    rows = len(arrays[0]) if arrays else 0
+    total = sum(int(piece.sum()) for piece in _row_hashes(arrays, types, kinds or [None] * len(arrays)))
+    return Fingerprint(rows, total % 2**64)
+
+
+def row_hashes(arrays: Sequence[pa.Array], columns: Sequence[ColumnPlan]) -> pl.Series:
+    """The hash of each row, 64 bits; a fingerprint is their sum."""
+    types = [column.route.form.arrow for column in columns]
+    kinds = [canonical_kind(column.compared_as) for column in columns]
+    return pl.concat([pl.Series(dtype=pl.UInt64), *_row_hashes(arrays, types, kinds)])
+
+
+def _row_hashes(
+    arrays: Sequence[pa.Array], types: Sequence[pa.DataType], kinds: Sequence[Kind | None]
+) -> Iterator[pl.Series]:
+    step = max(1_024, PIECE_VALUES // max(1, len(arrays)))
+    for start in range(0, len(arrays[0]) if arrays else 0, step):
+        columns = [
+            canonical(array.slice(start, step), arrow_type, kind)
+            for array, arrow_type, kind in zip(arrays, types, kinds, strict=True)
+        ]
+        batch = pa.RecordBatch.from_arrays(columns, names=[str(number) for number in range(len(columns))])
+        yield pl.DataFrame(batch).hash_rows(SEED)
+
+
+def canonical(array: pa.Array, arrow_type: pa.DataType, kind: Kind | None = None) -> pa.Array:
+    """Equal values as equal bits: int64, float64, decimal128(38, scale), int32 days or binary.
+
+    For hashing only: a number that does not fit is replaced by 64 bits that stand for it. Values of another
+    family than `kind`'s, from a column that fell back to text, stay as they are: they compare with nothing.
+    """
+    own = canonical_kind(arrow_type)
+    kind = own if kind is None or kind.family != own.family else kind
+    if isinstance(array.type, pa.BaseExtensionType):
+        array = array.storage
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if _is_postgresql(arrow_type) and pa.types.is_string(array.type):
+        array = array.cast(_SPELT.get(arrow_type.type_name, array.type))
+    match kind.family:
+        case "number":
+            return _number(array, kind.scale)
+        case "float":
+            return _float(array)
+        case "timestamp":
+            return _timestamp(array)
+        case "date":
+            return array.cast(pa.date32()).view(pa.int32()) if pa.types.is_date(array.type) else array
+        case "time" | "duration":
+            return _micros(array)
+        case "value":
+            return _value(array)
+        case _:
+            return _bytes(array)
+
+
+def _bytes(array: pa.Array) -> pa.Array:
+    # Text as its bytes: Polars would check each value's UTF-8, and SQLite's need not be any.
+    return _digested(array.cast(pa.large_binary() if pa.types.is_large_string(array.type) else pa.binary()))
+
+
+def _digested(array: pa.Array) -> pa.Array:
+    """Long values as their BLAKE2 digests: Polars took four times a value's size to hash it, and kept it."""
+    if array.nbytes <= LONG_BYTES:
+        return array
+    long = pc.fill_null(pc.greater(pc.binary_length(array), LONG_BYTES), False)
+    if not pc.any(long).as_py():
+        return array
+    places = pc.indices_nonzero(long)
+    digests = [blake2b(array[at].as_buffer(), digest_size=32).digest() for at in places.to_pylist()]
+    # Not replace_with_mask, which makes room for all that it leaves out.
+    others = pc.indices_nonzero(pc.invert(long))
+    mixed = pa.concat_arrays([array.take(others), pa.array(digests, array.type)])
+    return mixed.take(pc.sort_indices(pa.concat_arrays([others, places])))
+
+
+def _float(array: pa.Array) -> pa.Array:
+    array = pc.add(array.cast(pa.float64()), 0.0)  # -0.0 + 0.0 is 0.0
+    return pc.if_else(pc.is_nan(array), float("nan"), array)
+
+
+def _timestamp(array: pa.Array) -> pa.Array:
+    if pa.types.is_timestamp(array.type):
+        return _micros(array)
+    # PostgreSQL's own numbers. The driver's timestamps wrap where these do; the infinities stay themselves.
+    infinite = pc.or_(pc.equal(array, LEAST), pc.equal(array, MOST))
+    return pc.if_else(infinite, array, pc.add(array, POSTGRESQL_EPOCH))
+
+
+_PER_MICROSECOND = {"s": 1_000_000, "ms": 1_000}
+
+
+def _micros(array: pa.Array) -> pa.Array:
+    """µs as int64. Seconds wrap beyond the year 294247; ns that are no whole µs get numbers of their own."""
+    unit = getattr(array.type, "unit", "us")
+    numbers = array.view(pa.int32() if array.type.bit_width == 32 else pa.int64()).cast(pa.int64())
+    if unit == "ns":
+        whole = pc.divide(numbers, 1_000)
+        rest = pc.subtract(numbers, pc.multiply(whole, 1_000))
+        return pc.add(whole, pc.multiply(rest, 2**53))  # ns reach no further than 2^53 µs
+    return pc.multiply(numbers, _PER_MICROSECOND[unit]) if unit in _PER_MICROSECOND else numbers
+
+
+def _value(array: pa.Array) -> pa.Array:
+    """Lists, structs, maps, intervals: the text of their Python values, 0.3 µs and more."""
+    if pa.types.is_string(array.type):
+        return _bytes(array)  # a source's own text of values that Arrow has no type for
+    return pa.array([None if value is None else repr(value) for value in array.to_pylist()], pa.string())
+
+
+# -- numbers ---------------------------------------------------------------------------------------------
+
+
+def _number(array: pa.Array, scale: int | None) -> pa.Array:
+    """int64, or decimal128 of that scale; by value, whatever the array's own type and scale."""
+    if pa.types.is_boolean(array.type):
+        array = array.cast(pa.int64())
+    if pa.types.is_decimal128(array.type) and array.type.scale == scale:
+        return array  # Polars hashes the number, whatever its precision
+    try:
+        if scale is None:
+            return array.cast(pa.int64())
+        # Through decimal256 (14 ns): pyarrow 26 casts text and decimals to decimal128 without noticing that
+        # a higher scale overflows; '3e30' becomes 5515171095741521522303454600.4397391872.
+        return array.cast(pa.decimal256(76, scale)).cast(pa.decimal128(38, scale))
+    except pa.ArrowInvalid:  # some value does not fit: NaN, more digits, another scale
+        return _number_or_code(_digits(array), scale)
+
+
+def _number_or_code(digits: pa.Array, scale: int | None) -> pa.Array:
+    """What fits as its number, the rest as 64 bits of a hash: by value, so that batching changes nothing."""
+    before = 38 - (scale or 0)
+    whole = f"(0|[1-9][0-9]{{0,{before - 1}}})" if before else "0"
+    pattern = f"^-?{whole}(\\.[0-9]{{1,{scale}}})?$" if scale else f"^-?{whole}$"
+    fits = pc.match_substring_regex(digits, pattern)
+    numbers = pc.if_else(fits, digits, None).cast(pa.decimal128(38, scale or 0))
+    codes = pl.Series(digits).hash(SEED).to_arrow().view(pa.int64())
+    codes = pc.if_else(digits.is_valid(), codes, None)
+    if scale is None:
+        inside = pc.and_(pc.greater_equal(numbers, Decimal(LEAST)), pc.less_equal(numbers, Decimal(MOST)))
+        return pc.coalesce(pc.if_else(inside, numbers, None).cast(pa.int64()), codes)
+    return pc.coalesce(numbers, codes.cast(pa.decimal128(19, 0)).view(pa.decimal128(38, scale)))
+
+
+_CANONICAL_DIGITS = r"^(0|-?[1-9][0-9]*|-?(0|[1-9][0-9]*)\.[0-9]*[1-9])$"
+
+
+def _digits(array: pa.Array) -> pa.Array:
+    """Numbers as text: no exponent, no zeros in front or at the end; NaN, Infinity, -Infinity."""
+    text = array.cast(pa.string())
+    fractions = pc.match_substring_regex(text, r"^-?[0-9]+\.[0-9]+$")
+    text = pc.if_else(fractions, pc.ascii_rtrim(pc.ascii_rtrim(text, "0"), "."), text)
+    odd = pc.invert(pc.match_substring_regex(text, _CANONICAL_DIGITS))
+    if not pc.any(odd).as_py():
+        return text
+    return pc.replace_with_mask(text, odd, pa.array(map(_spell, text.filter(odd).to_pylist()), pa.string()))
+
+
+def _spell(text: str) -> str:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return text
+    if not number.is_finite():
+        return str(number)
+    digits = f"{number:f}"
+    if "." in digits:
+        digits = digits.rstrip("0").rstrip(".")
+    return "0" if digits == "-0" else digits

@@ -1,0 +1,312 @@
+"""Keeps the process inside its memory limit: what is in use, and who may go on. Moving rows is the pipe's."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import math
+import resource
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Protocol, Self
+
+import psutil
+import pyarrow as pa
+
+from arrowsync.core.units import MiB, format_bytes
+from arrowsync.engine.stop import Stopped
+from arrowsync.errors import MemoryLimitError
+
+PAUSE_AT = 0.80  # of the limit; drivers allocate outside our count, 20 % is their room
+RESUME_AT = 0.60  # well below, so that readers do not stop and start with every batch
+
+PIPE_BYTES = 25 * MiB  # what a pipe costs beside its batches, measured on SQLite → PostgreSQL
+BATCH_COPIES = 12  # and how often it costs a batch: read, cast, queued, encoded, sent, not yet given back
+SMALLEST_BATCH = 1 * MiB  # below that calls outweigh rows: use fewer pipes
+ROW_COPIES = 7  # one row of 64 MiB cost 205 – 220 MiB; one after another 412, PostgreSQL → PostgreSQL
+
+RESAMPLE_SECONDS = 0.05  # RSS falls without anybody telling us, so a waiting reader looks now and then
+RELIEF_SECONDS = 1.0  # between two reliefs; gc.collect() takes 8 ms in a bare process, seconds in a notebook
+
+
+class Readings(Protocol):
+    """What the process uses, in bytes."""
+
+    def pool(self) -> int:
+        """Arrow's memory pool."""
+        ...
+
+    def rss(self) -> int: ...
+
+    def peak(self) -> int:
+        """The largest RSS since the process began."""
+        ...
+
+
+class Signal(Protocol):
+    """What `acquire` asks of a stop event."""
+
+    def is_set(self) -> bool: ...
+
+
+class ProcessReadings:
+    """This process's memory: 6 µs a reading."""
+
+    def __init__(self) -> None:
+        # pyarrow imports pandas, where it is installed, when it first converts a Python value: 50 MiB
+        # that belong to no transfer.
+        pa.scalar(0)
+        self._process = psutil.Process()
+
+    def pool(self) -> int:
+        return int(pa.total_allocated_bytes())
+
+    def rss(self) -> int:
+        return self._process.memory_info().rss
+
+    def peak(self) -> int:
+        # The kernel's own maximum: it sees what comes and goes inside a driver call. macOS counts bytes.
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def relieve() -> None:
+    """Give memory back to the system: Python's cycles, Arrow's pool, glibc's free lists."""
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    with suppress(AttributeError, OSError):  # macOS and musl have no malloc_trim
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def pipes_for(limit: int, wanted: int, widest_row: int = 0) -> int:
+    """How many pipes fit the limit without batches below 1 MiB, each with a row so wide; at least one."""
+    smallest = PIPE_BYTES + max(BATCH_COPIES * SMALLEST_BATCH, ROW_COPIES * widest_row)
+    return max(1, min(wanted, limit // smallest))
+
+
+def batch_ceiling(limit: int, pipes: int, widest_row: int = 0) -> int:
+    """The largest batch, in bytes, that each of so many pipes may move beside a row so wide."""
+    # A third less than the copies allow: SQLite → PostgreSQL at 64 MiB took 67 MiB without, 47 – 50 with.
+    room = limit // pipes - PIPE_BYTES - ROW_COPIES * widest_row
+    return max(SMALLEST_BATCH, room * 2 // (3 * BATCH_COPIES))
+
+
+class _Block:
+    """Leased bytes and the number of leases that hold them."""
+
+    def __init__(self, nbytes: int) -> None:
+        self.nbytes = nbytes
+        self.holders = 1
+
+
+class Lease:
+    """Bytes in flight; they count until every lease that shares them is released. A context manager."""
+
+    def __init__(self, tracker: MemoryTracker, block: _Block, waited_seconds: float = 0.0) -> None:
+        self.waited_seconds = waited_seconds
+        self._tracker = tracker
+        self._block: _Block | None = block
+
+    def share(self) -> Lease:
+        """Another lease of the same bytes: one for each slice of a batch. Not after `release`."""
+        with self._tracker._changed:
+            if self._block is None:
+                raise ValueError("the lease is released")
+            self._block.holders += 1
+            return Lease(self._tracker, self._block)
+
+    def release(self) -> None:
+        """Let go, from any thread; a second time does nothing."""
+        with self._tracker._changed:
+            block, self._block = self._block, None
+            if block is not None:
+                self._tracker._give_back(block)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.release()
+
+
+class MemoryTracker:
+    """What is in use against the limit, and the leases of what is in flight. For any number of threads.
+
+    RSS is the truth, since drivers allocate outside Arrow's pool; leases act before it is too late. One lease
+    is always admitted, so growth that is not ours slows transfers to one batch at a time and never stops
+    them. The rule that keeps it so: lease what goes to a writer. A reader that waits while it holds a lease
+    that no writer will release waits for itself.
+    """
+
+    def __init__(
+        self,
+        limit: int,
+        *,
+        readings: Readings | None = None,
+        relieve: Callable[[], None] = relieve,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.pauses = 0
+        self.paused_seconds = 0.0
+        self._limits = [limit]
+        self._readings = readings or ProcessReadings()
+        self._relieve = relieve
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._waiting: deque[object] = deque()
+        self._paused = False
+        self._leases = 0
+        self._leased = 0
+        self._relief_due = clock()
+        self._start = self._largest = self._rss = self._readings.rss()
+        self._pool = self._readings.pool()
+        self._highest_before = self._readings.peak()
+        self._rebased = False
+
+    # -- readings ----------------------------------------------------------------------------------------
+
+    @property
+    def limit(self) -> int:
+        """The smallest limit of the transfers that run now."""
+        return min(self._limits)
+
+    @property
+    def leased(self) -> int:
+        return self._leased
+
+    @property
+    def used(self) -> int:
+        """Bytes in use: the largest of Arrow's pool, RSS (both as growth since `rebase`) and leases."""
+        with self._changed:
+            rss = self._readings.rss()
+            self._largest = max(self._largest, rss)
+            return max(rss - self._rss, self._readings.pool() - self._pool, self._leased)
+
+    @property
+    def peak(self) -> int:
+        """The largest growth of RSS over the start, in bytes, drivers and connections included."""
+        with self._changed:
+            self._largest = max(self._largest, self._readings.rss())
+            highest = self._readings.peak()
+            # Older peaks are not ours: only a record that was broken since the start counts.
+            return max(self._largest, highest if highest > self._highest_before else 0) - self._start
+
+    @property
+    def pressure(self) -> bool:
+        """Whether more than 80 % of the limit is in use: time for smaller batches."""
+        return self.used > PAUSE_AT * self.limit
+
+    def rebase(self) -> None:
+        """Drivers are loaded, connections open: from here on growth is rows. Only the first call counts."""
+        with self._changed:
+            if not self._rebased:
+                self._rss, self._pool, self._rebased = self._readings.rss(), self._readings.pool(), True
+
+    def check_row(self, nbytes: int, row: str | None) -> None:
+        """Raises MemoryLimitError when a single row of so many bytes cannot pass a pipe inside the limit."""
+        needed = PIPE_BYTES + ROW_COPIES * nbytes
+        if needed > self.limit:
+            wanted = format_bytes(math.ceil(needed / MiB) * MiB)
+            raise MemoryLimitError(
+                f"a row of {format_bytes(nbytes)} does not fit a memory limit of {format_bytes(self.limit)}",
+                row=row,
+                hint=f"Give it {wanted}: --memory, or Limits(memory=…)",
+            )
+
+    # -- leases ------------------------------------------------------------------------------------------
+
+    def acquire(self, nbytes: int, stop: Signal) -> Lease:
+        """Lease bytes, waiting while memory is short, first come first served. Raises Stopped."""
+        ticket = object()
+        with self._changed:
+            if self.pressure:
+                self._relieve_when_due()
+            self._waiting.append(ticket)
+            try:
+                seconds = self._wait(lambda: self._admits(ticket, nbytes), stop)
+            finally:
+                self._waiting.remove(ticket)
+                self._changed.notify_all()
+            self._leases += 1
+            self._leased += nbytes
+        return Lease(self, _Block(nbytes), seconds)
+
+    def wake(self) -> None:
+        """Make waiting readers look at their stop events: for whoever has set one."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def _admits(self, ticket: object, nbytes: int) -> bool:
+        if self._waiting[0] is not ticket:
+            return False
+        if not self._leases:
+            return True
+        used = max(self.used, self._leased + nbytes)
+        self._paused = used > (RESUME_AT if self._paused else PAUSE_AT) * self.limit
+        return not self._paused
+
+    def _wait(self, admitted: Callable[[], bool], stop: Signal) -> float:
+        """Wait, holding the lock in between, until admitted; the seconds it took, 0 when it did not wait."""
+        began: float | None = None
+        try:
+            while not stop.is_set():
+                if admitted():
+                    return 0.0 if began is None else self._clock() - began
+                began = self._clock() if began is None else began
+                self._relieve_when_due()
+                self._changed.wait(RESAMPLE_SECONDS)
+            raise Stopped("stopped while waiting for memory")
+        finally:
+            if began is not None:
+                self.pauses += 1
+                self.paused_seconds += self._clock() - began
+
+    def _relieve_when_due(self) -> None:
+        began = self._clock()
+        if began < self._relief_due:
+            return
+        self._relief_due = math.inf
+        self._changed.release()  # nobody's release may wait for a collection
+        try:
+            self._relieve()
+        finally:
+            self._changed.acquire()
+            now = self._clock()
+            self._relief_due = now + max(RELIEF_SECONDS, 10 * (now - began))
+
+    def _give_back(self, block: _Block) -> None:
+        block.holders -= 1
+        if not block.holders:
+            self._leases -= 1
+            self._leased -= block.nbytes
+            self._changed.notify_all()
+
+
+_lock = threading.Lock()
+_trackers: list[MemoryTracker] = []  # none, or the process's one
+
+
+@contextmanager
+def process_tracker(limit: int) -> Iterator[MemoryTracker]:
+    """The process's tracker, for the length of a transfer.
+
+    Transfers that run at the same time share it, because RSS cannot be told apart: the smallest of their
+    limits counts for all, and start, peak and pauses are those of the first.
+    """
+    with _lock:
+        if _trackers:
+            _trackers[0]._limits.append(limit)
+        else:
+            _trackers.append(MemoryTracker(limit))
+        tracker = _trackers[0]
+    try:
+        yield tracker
+    finally:
+        with _lock:
+            if len(tracker._limits) > 1:
+                tracker._limits.remove(limit)  # and the limit stays readable after the last
+            else:
+                _trackers.clear()

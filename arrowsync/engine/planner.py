@@ -1,0 +1,325 @@
+"""Makes plans of a transfer: which tables, which columns by which routes, which statements and partitions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import uuid4
+
+from arrowsync.core.contracts import Sink, Source
+from arrowsync.core.plan import Fidelity, Partition, TablePlan, Unfinished
+from arrowsync.core.table import Table, TableName, find_table, match_tables
+from arrowsync.core.transfer import Transfer, WriteMode
+from arrowsync.errors import ConfigError, ResumeError, SchemaError
+
+OFFERED = (WriteMode.CREATE, WriteMode.APPEND, WriteMode.REPLACE)
+
+
+def make_plans(transfer: Transfer, source: Source, sink: Sink) -> list[TablePlan]:
+    """Plan every table of the transfer. Writes nothing. Raises ConfigError, SchemaError or ResumeError."""
+    if transfer.mode not in OFFERED:
+        raise ConfigError(f"there is no mode {transfer.mode} yet", hint=f"There are {', '.join(OFFERED)}")
+    if transfer.schema_only:
+        _check_schema_only(transfer, sink)
+    tables = find_tables(transfer, source)
+    plans = []
+    for number, table in enumerate(in_reference_order(tables)):
+        try:
+            plans.append(_plan(transfer, table, number, source, sink))
+        except SchemaError as error:
+            raise error.at(table=str(table.name)) from error.__cause__
+    _refuse_collisions(plans)
+    _refuse_losses(plans)
+    return plans
+
+
+def measured(source: Source, table: Table, where: str | None = None) -> Table:
+    """The table with its rows' widths: for those that will be read."""
+    return replace(table, widths=source.widths(table, where))
+
+
+def find_tables(transfer: Transfer, source: Source) -> list[Table]:
+    """The tables that the transfer means, with only the wanted columns. Raises ConfigError."""
+    tables = [_narrow(table, transfer) for table in _tables(transfer, source)]
+    _check_used(transfer, tables)
+    return tables
+
+
+def _tables(transfer: Transfer, source: Source) -> list[Table]:
+    if source.is_one_table:
+        return [_only_table(transfer, source)]
+    if transfer.query is not None:
+        if not transfer.target_table:
+            raise ConfigError("a query needs the name of its target", hint="Give --target-table, or table=")
+        return [source.describe_query(TableName.parse(transfer.target_table), transfer.query)]
+    names = source.names(views=transfer.views)
+    if transfer.tables or transfer.patterns:
+        named = [find_table(wanted, source.names(views=True)) for wanted in transfer.tables]
+        chosen = list(named)
+        if transfer.patterns:
+            chosen += [name for name in match_tables(transfer.patterns, names) if name not in chosen]
+    else:
+        named, chosen = [], names
+    if transfer.target_table and len(chosen) != 1:
+        raise ConfigError(f"one target table for {len(chosen)} tables", hint="Name one source table")
+    # A view is meant as a table of its rows where it is named.
+    return [replace(t, view=None) if t.name in named else t for t in source.describe(chosen)]
+
+
+def _only_table(transfer: Transfer, source: Source) -> Table:
+    """The table of a source that has no others. The transfer's `tables` are the target's name then."""
+    for what, given in (("where", transfer.where), ("query", transfer.query)):
+        if given is not None:
+            raise ConfigError(
+                f"{what}: {source} knows no SQL",
+                hint="Select the rows with DuckDB or polars, and copy that frame",
+            )
+    if len(transfer.tables) > 1 or transfer.patterns:
+        raise ConfigError(f"{source} is one table", hint="--table gives it a name in the target")
+    return source.describe(source.names())[0]
+
+
+def _narrow(table: Table, transfer: Transfer) -> Table:
+    """The table with only the wanted columns, in the table's order; keys that lost a column are left out."""
+    for name in (*transfer.columns, *transfer.exclude):
+        table.column(name)
+    kept = tuple(
+        column
+        for column in table.columns
+        if (not transfer.columns or column.name in transfer.columns) and column.name not in transfer.exclude
+    )
+    if not kept:
+        raise ConfigError("no column is left to copy", table=str(table.name))
+    if len(kept) == len(table.columns):
+        return table
+    names = {column.name for column in kept}
+
+    def whole(columns: Sequence[str]) -> bool:
+        return names.issuperset(columns)
+
+    key = table.primary_key
+    return replace(
+        table,
+        columns=kept,
+        view=None,
+        primary_key=key if key and whole(key.columns) else None,
+        unique=tuple(key for key in table.unique if whole(key.columns)),
+        foreign_keys=tuple(key for key in table.foreign_keys if whole(key.columns)),
+        indexes=tuple(index for index in table.indexes if index.columns and whole(index.columns)),
+        checks=tuple(check for check in table.checks if not _mentions(check.expression, table, names)),
+    )
+
+
+def _mentions(expression: str, table: Table, kept: set[str]) -> bool:
+    # By text: a check that may speak of a column that is left out is better left out than broken.
+    return any(column.name in expression for column in table.columns if column.name not in kept)
+
+
+def _check_used(transfer: Transfer, tables: Sequence[Table]) -> None:
+    """A rename, cast or key of a column that no table has is a slip of the pen."""
+    for what, names in (("rename", transfer.rename), ("cast", transfer.cast), ("key", transfer.key)):
+        for name in names:
+            if not any(name == column.name for table in tables for column in table.columns):
+                if len(tables) == 1:
+                    tables[0].column(name)
+                raise ConfigError(f"{what}: no table has a column {name!r}")
+
+
+def in_reference_order(tables: Sequence[Table]) -> list[Table]:
+    """Tables after those that their foreign keys name, views after what they read.
+
+    A cycle keeps the order that was given.
+    """
+    waiting, ordered = sorted(tables, key=lambda table: table.view is not None), []
+    while waiting:
+        names = {table.name for table in waiting}
+        ready = [table for table in waiting if not _needs(table) & (names - {table.name})]
+        for table in ready or waiting[:1]:
+            ordered.append(table)
+            waiting.remove(table)
+    return ordered
+
+
+def _needs(table: Table) -> set[TableName]:
+    return {key.references for key in table.foreign_keys}.union(table.view.reads if table.view else ())
+
+
+def _check_schema_only(transfer: Transfer, sink: Sink) -> None:
+    if sink.is_one_table:
+        raise ConfigError(
+            f"schema_only: {sink} has no schema without rows", hint="Leave schema_only (--schema-only) out"
+        )
+    if transfer.mode is WriteMode.APPEND:
+        raise ConfigError("schema_only: mode append only adds rows", hint="Modes are create and replace")
+
+
+def _plan(transfer: Transfer, table: Table, number: int, source: Source, sink: Sink) -> TablePlan:
+    name = target_name(transfer, table, sink)
+    if transfer.source == transfer.target and table.kind != "query" and sink.locate(table.name) == name:
+        raise ConfigError("source and target are the same table", hint="Name another with --target-table")
+    if transfer.source == transfer.target and source.readers is not None and sink.writers is not None:
+        # SQLite: the snapshot that is read would keep the writer from committing, until it gives up.
+        raise ConfigError(
+            "a file cannot be read and written at once",
+            hint="Within one file SQL does it: create table … as select …; or copy by way of another file",
+        )
+    existing = sink.find(name)
+    if table.view and name == table.name and (statements := sink.view(table, transfer)):
+        return _plan_view(transfer, table, number, existing, statements)
+    journal = sink.journal_for(name, transfer.journal) if transfer.journal is not None else None
+    found = sink.unfinished(name, journal) if journal is not None else []
+    resumes = _resumed(transfer, name, found)
+    discards = tuple(each for each in found if each is not resumes)
+    if any(each.made_landing and each.landing != "other" for each in found if _landing(each) == name):
+        existing = None  # an earlier run has made it: this one goes on with it, or drops it
+    if resumes is None and not any(_emptied(each) for each in discards):
+        _check_mode(transfer, name, existing, sink)
+    if not transfer.schema_only:
+        table = measured(source, table, transfer.where)
+    forms = source.forms(table)
+    target, columns = sink.design(table, forms, transfer, existing.name if existing else name, existing)
+    plan = TablePlan(
+        transfer,
+        table,
+        target,
+        columns,
+        resumes.partitions if resumes else _partitions(transfer, table, source),
+        exists=resumes.state["exists"] if resumes else existing is not None,
+        number=number,
+        resumes=resumes,
+        journal=journal,
+        run=resumes.run if resumes else uuid4().hex,
+        discards=discards,
+        warnings=(*(_given_up(each) for each in discards if each.receipts), *_of_view(transfer, table)),
+    )
+    return sink.statements(plan)
+
+
+def _plan_view(
+    transfer: Transfer, view: Table, number: int, existing: Table | None, statements: tuple[str, ...]
+) -> TablePlan:
+    """One transaction makes the view: there is nothing to copy, and nothing to resume."""
+    if existing is not None:
+        raise ConfigError(
+            f"the target has a {existing.kind} {view.name}",
+            hint=f"Drop it first, or leave it out with the patterns '*', '!{view.name.name}'",
+        )
+    return TablePlan(transfer, view, view, (), (), before=statements, number=number)
+
+
+def _of_view(transfer: Transfer, table: Table) -> tuple[str, ...]:
+    asked = transfer.views and table.kind == "view"
+    return ("it is a view; its copy is a table of its rows",) if asked else ()
+
+
+def _landing(unfinished: Unfinished) -> TableName:
+    return TableName(*unfinished.state["landing"])
+
+
+def _emptied(discarded: Unfinished) -> bool:
+    """Whether giving it up empties a table that is not of its making."""
+    mode = discarded.request["mode"]
+    return not discarded.made_landing and discarded.landing != "other" and mode != WriteMode.APPEND
+
+
+def _given_up(unfinished: Unfinished) -> str:
+    """What the report says about an unfinished run that is not resumed."""
+    rows = sum(receipt.rows for receipt in unfinished.receipts)
+    if unfinished.landing == "kept":
+        kept = "stay in the table" if unfinished.request["mode"] == WriteMode.APPEND else "are copied again"
+        return f"started over: the {rows:,} rows of an unfinished run {kept}"
+    return "started over: the target table is not what an unfinished run left"
+
+
+def _partitions(transfer: Transfer, table: Table, source: Source) -> tuple[Partition, ...]:
+    if transfer.schema_only:
+        return ()
+    if transfer.journal is None:
+        return (Partition(0),)  # without receipts the table is one transaction
+    return tuple(source.partitions(table, target_bytes=transfer.limits.partition_size))
+
+
+def _resumed(transfer: Transfer, name: TableName, found: Sequence[Unfinished]) -> Unfinished | None:
+    """What an earlier run of this very transfer has left, if this one goes on there.
+
+    Raises ResumeError for what another transfer has left, or where neither going on nor over is safe.
+    """
+    if transfer.restart or not found:
+        return None
+    for other in found:
+        if other.transfer != transfer.id and other.receipts:
+            raise _different(transfer, name, other)
+    mine = next((each for each in found if each.transfer == transfer.id), None)
+    if mine is None:
+        return None  # the others have written nothing yet
+    if mine.landing == "kept":
+        return mine
+    if mine.landing == "changed" and transfer.mode is WriteMode.APPEND:
+        raise ResumeError(
+            f"rows of an unfinished run may be missing from {name}: it was rewritten or lost rows since",
+            hint="Remove what that run has added, then start over with restart (--restart)",
+        )
+    return None
+
+
+def _different(transfer: Transfer, name: TableName, other: Unfinished) -> ResumeError:
+    asked = transfer.identity()
+    differing = [key for key, value in other.request.items() if value != asked.get(key)]
+    return ResumeError(
+        f"an unfinished transfer into {name} differs in "
+        + ", ".join(f"{key} ({other.request[key]!r}, now {asked.get(key)!r})" for key in differing),
+        hint="Finish it with the same arguments as then, or give it up with restart (--restart)",
+    )
+
+
+def target_name(transfer: Transfer, table: Table, sink: Sink) -> TableName:
+    """What the table is called in the target."""
+    wanted = transfer.target_table
+    if wanted is None and transfer.tables and table.kind in ("file", "frame"):
+        wanted = transfer.tables[0]
+    if wanted is None and table.kind == "frame" and not sink.is_one_table:
+        raise ConfigError("a frame has no name for its table", hint="Give it one: table=")
+    return sink.locate(TableName.parse(wanted) if wanted else table.name)
+
+
+def _check_mode(transfer: Transfer, name: TableName, existing: Table | None, sink: Sink) -> None:
+    if existing is None:
+        if transfer.mode is WriteMode.APPEND:
+            raise ConfigError(f"the target has no table {name}", hint="mode create makes it")
+        return
+    if existing.kind not in ("table", "file"):
+        raise ConfigError(
+            f"the target's {name} is a {existing.kind}", hint="--target-table names another table"
+        )
+    if transfer.mode is WriteMode.CREATE and not sink.is_empty(existing.name):
+        raise ConfigError(
+            f"the target table {name} holds rows",
+            hint="mode append adds to them, replace exchanges them; --target-table names another table",
+        )
+
+
+def _refuse_collisions(plans: Sequence[TablePlan]) -> None:
+    """Schemas that the target does not have, or a target that is one table, may give two tables one name."""
+    taken: dict[TableName, TableName] = {}
+    for plan in plans:
+        other = taken.setdefault(plan.target.name, plan.source.name)
+        if other != plan.source.name:
+            raise ConfigError(
+                f"{other} and {plan.source.name} would both become {plan.target.name}",
+                hint="Copy them one by one: --table with --target-table, or another place for each",
+            )
+
+
+def _refuse_losses(plans: Sequence[TablePlan]) -> None:
+    lossy = [
+        f"{plan.source.name}.{column.source.name} ({column.route.reason})"
+        for plan in plans
+        for column in plan.columns
+        if column.route.fidelity is Fidelity.LOSSY
+        and not (plan.transfer.allow_lossy or column.route.storage.agreed)
+    ]
+    if lossy:
+        raise SchemaError(
+            f"these columns would lose something: {'; '.join(lossy)}",
+            hint="Choose an exact type with cast, or consent with allow_lossy (--allow-lossy)",
+        )

@@ -1,0 +1,403 @@
+"""Runs plans: skips what is committed, submits the other partitions, verifies and publishes each table."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any, Self, TypeVar
+from uuid import uuid4
+
+from arrowsync.core.contracts import Lock, Sink, Source
+from arrowsync.core.events import (
+    PartitionFailed,
+    PartitionRefused,
+    PartitionStarted,
+    Retried,
+    TableFinished,
+    TableStarted,
+)
+from arrowsync.core.plan import Fingerprint, Receipt, TablePlan
+from arrowsync.core.transfer import Verify, WriteMode
+from arrowsync.engine import quarantine, verify
+from arrowsync.engine.careful import copy_carefully
+from arrowsync.engine.memory import batch_ceiling, pipes_for
+from arrowsync.engine.pipe import Surroundings, Task, copy_partition
+from arrowsync.engine.quarantine import Tally
+from arrowsync.engine.retry import with_next_forms, with_retries
+from arrowsync.engine.sizing import AdaptiveSizer
+from arrowsync.engine.stop import Stop, Stopped
+from arrowsync.errors import (
+    ArrowsyncError,
+    BatchTimeout,
+    DataError,
+    Refused,
+    ResumeError,
+    SnapshotLost,
+    TransientError,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What became of one table. `errors` is empty when every row is in and checked."""
+
+    plan: TablePlan
+    receipts: tuple[Receipt, ...] = ()
+    resumed: tuple[Receipt, ...] = ()
+    errors: tuple[ArrowsyncError, ...] = ()
+    warnings: tuple[str, ...] = ()
+    unenforced: tuple[str, ...] = ()  # a sentence for each foreign key that rows break
+    verified: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        return sum((receipt.fingerprint for receipt in self.receipts), Fingerprint())
+
+    @property
+    def status(self) -> str:
+        """Of a table without errors."""
+        kept_aside = any(receipt.quarantined for receipt in self.receipts)
+        return "partial" if kept_aside or self.unenforced else "complete"
+
+    @property
+    def rows(self) -> int:
+        return sum(receipt.rows for receipt in self.receipts)
+
+
+def run(plans: Sequence[TablePlan], source: Source, sink: Sink, around: Surroundings) -> list[Copied]:
+    """Copy every table, one after another, over one snapshot of the source.
+
+    A table that fails does not keep the others from being copied. When interrupted, the partitions under way
+    are rolled back, and nothing is left but what is committed.
+    """
+    # Polars' handler of SIGINT makes the kernel restart what it interrupts: waiting for the pipes, the main
+    # thread would never learn of Ctrl-C. This is how Python itself sets it.
+    signal.siginterrupt(signal.SIGINT, True)
+    with _View(plans, source, around) as view:
+        tables = [_TableRun(plan, source, sink, view, around).outcome() for plan in plans]
+    return [_enforced(table, sink, around) for table in tables]
+
+
+def _enforced(table: Copied, sink: Sink, around: Surroundings) -> Copied:
+    """The foreign keys that had to wait for the other tables."""
+    if table.errors:
+        return table
+    try:
+        added = patiently(lambda: sink.enforce(table.plan), table.plan, around.stop)
+    except ArrowsyncError as error:
+        return replace(table, errors=(error.at(table=str(table.plan.source.name)),))
+    return replace(
+        table,
+        warnings=(*table.warnings, *added.warnings),
+        unenforced=(*table.unenforced, *added.unenforced),
+    )
+
+
+class _View:
+    """The source's snapshot, and how each table was just before; taken anew when its session has died."""
+
+    def __init__(self, plans: Sequence[TablePlan], source: Source, around: Surroundings) -> None:
+        self._plans = plans
+        self._source = source
+        self._around = around
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        if self._plans:
+            self.renew()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+
+    def renew(self) -> None:
+        self._stack.close()
+        patiently(self._take, self._plans[0], self._around.stop)
+
+    def _take(self) -> None:
+        states = self._source.states([plan.source for plan in self._plans])
+        self._states = dict(zip((plan.source.name for plan in self._plans), states, strict=True))
+        self.snapshot = self._stack.enter_context(self._source.snapshot())
+
+    def state(self, plan: TablePlan) -> dict[str, Any]:  # Any: JSON
+        """What the journal remembers of the source."""
+        return {"source": dict(self._states[plan.source.name])}
+
+
+def patiently(work: Callable[[], T], plan: TablePlan, stop: Stop) -> T:
+    """What needs a connection beside the partitions', by the partitions' rule."""
+    return with_retries(work, plan.transfer.retry, stop, lambda attempt, seconds, error: None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A table that is ready for its rows: the plan as it is now, and what is in already."""
+
+    plan: TablePlan
+    receipts: tuple[Receipt, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _TableRun:
+    """One table's way through the steps, and what they all need."""
+
+    plan: TablePlan
+    source: Source
+    sink: Sink
+    view: _View
+    around: Surroundings
+
+    @property
+    def name(self) -> str:
+        return str(self.plan.source.name)
+
+    def outcome(self) -> Copied:
+        started = time.monotonic()
+        self.around.stop.check()
+        try:
+            outcome = self._locked() if self.plan.journal else self._copy()
+        except Stopped:
+            raise
+        except ArrowsyncError as error:
+            outcome = Copied(self.plan, errors=(error.at(table=self.name),))
+        outcome = replace(outcome, seconds=time.monotonic() - started)
+        status = "failed" if outcome.errors else outcome.status
+        self.around.observe(
+            TableFinished(table=self.name, status=status, rows=outcome.rows, seconds=outcome.seconds)
+        )
+        return outcome
+
+    def _patiently(self, work: Callable[[], T]) -> T:
+        return patiently(work, self.plan, self.around.stop)
+
+    def _locked(self) -> Copied:
+        with ExitStack() as stack:
+            lock = self._patiently(lambda: stack.enter_context(self.sink.lock(self.plan)))
+            if lock.waited and self.plan.resumes is None:
+                raise ResumeError(
+                    "another run was copying into this table when this one was planned",
+                    hint="Run the same command again if it is still to be done",
+                )
+            return self._copy(lock)
+
+    def _copy(self, lock: Lock | None = None) -> Copied:
+        if widths := self.plan.source.widths:
+            self.around.tracker.check_row(widths.widest, widths.row)
+        begun = self._begin()
+        plan, resumed = begun.plan, begun.receipts
+        self.around.observe(TableStarted(table=self.name, plan=plan, resumed=resumed))
+        copied: tuple[Receipt, ...] = ()
+        fruitless = 0
+        while True:
+            further, errors = self._copy_partitions(plan, (*resumed, *copied))
+            copied = (*copied, *further)
+            fruitless = 0 if further else fruitless + 1
+            lost = any(isinstance(error, SnapshotLost) for error in errors)
+            if not lost or fruitless >= plan.transfer.retry.attempts:
+                break
+            self._look_again(plan, (*resumed, *copied))
+        outcome = Copied(plan, (*resumed, *copied), resumed, tuple(errors), begun.warnings)
+        if outcome.errors:
+            return outcome
+        if lock is not None:
+            self._patiently(lock.renew)
+        return self._finish(outcome)
+
+    def _begin(self) -> _Begun:
+        """Make the table, or see whether what an earlier run has left can stay."""
+        plan = self.plan
+        if plan.resumes is None:
+            return self._fresh(plan)
+        receipts = self._patiently(lambda: self.sink.prepare(plan, None))
+        if not self._unchanged(plan, receipts, plan.resumes.state["source"]):
+            if plan.transfer.not_consistent and self._keyed(plan):
+                warning = "the source may have changed since the first run: its rows are of different moments"
+                return self._noted(plan, (warning,))
+            if plan.transfer.mode is WriteMode.APPEND:
+                raise self._inconsistent(plan)
+            over = replace(plan, resumes=None, discards=(plan.resumes,), run=uuid4().hex)
+            return self._fresh(over, "started over: the source may have changed since the first run")
+        return self._noted(plan)
+
+    def _fresh(self, plan: TablePlan, *warnings: str) -> _Begun:
+        quarantine.set_aside(plan)
+        receipts = self._patiently(lambda: self.sink.prepare(plan, self.view.state(plan)))
+        return _Begun(plan, receipts, (*plan.warnings, *warnings))
+
+    def _noted(self, plan: TablePlan, warnings: tuple[str, ...] = ()) -> _Begun:
+        """Go on with the run, whose further rows are of the snapshot there is now."""
+        receipts = self._patiently(lambda: self.sink.prepare(plan, self.view.state(plan)))
+        return _Begun(plan, receipts, (*plan.warnings, *warnings))
+
+    def _unchanged(
+        self, plan: TablePlan, receipts: Sequence[Receipt], state: Mapping[str, Any]
+    ) -> bool:  # Any: JSON
+        """Whether rows that are still to be read go together with those that are in."""
+        if not receipts or len(receipts) == len(plan.partitions):
+            return True
+        return self._patiently(lambda: self.source.unchanged(plan, receipts, state, self.view.snapshot))
+
+    def _look_again(self, plan: TablePlan, receipts: Sequence[Receipt]) -> None:
+        """The snapshot's session has died: go on with a new one if it shows what the old one did."""
+        before = self.view.state(plan)["source"]
+        self.view.renew()
+        if not self._unchanged(plan, receipts, before):
+            raise ResumeError(
+                "the source's snapshot was lost, and the table may have changed since",
+                hint="The same command looks again: it goes on, or starts the table over",
+            )
+        self._patiently(lambda: self.sink.prepare(plan, self.view.state(plan)))
+
+    @staticmethod
+    def _keyed(plan: TablePlan) -> bool:
+        return all(partition.by == "key" for partition in plan.partitions)
+
+    def _inconsistent(self, plan: TablePlan) -> ResumeError:
+        return ResumeError(
+            "the source may have changed since the first run, whose rows are in the table",
+            hint="Go on with --not-consistent (not_consistent=True), or remove them and give --restart"
+            if self._keyed(plan)
+            else "Remove them, then start over with --restart",
+        )
+
+    def _finish(self, outcome: Copied) -> Copied:
+        """Check what is in the landing table, then publish it: what is wrong is never swapped in."""
+        plan, verified = outcome.plan, None
+        if plan.transfer.verify is not Verify.OFF and plan.partitions:
+            try:
+                verified = self._patiently(lambda: self._check(outcome))
+            except ArrowsyncError as error:
+                return replace(outcome, errors=(error.at(table=self.name),))
+        published = self._patiently(lambda: self.sink.publish(plan, outcome.receipts, outcome.status))
+        return replace(
+            outcome,
+            verified=verified,
+            warnings=(*outcome.warnings, *published.warnings),
+            unenforced=published.unenforced,
+        )
+
+    def _check(self, outcome: Copied) -> str:
+        # Without a journal the rows' one transaction has published the table, too.
+        plan = outcome.plan if outcome.plan.journal else replace(outcome.plan, exists=False)
+        return verify.check_copy(
+            plan, outcome.receipts, self.source, self.sink, self.view.snapshot, self.around.stop
+        )
+
+    def _copy_partitions(
+        self, plan: TablePlan, receipts: Sequence[Receipt]
+    ) -> tuple[list[Receipt], list[ArrowsyncError]]:
+        """Copy the partitions that have no receipt yet."""
+        limits, done = plan.transfer.limits, {receipt.partition for receipt in receipts}
+        tally = Tally(plan.transfer, receipts)
+        widest = plan.source.widths.widest if plan.source.widths else 0
+        pipes = pipes_for(limits.memory_bytes, _wanted_pipes(plan, self.source, self.sink), widest)
+        ceiling = batch_ceiling(limits.memory_bytes, pipes, widest)
+        sizer = AdaptiveSizer(
+            row_bytes=plan.row_bytes,
+            ceiling_bytes=ceiling,
+            table_rows=plan.source.rows,
+            fixed_rows=limits.batch_rows,
+        )
+        tasks = [
+            Task(plan, partition, self.view.snapshot, self.source, self.sink, ceiling)
+            for partition in plan.partitions
+            if partition.number not in done
+        ]
+        with Stop(parent=self.around.stop) as stop:
+            here = replace(self.around, stop=stop)
+            return _map(lambda task: _attempt(task, sizer, here, tally), tasks, pipes, stop)
+
+
+def _wanted_pipes(plan: TablePlan, source: Source, sink: Sink) -> int:
+    wanted = min(plan.transfer.worker_count, len(plan.partitions))
+    if sink.writers is not None:
+        wanted = min(wanted, sink.writers)
+    if source.readers is not None:
+        # One more than may read: it writes its last rows while the next partition is being read.
+        wanted = min(wanted, source.readers + 1)
+    return max(1, wanted)
+
+
+def _attempt(task: Task, sizer: AdaptiveSizer, around: Surroundings, tally: Tally) -> Receipt:
+    """Copy one partition, trying again as long as it makes sense, and tell the observer."""
+    place: dict[str, Any] = {  # Any: fields of an event, and of an error
+        "table": str(task.plan.source.name),
+        "partition": task.partition.number,
+    }
+
+    batch_by_batch = careful = False
+
+    def copy(plan: TablePlan) -> Receipt:
+        nonlocal careful
+        here = replace(task, plan=plan, batch_by_batch=batch_by_batch)
+        if not careful:
+            try:
+                receipt = copy_partition(here, sizer, around)
+                tally.settle(receipt)
+                return receipt
+            except (DataError, Refused) as error:
+                if isinstance(error, Refused) and plan.without_route(error.column or "") is not None:
+                    raise
+                careful = True
+        return copy_carefully(here, sizer, around, tally)
+
+    def retried(attempt: int, wait_seconds: float, error: BaseException) -> None:
+        nonlocal batch_by_batch
+        timeout = isinstance(error, BatchTimeout)
+        if timeout:
+            batch_by_batch = True
+            sizer.shrink()
+        around.observe(
+            Retried(**place, attempt=attempt, wait_seconds=wait_seconds, error=str(error), timeout=timeout)
+        )
+
+    def refused(error: ArrowsyncError) -> None:
+        around.observe(PartitionRefused(**place, column=error.column or "", reason=error.message))
+
+    around.stop.check()
+    around.observe(PartitionStarted(**place))
+    try:
+        return with_retries(
+            lambda: with_next_forms(copy, task.plan, refused), task.plan.transfer.retry, around.stop, retried
+        )
+    except (Stopped, SnapshotLost):
+        raise
+    except ArrowsyncError as error:
+        if isinstance(error, TransientError):
+            around.stop.check()  # cancelled rather than failed
+        around.observe(PartitionFailed(**place, error=str(error)))
+        if len(task.plan.partitions) == 1:
+            place.pop("partition")
+        raise error.at(**place) from error.__cause__
+
+
+def _map(
+    copy: Callable[[Task], Receipt], tasks: Sequence[Task], pipes: int, stop: Stop
+) -> tuple[list[Receipt], list[ArrowsyncError]]:
+    """Copy the tasks on `pipes` threads. What keeps failing is left out; other errors end the table."""
+    receipts: list[Receipt] = []
+    errors: list[ArrowsyncError] = []
+    with ThreadPoolExecutor(pipes, thread_name_prefix="arrowsync-copy") as pool:
+        futures: list[Future[Receipt]] = [pool.submit(copy, task) for task in tasks]
+        try:
+            for future in as_completed(futures):
+                try:
+                    receipts.append(future.result())
+                except Stopped:
+                    continue  # told to, because of an error that is reported
+                except ArrowsyncError as error:
+                    errors.append(error)
+                    if not isinstance(error, TransientError | SnapshotLost):
+                        stop.set()
+        except BaseException:
+            stop.set()  # an interrupt: the pipes roll back, and leaving the pool waits for them
+            raise
+    return sorted(receipts, key=lambda receipt: receipt.partition), errors

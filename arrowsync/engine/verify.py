@@ -1,0 +1,238 @@
+"""Proves a copy: counts, then fingerprints of what the target holds, read back through its own forms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+
+import pyarrow as pa
+
+from arrowsync.core.check import TableCheck
+from arrowsync.core.contracts import Forms, Sink, Source
+from arrowsync.core.plan import (
+    ColumnPlan,
+    Fingerprint,
+    Form,
+    Partition,
+    Receipt,
+    Route,
+    Snapshot,
+    Storage,
+    TablePlan,
+)
+from arrowsync.core.table import Column, Table, TableName
+from arrowsync.core.transfer import Transfer, Verify, WriteMode
+from arrowsync.engine import batches, fingerprint
+from arrowsync.engine.differences import Side, find_differences
+from arrowsync.engine.planner import measured
+from arrowsync.engine.retry import with_next_forms
+from arrowsync.engine.stop import Stop
+from arrowsync.errors import ConfigError, VerificationError
+
+READ_BYTES = 4 << 20  # a driver batch of a re-read; the size that copying uses too
+
+
+def check_copy(
+    plan: TablePlan, receipts: Sequence[Receipt], source: Source, sink: Sink, snapshot: Snapshot, stop: Stop
+) -> str:
+    """Compare the landing table with the rows that were accepted; what was compared: "count" or "hash".
+
+    `append` has counted inside each partition's transaction what was stored. Raises VerificationError.
+    """
+    if plan.transfer.mode is WriteMode.APPEND:
+        return "count"
+    copied = sum((receipt.fingerprint for receipt in receipts), Fingerprint())
+    if (stored := sink.count(plan.landing)) != copied.rows:
+        raise VerificationError(f"{copied.rows} rows were copied, but the target holds {stored}")
+    if plan.transfer.verify is not Verify.HASH:
+        return "count"
+    if not _comparable(plan, receipts):
+        if any(receipt.quarantined for receipt in receipts):
+            return "count"  # read again, the source's rows would be the bad ones too
+        copied = _read(source, _of_one_family(plan), plan.partitions, snapshot, stop)
+    if (stored_rows := _read_back(plan, sink, stop)) != copied:
+        raise VerificationError(
+            f"the target's rows differ from the source's: fingerprint {stored_rows}, copied {copied}",
+            hint="arrowsync verify names the differing rows",
+        )
+    return "hash"
+
+
+def _comparable(plan: TablePlan, receipts: Sequence[Receipt]) -> bool:
+    """Whether every partition's values can be compared as what the first forms mean by them."""
+    for column in plan.columns:
+        falls = max((receipt.fell_back.count(column.source.name) for receipt in receipts), default=0)
+        if len({_family(route.form) for route in column.routes[: falls + 1]}) > 1:
+            return False
+    return True
+
+
+def _of_one_family(plan: TablePlan) -> TablePlan:
+    """The plan without routes whose values would not compare with the first ones'."""
+    columns = tuple(
+        replace(
+            column,
+            routes=tuple(
+                route for route in column.routes if _family(route.form) == _family(column.route.form)
+            ),
+        )
+        for column in plan.columns
+    )
+    return replace(plan, columns=columns)
+
+
+def _family(form: Form) -> str:
+    return fingerprint.canonical_kind(form.arrow).family
+
+
+def _read_back(plan: TablePlan, sink: Sink, stop: Stop) -> Fingerprint:
+    """The fingerprint of the landing table."""
+    landing = measured(sink, sink.describe([plan.landing])[0])
+    pairs = [(column, landing.column(column.target.name)) for column in plan.columns]
+    reading = _reading(plan, landing, sink.forms(landing), pairs)
+    with sink.snapshot() as snapshot:
+        partitions = sink.partitions(landing, target_bytes=plan.transfer.limits.partition_size)
+        return _read(sink, reading, partitions, snapshot, stop)
+
+
+def _reading(
+    plan: TablePlan, table: Table, forms: Forms, pairs: Sequence[tuple[ColumnPlan, Column]]
+) -> TablePlan:
+    """A plan that reads the table's columns in forms that compare with those of the plan's columns."""
+    columns = []
+    for column, other in pairs:
+        family = _family(column.route.form)
+        same = [form for form in forms[other.name] if _family(form) == family]
+        if not same:
+            raise VerificationError(
+                f"{other.type} cannot be compared with {column.source.type}", column=column.source.name
+            )
+        routes = tuple(Route(form, Storage(form.arrow)) for form in same)
+        columns.append(ColumnPlan(other, other, routes, first=column.compared_as))
+    everything = replace(plan.transfer, where=None, query=None)
+    return TablePlan(everything, table, table, tuple(columns))
+
+
+def _read(
+    source: Source, plan: TablePlan, partitions: Sequence[Partition], snapshot: Snapshot, stop: Stop
+) -> Fingerprint:
+    """The fingerprint of the partitions, each column in the first of its forms that carries the values."""
+
+    def read(plan: TablePlan) -> Fingerprint:
+        total = Fingerprint()
+        for batch in _batches(source, plan, partitions, snapshot, stop):
+            total += fingerprint.of_columns(batches.decode(batch, plan.columns), plan.columns)
+        return total
+
+    return with_next_forms(read, plan)
+
+
+def _batches(
+    source: Source, plan: TablePlan, partitions: Sequence[Partition], snapshot: Snapshot, stop: Stop
+) -> Iterator[pa.RecordBatch]:
+    for partition in partitions:
+        with (
+            source.open_reader(plan, partition, snapshot, batch_bytes=READ_BYTES) as reader,
+            stop.calling(reader.cancel),
+        ):
+            for batch in reader:
+                stop.check()
+                yield batch
+
+
+# -- two tables that are there already ---------------------------------------------------------------------
+
+
+def compare_tables(
+    transfer: Transfer, tables: Sequence[tuple[Table, TableName]], source: Source, sink: Sink, stop: Stop
+) -> list[TableCheck]:
+    """Compare each source table with the target table of that name, each side in one snapshot.
+
+    Raises ConfigError where the target has no such table or column.
+    """
+    with source.snapshot() as here, sink.snapshot() as there:
+        return [
+            _compare(
+                transfer,
+                measured(source, table, transfer.where),
+                measured(sink, _existing(sink, name)),
+                (source, here),
+                (sink, there),
+                stop,
+            )
+            for table, name in tables
+        ]
+
+
+def _existing(sink: Sink, name: TableName) -> Table:
+    found = sink.find(name)
+    if found is None:
+        raise ConfigError(f"the target has no table {name}", hint="--target-table names another one")
+    return found
+
+
+def _compare(
+    transfer: Transfer,
+    ours: Table,
+    theirs: Table,
+    source: tuple[Source, Snapshot],
+    sink: tuple[Sink, Snapshot],
+    stop: Stop,
+) -> TableCheck:
+    readings = _pair(transfer, ours, theirs, source[0].forms(ours), sink[0].forms(theirs))
+    sides = [
+        with_next_forms(partial(_side, place=place, snapshot=snapshot, stop=stop), reading)
+        for reading, (place, snapshot) in zip(readings, (source, sink), strict=True)
+    ]
+    (one, found_here), (other, found_there) = sides
+    key = ours.primary_key.columns if ours.primary_key else ()
+    check = TableCheck(str(ours.name), str(theirs.name), found_here, found_there, key=tuple(key))
+    if check.equal:
+        return check
+    at = [position for position, column in enumerate(one.columns) if column.source.name in key]
+    found = find_differences(one, other, at, memory=transfer.limits.memory_bytes // 4)
+    return replace(
+        check,
+        missing=found.missing,
+        extra=found.extra,
+        different=found.different,
+        examples=found.examples,
+    )
+
+
+def _side(plan: TablePlan, *, place: Source, snapshot: Snapshot, stop: Stop) -> tuple[Side, Fingerprint]:
+    """The table as something to read again, in the forms that carried its values, and its fingerprint."""
+
+    def read() -> Iterator[pa.RecordBatch]:
+        return _batches(place, plan, (Partition(0),), snapshot, stop)
+
+    total = Fingerprint()
+    for batch in read():
+        total += fingerprint.of_columns(batches.decode(batch, plan.columns), plan.columns)
+    return Side(plan.columns, read, total.rows), total
+
+
+def _pair(
+    transfer: Transfer, ours: Table, theirs: Table, forms: Forms, other_forms: Forms
+) -> tuple[TablePlan, TablePlan]:
+    """Plans that read both tables column by column in forms that compare."""
+    columns, pairs = [], []
+    for column in ours.columns:
+        other = _same_column(theirs, transfer.rename.get(column.name, column.name))
+        families = {_family(form) for form in other_forms[other.name]}
+        routes = [
+            Route(form, Storage(form.arrow)) for form in forms[column.name] if _family(form) in families
+        ]
+        if not routes:
+            raise VerificationError(f"{column.type} cannot be compared with {other.type}", column=column.name)
+        best = [route for route in routes if _family(route.form) == _family(routes[0].form)]
+        columns.append(ColumnPlan(column, column, tuple(best)))
+        pairs.append((columns[-1], other))
+    reading = TablePlan(transfer, ours, ours, tuple(columns))
+    return reading, _reading(reading, theirs, other_forms, pairs)
+
+
+def _same_column(table: Table, name: str) -> Column:
+    same = [column for column in table.columns if column.name.casefold() == name.casefold()]
+    return same[0] if len(same) == 1 else table.column(name)

@@ -1,0 +1,342 @@
+"""Fingerprints: equal for equal rows however they are stored and batched, different for anything else."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from arrowsync.core.plan import Fingerprint, Form
+from arrowsync.engine.fingerprint import ALGORITHM, Kind, canonical_kind, common_kind, fingerprint
+from tests.strategies import VALUES, cuts, decimals, opaque, typed_columns
+
+PG_EPOCH = 946_684_800_000_000
+INFINITY, MINUS_INFINITY = 2**63 - 1, -(2**63)
+NUMERIC = opaque(pa.string(), "numeric")
+PG_TIMESTAMP = opaque(pa.int64(), "timestamp without time zone")
+PG_DATE = opaque(pa.int32(), "date")
+
+
+def of(values: Sequence[object], arrow_type: pa.DataType, kind: Kind | None = None) -> Fingerprint:
+    """The fingerprint of one column."""
+    storage = arrow_type.storage_type if isinstance(arrow_type, pa.BaseExtensionType) else arrow_type
+    return fingerprint([pa.array(values, storage)], [arrow_type], None if kind is None else [kind])
+
+
+# -- adding up -------------------------------------------------------------------------------------------
+
+
+@given(data=st.data(), columns=typed_columns())
+def test_fingerprints_add_in_any_order_and_any_batching(
+    data: st.DataObject, columns: tuple[list[pa.Array], list[pa.DataType]]
+) -> None:
+    arrays, types = columns
+    pieces = [
+        fingerprint([array.slice(start, length) for array in arrays], types)
+        for start, length in data.draw(cuts(len(arrays[0])).flatmap(st.permutations))
+    ]
+    assert sum(pieces, Fingerprint()) == fingerprint(arrays, types)
+
+
+def test_the_pieces_in_which_a_large_batch_is_hashed_do_not_show() -> None:
+    numbers = pa.array(range(600_000), pa.int64())
+    halves = [
+        fingerprint([half], [pa.int64()]) for half in (numbers.slice(0, 300_007), numbers.slice(300_007))
+    ]
+    assert fingerprint([numbers], [pa.int64()]) == halves[0] + halves[1]
+
+
+def test_no_rows_are_zero() -> None:
+    assert of([], pa.int64()) == fingerprint([], []) == Fingerprint(0, 0)
+
+
+def test_the_algorithm_names_polars_and_its_version() -> None:
+    assert pl.__version__ in ALGORITHM
+
+
+# -- what must show --------------------------------------------------------------------------------------
+
+
+@given(data=st.data(), columns=typed_columns())
+def test_a_changed_value_shows(
+    data: st.DataObject, columns: tuple[list[pa.Array], list[pa.DataType]]
+) -> None:
+    arrays, types = columns
+    assume(len(arrays[0]))
+    row = data.draw(st.integers(0, len(arrays[0]) - 1))
+    place = data.draw(st.integers(0, len(arrays) - 1))
+    value = data.draw(st.none() | VALUES[types[place]])
+    assume(value == value)  # NaN
+    other = pa.array([value], arrays[place].type)
+    assume(not arrays[place].slice(row, 1).equals(other))
+    replaced = pa.concat_arrays([arrays[place].slice(0, row), other, arrays[place].slice(row + 1)])
+    assert fingerprint(arrays, types) != fingerprint(
+        [replaced if number == place else array for number, array in enumerate(arrays)], types
+    )
+
+
+@given(st.lists(st.tuples(st.integers(-3, 3) | st.none(), st.text(max_size=2) | st.none()), min_size=2))
+def test_values_that_swap_rows_show(rows: list[tuple[int | None, str | None]]) -> None:
+    (first_number, first_text), (second_number, second_text), *_ = rows
+    assume(first_number != second_number)
+    assume(first_text != second_text)
+    numbers, texts = (pa.array(values) for values in zip(*rows, strict=True))
+    swapped = pa.array([second_text, first_text, *texts.to_pylist()[2:]], pa.string())
+    types = [pa.int64(), pa.string()]
+    numbers, texts = numbers.cast(pa.int64()), texts.cast(pa.string())
+    assert fingerprint([numbers, texts], types) != fingerprint([numbers, swapped], types)
+
+
+def test_swaps_of_small_values_in_large_tables_do_not_cancel_out() -> None:
+    chance = random.Random(7)
+    rows = 20_000
+    ones = pa.array([chance.randrange(4) for _ in range(rows)], pa.int64())
+    others = [chance.randrange(4) for _ in range(rows)]
+    types = [pa.int64(), pa.int64()]
+    seen = set()
+    for row in range(0, 400, 2):
+        swapped = others.copy()
+        swapped[row], swapped[row + 1] = swapped[row + 1], swapped[row]
+        if ones[row] != ones[row + 1] and swapped != others:
+            seen.add(fingerprint([ones, pa.array(swapped, pa.int64())], types))
+    assert len(seen) > 5
+    assert fingerprint([ones, pa.array(others, pa.int64())], types) not in seen
+
+
+@given(st.lists(st.integers(0, 3), min_size=1), st.data())
+def test_a_row_that_is_lost_or_doubled_shows(values: list[int], data: st.DataObject) -> None:
+    row = data.draw(st.integers(0, len(values) - 1))
+    lost, doubled = values[:row] + values[row + 1 :], [*values, values[row]]
+    whole = of(values, pa.int64())
+    assert whole.hash != of(lost, pa.int64()).hash
+    assert whole.hash != of(doubled, pa.int64()).hash
+
+
+def test_the_order_of_columns_shows() -> None:
+    one, other = pa.array([1, 2]), pa.array([3, 4])
+    types = [pa.int64(), pa.int64()]
+    assert fingerprint([one, other], types) != fingerprint([other, one], types)
+
+
+def test_null_zero_and_nothing_are_three_things() -> None:
+    assert of([None], pa.int64()) != of([0], pa.int64())
+    assert of([None], pa.string()) != of([""], pa.string())
+    assert of([None], pa.float64()) != of([float("nan")], pa.float64())
+    assert of([None], NUMERIC) != of(["NaN"], NUMERIC)
+
+
+@pytest.mark.parametrize(
+    ("arrow_type", "values"),
+    [
+        (pa.float64(), [0.0, 5e-324, 1.0, float("inf"), float("-inf"), float("nan"), None]),
+        (
+            NUMERIC,
+            ["0", "1", "-1", "NaN", "Infinity", "-Infinity", "9" * 60, "9" * 61, "1." + "1" * 40, None],
+        ),
+        (PG_TIMESTAMP, [INFINITY, MINUS_INFINITY, INFINITY - 1, MINUS_INFINITY + 1, 0, -PG_EPOCH, None]),
+        (PG_DATE, [-2147472692, -2147472691, 0, 2932896, None]),
+        (pa.timestamp("ns"), [0, 1, -1, 999, -999, 1_000, 1_001, -1_000, None]),
+        (pa.time64("ns"), [0, 1, 1_000, 1_001]),
+        (pa.month_day_nano_interval(), [(0, 0, 0), (1, 0, 0), (0, 30, 0), (0, 0, 1), None]),
+        (pa.list_(pa.int64()), [[], [None], [1], [1, 2], [2, 1], None]),
+        (pa.decimal256(76, 40), [Decimal("1e-40"), Decimal("1e30"), Decimal(0), None]),
+        (pa.uint64(), [0, 2**63 - 1, 2**63, 2**64 - 1, None]),
+        (pa.string(), ["", "a", "A", "a ", "é", "e\u0301", "\0", None]),
+    ],
+    ids=str,
+)
+def test_different_values_hash_differently(arrow_type: pa.DataType, values: list[object]) -> None:
+    assert len({of([value], arrow_type) for value in values}) == len(values)
+
+
+# -- what must not show ----------------------------------------------------------------------------------
+
+DAY = date(2024, 2, 29)
+MOMENT = datetime(2024, 2, 29, 12, 30, 15, 123_000)
+UNIX = (MOMENT - datetime(1970, 1, 1)) // timedelta(microseconds=1)
+
+
+# The same values as each type spells them; the first type's kind is the one they are compared as.
+EQUAL: dict[str, dict[pa.DataType, Sequence[object]]] = {
+    "integers and booleans": {
+        **dict.fromkeys([pa.int64(), pa.int16(), pa.uint64(), pa.bool8()], (1, 0, None)),
+        opaque(pa.int64(), "oid"): (1, 0, None),
+        pa.bool_(): (True, False, None),
+        opaque(pa.string(), "bigint"): ("1", "0", None),
+        opaque(pa.string(), "boolean"): ("true", "false", None),
+    },
+    "integers beyond 63 bits": {
+        pa.uint64(): (2**63, 5, None),
+        pa.decimal128(38, 0): (Decimal(2**63), Decimal(5), None),
+        NUMERIC: ("9223372036854775808", "5.0", None),
+    },
+    "floats": {
+        pa.float64(): (-0.0, 0.5, float("nan"), float("-inf"), None),
+        pa.float32(): (0.0, 0.5, float("nan"), float("-inf"), None),
+        opaque(pa.string(), "double precision"): ("-0", "0.5", "NaN", "-Infinity", None),
+        opaque(pa.string(), "real"): ("0", "5e-1", "NaN", "-Infinity", None),
+    },
+    "the float nearest to a tenth": {pa.float32(): [0.1], opaque(pa.string(), "real"): ["0.1"]},
+    "moments": {
+        **dict.fromkeys([pa.timestamp("us"), pa.timestamp("ms"), pa.timestamp("ns")], (MOMENT, None)),
+        pa.timestamp("us", "UTC"): (UNIX, None),
+        PG_TIMESTAMP: (UNIX - PG_EPOCH, None),
+        opaque(pa.int64(), "timestamp(3) with time zone"): (UNIX - PG_EPOCH, None),
+    },
+    "the epoch": {pa.timestamp("s"): [0], PG_TIMESTAMP: [-PG_EPOCH]},
+    "days": {
+        **dict.fromkeys([pa.date32(), pa.date64()], (DAY, None)),
+        PG_DATE: ((DAY - date(1970, 1, 1)).days, None),
+    },
+    "times of day": {
+        pa.time64("us"): [1_000_000],
+        pa.time64("ns"): [1_000_000_000],
+        pa.time32("ms"): [1_000],
+        pa.time32("s"): [1],
+        opaque(pa.int64(), "time without time zone"): [1_000_000],
+    },
+    "uuids": dict.fromkeys([pa.uuid(), pa.binary(16)], (b"0123456789abcdef", None)),
+    "texts": dict.fromkeys(
+        [
+            *(pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())),
+            *(pa.json_(), opaque(pa.string(), "citext")),
+        ],
+        ("a", "a text too long for a view", None),
+    ),
+    "bytes": dict.fromkeys(
+        [pa.binary(), pa.large_binary(), pa.binary_view(), pa.binary(1)],
+        (b"a", None),
+    ),
+    "nothing at all": dict.fromkeys([pa.null(), pa.string()], (None,)),
+}
+
+
+@pytest.mark.parametrize("what", EQUAL)
+def test_equal_values_in_different_forms_hash_equal(what: str) -> None:
+    kinds = [canonical_kind(arrow_type) for arrow_type in EQUAL[what]]
+    assert len({kind.family for kind in kinds}) == 1
+    assert len({of(values, arrow_type, kinds[0]) for arrow_type, values in EQUAL[what].items()}) == 1
+
+
+@given(
+    numbers=st.lists(decimals(2) | decimals(2, 12), max_size=6),
+    kind=st.sampled_from([Kind("number"), Kind("number", 2), Kind("number", 5), Kind("number", 18)]),
+    spelling=st.sampled_from(["{:f}", "{:E}", "{:f}0"]),
+)
+@example([Decimal("-0.00"), Decimal("0.00")], Kind("number", 2), "{:f}")
+@example(
+    [Decimal(2**63), Decimal(2**63 - 1), Decimal(-(2**63)), Decimal(-(2**63) - 1)], Kind("number"), "{:f}"
+)
+@example([Decimal(10**20), Decimal(10**20 - 1), Decimal("1.50")], Kind("number", 18), "{:E}")
+@example([Decimal("24613008509450541776228744433317.80")], Kind("number", 18), "{:f}")  # wraps in pyarrow 26
+def test_numbers_hash_by_value_whatever_their_scale_and_form(
+    numbers: list[Decimal], kind: Kind, spelling: str
+) -> None:
+    texts = [spelling.format(number) if "." in f"{number:f}" else f"{number:f}" for number in numbers]
+    forms = {
+        of(numbers, pa.decimal256(60, 2), kind),
+        of(numbers, pa.decimal256(60, 7), kind),
+        of(texts, NUMERIC, kind),
+        of(texts, opaque(pa.string(), "numeric(38,2)"), kind),
+    }
+    if all(abs(number) < 10**34 for number in numbers):
+        forms |= {of(numbers, pa.decimal128(38, scale), kind) for scale in (2, 3)}
+    if all(number == int(number) and abs(number) < 2**63 for number in numbers):
+        forms.add(of([int(number) for number in numbers], pa.int64(), kind))
+    assert len(forms) == 1
+
+
+@given(st.lists(decimals(2, 12), min_size=1), st.data())
+def test_one_number_that_does_not_fit_leaves_the_others_hashes_as_they_are(
+    numbers: list[Decimal], data: st.DataObject
+) -> None:
+    place = data.draw(st.integers(0, len(numbers)))
+    texts = [str(number) for number in numbers]
+    with_nan = [*texts[:place], "NaN", *texts[place:]]
+    kind = Kind("number", 2)
+    assert of(with_nan, NUMERIC, kind) == of(texts, NUMERIC, kind) + of(["NaN"], NUMERIC, kind)
+
+
+def test_odd_spellings_of_numbers_count_by_value_beside_one_that_does_not_fit() -> None:
+    odd = of(["NaN", "-0.00", "1E+2", "007", "5e-1", "1e40", "-1e-40"], NUMERIC)
+    plain = of(["0", "100", "7", "0.5", f"1{'0' * 40}", f"-0.{'0' * 39}1", "nan"], NUMERIC)
+    assert odd == plain
+
+
+def test_text_that_is_no_number_in_a_column_of_numbers_is_told_apart() -> None:
+    assert len({of([text], NUMERIC) for text in ("", "oops", "oops ", "0", "NaN")}) == 5
+
+
+@pytest.mark.parametrize("kind", ["timestamp", "date", "time", "float", "number", "wire numeric", "value"])
+def test_a_column_that_fell_back_to_text_is_hashed_as_text(kind: str) -> None:
+    text = opaque(pa.string(), "price")
+    assert of(["infinity", "1.50"], text, Kind(kind)) == of(["infinity", "1.50"], text)
+
+
+def test_text_that_is_no_utf8_is_hashed_as_it_is() -> None:
+    odd = pa.array([b"\xff", b"\xfe"]).view(pa.string())
+    assert fingerprint([odd.slice(0, 1)], [pa.string()]) != fingerprint([odd.slice(1)], [pa.string()])
+
+
+# -- kinds -----------------------------------------------------------------------------------------------
+
+
+def form(arrow_type: pa.DataType) -> Form:
+    return Form("c", arrow_type, arrow_type)
+
+
+WIRE, TEXT = opaque(pa.binary(), "interval"), opaque(pa.string(), "interval")
+
+
+def test_wire_and_text_of_a_type_are_different_kinds() -> None:
+    assert canonical_kind(WIRE) != canonical_kind(TEXT)
+
+
+def test_wire_bytes_are_one_kind_within_one_type_only() -> None:
+    assert canonical_kind(opaque(pa.binary(), "numeric")) != canonical_kind(
+        opaque(pa.binary(), "numeric(9,1)")
+    )
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "chosen"),
+    [
+        ([WIRE, TEXT], [WIRE, TEXT], (WIRE, WIRE)),
+        ([WIRE, TEXT], [TEXT], (TEXT, TEXT)),
+        ([WIRE, TEXT], [pa.string()], (TEXT, pa.string())),
+        ([pa.int64()], [pa.decimal128(38, 2)], (pa.int64(), pa.decimal128(38, 2))),
+        ([pa.decimal128(38, 2), NUMERIC], [NUMERIC], (pa.decimal128(38, 2), NUMERIC)),
+        ([WIRE], [TEXT], None),
+        ([pa.float64()], [pa.decimal128(38, 2)], None),
+    ],
+)
+def test_two_sides_are_compared_in_forms_of_one_kind(
+    a: list[pa.DataType], b: list[pa.DataType], chosen: tuple[pa.DataType, pa.DataType] | None
+) -> None:
+    found = common_kind([form(one) for one in a], [form(one) for one in b])
+    assert (found and (found[0].arrow, found[1].arrow)) == chosen
+
+
+@pytest.mark.parametrize("storage", [pa.int64(), pa.float64(), pa.string(), pa.binary()], ids=str)
+def test_another_vendors_own_types_are_what_they_are_stored_as(storage: pa.DataType) -> None:
+    assert canonical_kind(pa.opaque(storage, "date", "SQLite")) == canonical_kind(storage)
+
+
+def test_values_that_arrow_has_no_type_for_are_compared_by_their_sources_text() -> None:
+    either = pa.opaque(
+        pa.dense_union([pa.field("n", pa.int64()), pa.field("t", pa.string())]), "any", "SQLite"
+    )
+    tagged = pa.array(["i7", "t37", None])
+    assert fingerprint([tagged], [either]) == fingerprint([tagged], [pa.string()])
+
+
+def test_a_decimal_and_its_text_are_of_one_kind_so_that_a_partition_may_fall_back() -> None:
+    assert canonical_kind(pa.decimal128(38, 2)) == canonical_kind(opaque(pa.string(), "numeric(15,2)"))
+    assert canonical_kind(pa.decimal128(38, 0)) == canonical_kind(opaque(pa.string(), "numeric(5,-2)"))

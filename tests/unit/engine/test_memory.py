@@ -1,0 +1,424 @@
+"""The tracker: who waits, who goes on, and that every byte leased comes back."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arrowsync.core.units import MiB
+from arrowsync.engine.memory import (
+    Lease,
+    MemoryTracker,
+    ProcessReadings,
+    batch_ceiling,
+    pipes_for,
+    process_tracker,
+    relieve,
+)
+from arrowsync.engine.stop import Stop, Stopped
+from arrowsync.errors import MemoryLimitError
+from tests.fakes import FakeClock, FakeReadings
+
+LIMIT = 100 * MiB
+
+
+def tracker(
+    readings: FakeReadings | None = None,
+    relieve: Callable[[], None] = lambda: None,
+    clock: Callable[[], float] | None = None,
+) -> MemoryTracker:
+    clock = clock or FakeClock()
+    return MemoryTracker(LIMIT, readings=readings or FakeReadings(), relieve=relieve, clock=clock)
+
+
+class Waiter:
+    """A reader that asks for memory on a thread of its own."""
+
+    def __init__(self, tracker: MemoryTracker, nbytes: int, stop: Stop) -> None:
+        self.tracker = tracker
+        self.lease: Lease | None = None
+        self.stopped = False
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(nbytes, stop))
+        self._thread.start()
+
+    def _run(self, nbytes: int, stop: Stop) -> None:
+        try:
+            self.lease = self.tracker.acquire(nbytes, stop)
+        except Stopped:
+            self.stopped = True
+        finally:
+            self._done.set()
+
+    def waits(self) -> bool:
+        """Whether it still waits after several looks at the readings."""
+        return not self._done.wait(0.2)
+
+    def ends(self) -> bool:
+        self._thread.join(10)
+        return not self._thread.is_alive()
+
+
+@contextmanager
+def waiting(tracker: MemoryTracker, nbytes: int) -> Iterator[tuple[Waiter, Stop]]:
+    """A waiter that ends with the test, however that ends."""
+    with Stop() as stop:
+        waiter = Waiter(tracker, nbytes, stop)
+        try:
+            yield waiter, stop
+        finally:
+            stop.set()
+            tracker.wake()
+            assert waiter.ends()
+
+
+def test_leases_up_to_four_fifths_of_the_limit_do_not_wait() -> None:
+    memory = tracker()
+    leases = [memory.acquire(10 * MiB, Stop()) for _ in range(8)]
+    assert (memory.leased, memory.pauses) == (80 * MiB, 0)
+    assert all(lease.waited_seconds == 0 for lease in leases)
+
+
+def test_a_reader_above_80_percent_waits_until_below_60() -> None:
+    memory = tracker()
+    first, second = memory.acquire(40 * MiB, Stop()), memory.acquire(30 * MiB, Stop())
+    third = memory.acquire(10 * MiB, Stop())
+    with waiting(memory, 20 * MiB) as (waiter, _):
+        assert waiter.waits()
+        third.release()
+        second.share().release()
+        assert waiter.waits(), "70 % + the 20 it asks for"
+        second.release()
+        assert waiter.ends()
+    assert memory.leased == 60 * MiB
+    assert memory.pauses == 1
+    first.release()
+
+
+def test_rss_that_grows_outside_arrow_makes_readers_wait_and_its_fall_lets_them_on() -> None:
+    readings = FakeReadings(rss_bytes=500 * MiB)
+    memory = tracker(readings)
+    lease = memory.acquire(1 * MiB, Stop())
+    readings.rss_bytes += 81 * MiB
+    assert memory.pressure
+    with waiting(memory, 1 * MiB) as (waiter, _):
+        assert waiter.waits()
+        readings.rss_bytes -= 10 * MiB
+        assert waiter.waits(), "71 % is not below 60"
+        readings.rss_bytes -= 12 * MiB  # and nobody tells the tracker
+        assert waiter.ends()
+        assert waiter.lease is not None
+    lease.release()
+
+
+def test_the_pause_is_measured() -> None:
+    clock = FakeClock()
+    memory = tracker(clock=clock)
+    lease = memory.acquire(81 * MiB, Stop())
+    with waiting(memory, 1 * MiB) as (waiter, _):
+        assert waiter.waits()
+        clock.seconds += 3
+        lease.release()
+        assert waiter.ends()
+        assert waiter.lease is not None
+        assert waiter.lease.waited_seconds == 3
+    assert (memory.pauses, memory.paused_seconds) == (1, 3)
+
+
+@pytest.mark.parametrize("nbytes", [1, 99 * MiB, 10 * LIMIT])
+def test_one_batch_is_always_admitted_whatever_others_use(nbytes: int) -> None:
+    readings = FakeReadings()
+    memory = tracker(readings)
+    readings.rss_bytes = readings.pool_bytes = 10 * LIMIT
+    for _ in range(3):
+        with memory.acquire(nbytes, Stop()):
+            assert memory.leased == nbytes
+    assert memory.pauses == 0
+
+
+def test_growth_that_is_not_ours_slows_to_one_batch_at_a_time() -> None:
+    readings = FakeReadings()
+    memory = tracker(readings)
+    readings.rss_bytes = 10 * LIMIT
+    lease = memory.acquire(1, Stop())
+    with waiting(memory, 1) as (waiter, _):
+        assert waiter.waits()
+        lease.release()
+        assert waiter.ends()
+        assert waiter.lease is not None
+
+
+def test_readers_are_served_in_turn() -> None:
+    memory = tracker()
+    lease = memory.acquire(75 * MiB, Stop())
+    with waiting(memory, 50 * MiB) as (large, _):
+        assert large.waits()
+        with waiting(memory, 1) as (small, _):
+            assert small.waits(), "it would fit, but the large one would starve behind small ones"
+            lease.release()
+            assert large.ends()
+            assert small.ends()
+            assert small.lease is not None
+
+
+def test_stop_wakes_whoever_waits() -> None:
+    memory = tracker()
+    lease = memory.acquire(90 * MiB, Stop())
+    with waiting(memory, 1) as (waiter, stop):
+        assert waiter.waits()
+        stop.set()
+        memory.wake()
+        assert waiter.ends()
+        assert waiter.stopped
+    lease.release()
+    assert memory.leased == 0
+    memory.acquire(1, Stop()).release()
+
+
+def test_nothing_is_leased_to_a_reader_that_is_stopped_already() -> None:
+    memory, stop = tracker(), Stop()
+    stop.set()
+    with pytest.raises(Stopped):
+        memory.acquire(1, stop)
+    assert memory.leased == 0
+
+
+def test_shared_bytes_count_until_the_last_slice_is_gone() -> None:
+    memory = tracker()
+    read = memory.acquire(10, Stop())
+    slices = [read.share() for _ in range(3)]
+    read.release()
+    for lease in slices:
+        assert memory.leased == 10
+        lease.release()
+        lease.release()
+    assert memory.leased == 0
+
+
+def test_a_released_lease_is_not_shared() -> None:
+    lease = tracker().acquire(10, Stop())
+    lease.release()
+    with pytest.raises(ValueError, match="released"):
+        lease.share()
+
+
+@given(st.lists(st.tuples(st.sampled_from(["acquire", "share", "release", "again"]), st.integers(0, 9))))
+def test_leased_bytes_are_those_of_the_leases_held_and_return_to_0(steps: list[tuple[str, int]]) -> None:
+    memory = tracker()
+    held: list[tuple[int, Lease]] = []  # the block's number, which is also its size
+    gone: list[Lease] = []
+    for number, (step, choice) in enumerate(steps, start=1):
+        if step == "acquire":
+            held.append((number, memory.acquire(number, Stop())))
+        elif step == "again" and gone:
+            gone[choice % len(gone)].release()
+        elif held and step == "share":
+            size, lease = held[choice % len(held)]
+            held.append((size, lease.share()))
+        elif held and step == "release":
+            _, lease = held.pop(choice % len(held))
+            lease.release()
+            gone.append(lease)
+        assert memory.leased == sum({size for size, _ in held})
+    for _, lease in held:
+        lease.release()
+    assert memory.leased == 0
+
+
+@pytest.mark.parametrize("end", ["success", "failure", "stop"])
+def test_leased_bytes_return_to_0_however_the_pipes_end(end: str) -> None:
+    memory = tracker()
+    with Stop() as stop:
+
+        def pipe() -> None:
+            with suppress(Stopped, ZeroDivisionError):
+                for number in range(200):
+                    with memory.acquire(30 * MiB, stop) as lease, lease.share():
+                        stop.wait(0.0005)  # long enough for the others to want theirs
+                        if number == 100 and end == "failure":
+                            raise ZeroDivisionError
+                        if number == 100 and end == "stop":
+                            stop.set()
+                            memory.wake()
+
+        threads = [threading.Thread(target=pipe) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+            assert not thread.is_alive()
+    assert memory.leased == 0
+    assert memory.pauses > 0
+
+
+def test_crossing_80_percent_gives_memory_back_at_most_once_a_second() -> None:
+    clock, calls = FakeClock(), []
+    readings = FakeReadings()
+    memory = tracker(readings, relieve=lambda: calls.append(clock.seconds), clock=clock)
+    memory.acquire(1, Stop()).release()
+    assert calls == []
+    readings.rss_bytes = 81 * MiB
+    for _ in range(3):
+        memory.acquire(1, Stop()).release()
+    assert calls == [0]
+    clock.seconds = 1.5
+    memory.acquire(1, Stop()).release()
+    assert calls == [0, 1.5]
+
+
+def test_a_relief_that_takes_long_is_run_more_seldom() -> None:
+    clock, calls = FakeClock(), []
+    readings = FakeReadings()
+
+    def relieve() -> None:
+        calls.append(clock.seconds)
+        clock.seconds += 2
+
+    memory = tracker(readings, relieve, clock)
+    readings.rss_bytes = 81 * MiB
+    for _ in range(30):
+        memory.acquire(1, Stop()).release()
+        clock.seconds += 1
+    assert calls == [0, 22]
+
+
+def test_leases_are_given_back_while_memory_is_being_relieved() -> None:
+    memory = MemoryTracker(LIMIT, readings=FakeReadings(), relieve=lambda: release_elsewhere())
+    lease = memory.acquire(90 * MiB, Stop())
+
+    def release_elsewhere() -> None:
+        thread = threading.Thread(target=lease.release)
+        thread.start()
+        thread.join(10)
+        assert not thread.is_alive()
+
+    with waiting(memory, 1 * MiB) as (waiter, _):
+        assert waiter.ends()
+        assert waiter.lease is not None
+    assert memory.leased == 1 * MiB
+
+
+def test_used_is_the_largest_of_pool_rss_and_leases() -> None:
+    readings = FakeReadings(rss_bytes=1_000, pool_bytes=500)
+    memory = tracker(readings)
+    assert memory.used == 0
+    readings.rss_bytes += 10
+    assert memory.used == 10
+    readings.pool_bytes += 20
+    assert memory.used == 20
+    with memory.acquire(30, Stop()):
+        assert memory.used == 30
+
+
+def test_a_process_that_shrinks_uses_nothing() -> None:
+    readings = FakeReadings(rss_bytes=1_000)
+    memory = tracker(readings)
+    readings.rss_bytes = 10
+    assert (memory.used, memory.peak) == (0, 0)
+
+
+def test_drivers_and_connections_count_in_the_peak_but_do_not_pause() -> None:
+    readings = FakeReadings(rss_bytes=100 * MiB)
+    memory = tracker(readings)
+    readings.rss_bytes += 30 * MiB
+    memory.rebase()
+    readings.rss_bytes += 70 * MiB
+    assert memory.used == 70 * MiB
+    assert memory.peak == 100 * MiB
+
+
+def test_only_the_first_rebase_counts() -> None:
+    readings = FakeReadings()
+    memory = tracker(readings)
+    memory.rebase()
+    readings.rss_bytes = 70 * MiB
+    memory.rebase()
+    assert memory.used == 70 * MiB
+
+
+def test_the_peak_knows_what_came_and_went_between_two_readings() -> None:
+    readings = FakeReadings(rss_bytes=100 * MiB, peak_bytes=300 * MiB)
+    memory = tracker(readings)
+    readings.rss_bytes = 110 * MiB
+    assert memory.peak == 10 * MiB, "the older peak of 300 is not ours"
+    readings.peak_bytes = 310 * MiB
+    assert memory.peak == 210 * MiB
+
+
+@given(limit=st.integers(64 * MiB, 64 * 1024 * MiB), wanted=st.integers(1, 64))
+def test_pipes_and_their_batches_fit_the_limit(limit: int, wanted: int) -> None:
+    pipes = pipes_for(limit, wanted)
+    ceiling = batch_ceiling(limit, pipes)
+    assert 1 <= pipes <= wanted
+    assert ceiling >= 1 * MiB
+    assert pipes * (25 * MiB + 12 * ceiling) <= limit
+
+
+def test_pipes_are_reduced_before_batches_fall_under_1_mib() -> None:
+    assert pipes_for(64 * MiB, 8) == 1
+    assert pipes_for(512 * MiB, 8) == 8
+    assert pipes_for(512 * MiB, 100) == 13
+    assert batch_ceiling(512 * MiB, 13) < 2 * MiB
+
+
+def test_a_row_that_cannot_be_copied_inside_the_limit_is_an_error_that_names_it() -> None:
+    memory = MemoryTracker(512 * MiB, readings=FakeReadings())
+    memory.check_row(64 * MiB, "id = 5")
+    with pytest.raises(MemoryLimitError, match=r"128 MiB does not fit .*512 MiB \(row id = 5\).*921 MiB"):
+        memory.check_row(128 * MiB, "id = 5")
+    with pytest.raises(MemoryLimitError):
+        tracker().check_row(64 * MiB, None)
+
+
+def test_wide_rows_leave_room_for_fewer_pipes_and_smaller_batches() -> None:
+    assert [pipes_for(512 * MiB, 4, widest * MiB) for widest in (1, 16, 32, 64, 128)] == [4, 3, 2, 1, 1]
+    assert batch_ceiling(512 * MiB, 1, 64 * MiB) < batch_ceiling(512 * MiB, 1)
+    assert batch_ceiling(64 * MiB, 1, 64 * MiB) == 1 * MiB
+
+
+def test_transfers_that_run_at_once_share_a_tracker_and_the_smallest_limit() -> None:
+    with process_tracker(512 * MiB) as first:
+        with process_tracker(64 * MiB) as second:
+            assert second is first
+            assert first.limit == 64 * MiB
+        assert first.limit == 512 * MiB
+    with process_tracker(256 * MiB) as next_one:
+        assert next_one is not first
+        assert next_one.limit == 256 * MiB
+    assert first.limit == 512 * MiB
+
+
+def test_the_process_is_read_in_bytes() -> None:
+    relieve()  # or what earlier tests left free is used again, and RSS does not grow
+    readings = ProcessReadings()
+    pool, rss = readings.pool(), readings.rss()
+    ballast = pa.array(bytes(30 * MiB) for _ in range(1))
+    assert readings.pool() - pool >= 30 * MiB
+    assert readings.rss() - rss >= 25 * MiB
+    assert rss * 0.9 < readings.peak() < rss * 100
+    del ballast
+
+
+def test_relief_collects_what_only_cycles_keep() -> None:
+    class Cycle:
+        pass
+
+    gc.disable()
+    try:
+        cycle = Cycle()
+        cycle.itself = cycle  # type: ignore[attr-defined]  # any object that refers to itself
+        gone = weakref.ref(cycle)
+        del cycle
+        assert gone() is not None
+        relieve()
+        assert gone() is None
+    finally:
+        gc.enable()

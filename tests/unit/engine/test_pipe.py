@@ -1,0 +1,186 @@
+"""A pipe gives every byte back however it ends, and refuses a row that nobody knew to be too wide."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
+
+import pyarrow as pa
+import pytest
+
+from arrowsync.core.contracts import Sink, Source
+from arrowsync.core.plan import (
+    ColumnPlan,
+    Form,
+    Partition,
+    Receipt,
+    Refusal,
+    Route,
+    Snapshot,
+    Storage,
+    TablePlan,
+)
+from arrowsync.core.units import MiB
+from arrowsync.engine.memory import MemoryTracker
+from arrowsync.engine.pipe import Surroundings, Task, copy_partition
+from arrowsync.engine.prefetch import Channel, Ready
+from arrowsync.engine.sizing import AdaptiveSizer
+from arrowsync.engine.stop import Stop, Stopped
+from arrowsync.errors import DataError, MemoryLimitError
+from tests.fakes import FakeReadings
+from tests.unit.making import a_plan, a_table
+
+
+class Rows:
+    """A source of batches that are there already; counts how many were asked for."""
+
+    def __init__(self, batches: Sequence[pa.RecordBatch]) -> None:
+        self.batches = batches
+        self.read = 0
+
+    def open_reader(
+        self, plan: TablePlan, partition: Partition, snapshot: Snapshot, *, batch_bytes: int
+    ) -> Self:
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None: ...
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        for batch in self.batches:
+            self.read += 1
+            yield batch
+
+    def cancel(self) -> None: ...
+
+
+class Table:
+    """A sink that takes `taking` batches, waits until the reader is as far ahead as it may be, then ends."""
+
+    def __init__(self, source: Rows, *, taking: int = 10**9, then: Any = None) -> None:  # Any: what to do
+        self._source = source
+        self._taking = taking
+        self._then = then
+        self.done: Receipt | None = None
+        self.committed = 0
+        self.read_while_written: list[int] = []
+
+    def open_writer(self, plan: TablePlan, partition: Partition) -> Self:
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None: ...
+
+    def write(self, batches: Iterator[pa.RecordBatch]) -> int:
+        rows = 0
+        for number, batch in enumerate(batches, 1):
+            rows += batch.num_rows
+            self.read_while_written.append(self._source.read)
+            if number == self._taking:
+                self._wait_for_a_full_queue()
+                self._then()
+        return rows
+
+    def _wait_for_a_full_queue(self) -> None:
+        full = min(len(self._source.batches), self._taking + 3)  # two are queued, one waits for its place
+        for _ in range(1_000):
+            if self._source.read >= full:
+                return
+            threading.Event().wait(0.01)
+        raise AssertionError("the reader did not read ahead")
+
+    def sift(self, batch: pa.RecordBatch) -> Iterator[Refusal]:
+        raise NotImplementedError
+
+    def commit(self, receipt: Receipt) -> None:
+        self.committed = receipt.rows
+
+    def cancel(self) -> None: ...
+
+
+def a_text_plan() -> TablePlan:
+    plan = a_plan(a_table())
+    (column,) = plan.columns
+    route = Route(Form("text", pa.string(), pa.string()), Storage(pa.string()))
+    return TablePlan(
+        plan.transfer, plan.source, plan.target, (ColumnPlan(column.source, column.target, (route,)),)
+    )
+
+
+def texts(*lengths: int) -> list[pa.RecordBatch]:
+    return [pa.record_batch({"id": pa.array(["x" * length])}) for length in lengths]
+
+
+def copy(source: Rows, sink: Table, tracker: MemoryTracker, stop: Stop | None = None) -> Receipt:
+    sizer = AdaptiveSizer(row_bytes=1 * MiB, ceiling_bytes=1 * MiB, table_rows=None, fixed_rows=1)
+    reads: Source = source  # type: ignore[assignment]  # a pipe asks a source for readers and nothing else
+    writes: Sink = sink  # type: ignore[assignment]  # and a sink for writers
+    task = Task(a_text_plan(), Partition(0), Snapshot(), reads, writes, 1 * MiB)
+    return copy_partition(task, sizer, Surroundings(tracker, stop or Stop(), lambda event: None))
+
+
+@pytest.fixture
+def tracker() -> MemoryTracker:
+    return MemoryTracker(64 * MiB, readings=FakeReadings())
+
+
+def test_a_copy_that_ends_gives_every_byte_back(tracker: MemoryTracker) -> None:
+    source = Rows(texts(*[100_000] * 10))
+    sink = Table(source)
+    assert copy(source, sink, tracker).rows == sink.committed == 10
+    assert tracker.leased == 0
+
+
+def test_a_writer_that_fails_while_the_queue_is_full_gives_every_byte_back(tracker: MemoryTracker) -> None:
+    source = Rows(texts(*[100_000] * 10))
+
+    def fail() -> None:
+        assert tracker.leased >= 300_000
+        raise DataError("no")
+
+    with pytest.raises(DataError, match="no"):
+        copy(source, Table(source, taking=2, then=fail), tracker)
+    assert tracker.leased == 0
+    assert source.read < 10
+
+
+def test_a_copy_that_is_stopped_gives_every_byte_back(tracker: MemoryTracker) -> None:
+    source, stop = Rows(texts(*[100_000] * 10)), Stop()
+    with pytest.raises(Stopped):
+        copy(source, Table(source, taking=2, then=stop.set), tracker, stop)
+    assert tracker.leased == 0
+
+
+def test_a_row_that_nobody_measured_is_refused_by_its_number_and_gives_every_byte_back(
+    tracker: MemoryTracker,
+) -> None:
+    source = Rows(texts(1_000, 1_000, 6 * MiB, 1_000))
+    sink = Table(source)
+    with pytest.raises(MemoryLimitError, match=r"row of 6 MiB .* limit of 64 MiB .*row number 3") as caught:
+        copy(source, sink, tracker)
+    assert caught.value.row == "number 3"
+    assert (sink.committed, tracker.leased) == (0, 0)
+
+
+def test_a_row_wider_than_a_batch_goes_alone(tracker: MemoryTracker) -> None:
+    source = Rows(texts(1_000, 3 * MiB, 3 * MiB, 3 * MiB))
+    sink = Table(source)
+    assert copy(source, sink, tracker).rows == 4
+    assert sink.read_while_written[1:] == [2, 3, 4]
+
+
+def test_a_channel_that_is_closed_lets_go_of_who_waits_for_it_to_drain(tracker: MemoryTracker) -> None:
+    channel = Channel(2)
+    (batch,) = texts(10)
+    channel.put(Ready(batch, 10, tracker.acquire(10, Stop())))
+    waiting = threading.Thread(target=channel.drain)
+    waiting.start()
+    channel.close()
+    waiting.join(10)
+    assert not waiting.is_alive()
+    assert tracker.leased == 0
