@@ -1,0 +1,24 @@
+"""What people see: sheets for terminals and notebooks, plots, progress. Knows core alone."""
+
+from __future__ import annotations
+
+from arrowsync.display.sheet import Sheet
+
+
+class Shown:
+    """A value that people look at: as text when printed, as tables in a notebook."""
+
+    __slots__ = ()
+
+    def sheet(self) -> Sheet:
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        from arrowsync.display.terminal import plain_text  # rich: 90 ms, only for who looks
+
+        return plain_text(self.sheet())
+
+    def _repr_html_(self) -> str:
+        from arrowsync.display.html import render
+
+        return render(self.sheet())

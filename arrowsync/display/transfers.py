@@ -1,0 +1,65 @@
+"""What `status` shows: the transfers that a target's journal knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+from arrowsync.core.status import TransferStatus
+from arrowsync.display import Shown
+from arrowsync.display.figures import count, duration, noun
+from arrowsync.display.sheet import Heading, Sheet, Text, Toned, grid, parts
+
+
+@dataclass(frozen=True, slots=True)
+class Transfers(Sequence[TransferStatus], Shown):
+    """Transfers into a place, unfinished ones first. Prints itself as text, and as a table in a notebook."""
+
+    place: str
+    transfers: tuple[TransferStatus, ...]
+
+    def __len__(self) -> int:
+        return len(self.transfers)
+
+    @overload
+    def __getitem__(self, at: int) -> TransferStatus: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[TransferStatus, ...]: ...
+    def __getitem__(self, at: int | slice) -> TransferStatus | tuple[TransferStatus, ...]:
+        return self.transfers[at]
+
+    def __str__(self) -> str:
+        return Shown.__str__(self)
+
+    def to_dict(self) -> dict[str, Any]:  # Any: JSON
+        return {"place": self.place, "transfers": [transfer.to_dict() for transfer in self]}
+
+    def sheet(self) -> Sheet:
+        headings = (
+            Heading("table"),
+            Heading("status"),
+            Heading("partitions", right=True),
+            Heading("rows", right=True),
+            Heading("quarantine", right=True, optional=True),
+            Heading("mode", optional=True),
+            Heading("age", right=True),
+            Heading("source", optional=True),
+            Heading("transfer", optional=True),
+        )
+        title = Toned(f"{self.place}: {noun(len(self), 'transfer')}")
+        return Sheet(title, parts([grid(headings, map(_row, self)) if self.transfers else None]))
+
+
+def _row(transfer: TransferStatus) -> tuple[Text, ...]:
+    return (
+        transfer.table,
+        Toned(transfer.status, "good" if transfer.status == "complete" else "warn"),
+        f"{count(transfer.partitions_done)} of {count(transfer.partitions)}",
+        count(transfer.rows),
+        count(transfer.quarantined) if transfer.quarantined else "",
+        transfer.mode,
+        duration(transfer.age_seconds),
+        transfer.source,
+        Toned(transfer.transfer, "dim"),
+    )

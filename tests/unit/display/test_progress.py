@@ -1,0 +1,262 @@
+"""Progress in logs, on terminals, in notebooks; and that it never costs anyone a copy."""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+from collections.abc import Callable
+
+import pytest
+
+from arrowsync.core.events import (
+    Event,
+    PartitionCommitted,
+    PartitionFailed,
+    PartitionStarted,
+    Publishing,
+    Retried,
+    RowsQuarantined,
+    TableFinished,
+    TableStarted,
+)
+from arrowsync.core.units import MiB
+from arrowsync.display.board import Board
+from arrowsync.display.progress import Cell, Lines, Progress, Terminal, progress
+from tests.fakes import FakeClock
+from tests.unit.making import a_batch, a_plan, a_receipt, a_table
+
+
+class FakeTerminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class ClosedPipe(io.StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+class ClosedTerminal(ClosedPipe):
+    def isatty(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        raise OSError
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+def started(rows: int | None = 1000, **fields: object) -> TableStarted:
+    return TableStarted(table="orders", plan=a_plan(a_table(rows=rows)), **fields)
+
+
+def board_of(*happened: tuple[float, Event]) -> Board:
+    board = Board()
+    for now, event in happened:
+        board.take(event, now)
+    return board
+
+
+def words(board: Board, now: float) -> str:
+    return ", ".join(board.running["orders"].words(now))
+
+
+# -- what is going on ----------------------------------------------------------------------------------------
+
+
+def test_a_running_table_has_share_rates_memory_batch_and_time_left() -> None:
+    board = board_of((0, started()), (2, a_batch("orders", 0, 400, memory=3 * MiB)))
+    assert words(board, 2) == (
+        "40%, 400 rows, 200 rows/s, 3 s left, 1.95 KiB/s, memory 3 MiB of 512 MiB, batches of 400"
+    )
+
+
+def test_rates_are_those_of_the_last_seconds() -> None:
+    board = board_of((0, started(None)), (1, a_batch("orders", 0, 9_000)))
+    for now in range(21, 32):
+        board.take(a_batch("orders", 0, 50), now)
+    assert board.running["orders"].rates(31)[0] == 50
+
+
+def test_a_retried_partition_counts_its_rows_once() -> None:
+    board = board_of(
+        (0, started()),
+        (1, a_batch("orders", 0, 300)),
+        (2, Retried(table="orders", partition=0, attempt=2, wait_seconds=1, error="gone")),
+        (3, PartitionStarted(table="orders", partition=0, attempt=2)),
+        (4, a_batch("orders", 0, 100)),
+        (5, PartitionCommitted(table="orders", receipt=a_receipt(0, 120), seconds=1, query_seconds=1)),
+    )
+    assert board.running["orders"].rows == 120
+
+
+def test_an_earlier_runs_rows_are_there_from_the_start() -> None:
+    board = Board()
+    news = board.take(started(resumed=(a_receipt(1, 250),)), 0)
+    assert news == "orders: going on after 250 rows of an earlier run"
+    assert board.running["orders"].share == 0.25
+
+
+def test_a_low_estimate_never_promises_the_end() -> None:
+    assert board_of((0, started(10)), (1, a_batch("orders", 0, 500))).running["orders"].share == 0.99
+
+
+def test_without_an_estimate_neither_share_nor_time_is_guessed() -> None:
+    board = board_of((0, started(None)), (1, a_batch("orders", 0, 500)))
+    assert "left" not in words(board, 1)
+    assert "%" not in words(board, 1)
+
+
+def test_the_last_steps_are_named() -> None:
+    board = board_of((0, started()), (1, Publishing(table="orders", statement="create index\n  i on t (a)")))
+    assert words(board, 1) == "create index i on t (a)"
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (
+            Retried(table="orders", partition=3, attempt=2, wait_seconds=0.5, error="connection lost"),
+            "orders: partition 3 again in 0.5 s: connection lost",
+        ),
+        (
+            PartitionFailed(table="orders", partition=3, error="disk full"),
+            "orders: partition 3 failed: disk full",
+        ),
+        (
+            RowsQuarantined(table="orders", partition=3, rows=1, path="/q", reason="too long"),
+            "orders: 1 row to quarantine: too long",
+        ),
+        (
+            TableFinished(table="orders", status="complete", rows=1000, seconds=2.5),
+            "orders: complete, 1,000 rows in 2.5 s",
+        ),
+    ],
+)
+def test_news_is_a_line(event: Event, line: str) -> None:
+    assert Board().take(event, 0) == line
+
+
+def test_a_finished_table_is_no_longer_running() -> None:
+    board = board_of((0, started()), (1, TableFinished(table="orders", status="complete", rows=1, seconds=1)))
+    assert board.running == {}
+
+
+# -- where it is shown ---------------------------------------------------------------------------------------
+
+
+def test_a_log_gets_a_line_every_five_seconds(clock: FakeClock) -> None:
+    lines: list[str] = []
+    with Progress(Lines(lines.append), clock=clock) as observe:
+        observe(started())
+        for now in range(1, 13):
+            clock.seconds = now
+            observe(a_batch("orders", 0, 10))
+        observe(TableFinished(table="orders", status="complete", rows=120, seconds=12))
+    assert [line.split(",")[0] for line in lines] == ["orders: 5%", "orders: 10%", "orders: complete"]
+
+
+def test_a_terminal_shows_the_table_in_place_and_news_above(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    stream = FakeTerminal()
+    with Progress(Terminal(stream), clock=clock) as observe:
+        observe(started())
+        clock.seconds = 1
+        observe(a_batch("orders", 0, 500))
+        observe(PartitionFailed(table="orders", partition=0, error="gone"))
+    seen = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", stream.getvalue())
+    assert "50% · 500 rows · 500 rows/s" in seen
+    assert "orders: partition 0 failed: gone\n" in seen
+    assert stream.getvalue().rstrip().endswith("\x1b[2K")  # nothing of it is left behind
+
+
+def test_a_terminal_is_not_redrawn_for_every_batch(clock: FakeClock) -> None:
+    stream = FakeTerminal()
+    with Progress(Terminal(stream), clock=clock) as observe:
+        observe(started())
+        drawn = len(stream.getvalue())
+        for _ in range(1000):
+            observe(a_batch("orders", 0, 1))
+        assert len(stream.getvalue()) == drawn
+
+
+def test_a_notebook_cell_is_replaced_and_escaped(clock: FakeClock) -> None:
+    shown: list[str] = []
+
+    def new_output(first: str) -> Callable[[str], None]:
+        shown.append(first)
+        return shown.append
+
+    with Progress(Cell(new_output), clock=clock) as observe:
+        observe(started())
+        clock.seconds = 1
+        observe(a_batch("orders", 0, 250))
+        observe(Publishing(table="orders", statement="create index <i>"))
+        clock.seconds = 2
+        observe(PartitionFailed(table="orders", partition=0, error="<b>"))
+    assert 'value="0.25"' in shown[2]
+    assert "250 rows" in shown[2]
+    assert "create index &lt;i&gt;" in shown[-1]
+    assert "failed: &lt;b&gt;" in shown[-1]
+
+
+def test_a_display_that_fails_falls_silent(clock: FakeClock) -> None:
+    told: list[str] = []
+
+    def break_down(line: str) -> None:
+        told.append(line)
+        raise ValueError(line)
+
+    with Progress(Lines(break_down), clock=clock) as observe:
+        for number in range(3):
+            observe(PartitionFailed(table="orders", partition=number, error="gone"))
+    assert told == ["orders: partition 0 failed: gone"]
+
+
+@pytest.mark.parametrize("stream", [ClosedPipe(), ClosedTerminal()], ids=["pipe", "terminal"])
+def test_a_closed_stderr_does_not_matter(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    with progress(True, stream=stream) as observe:
+        for number in range(3):
+            observe(PartitionFailed(table="orders", partition=number, error="gone"))
+
+
+def test_a_script_shows_nothing_unless_asked() -> None:
+    silent, asked = io.StringIO(), io.StringIO()
+    failure = PartitionFailed(table="orders", partition=0, error="gone")
+    with progress(stream=silent) as observe:
+        observe(failure)
+    with progress(True, stream=asked) as observe:
+        observe(failure)
+    assert (silent.getvalue(), asked.getvalue()) == ("", "orders: partition 0 failed: gone\n")
+
+
+def test_a_terminal_shows_progress_unless_told_not_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    shown, hidden = FakeTerminal(), FakeTerminal()
+    for stream, wanted in ((shown, None), (hidden, False)):
+        with progress(wanted, stream=stream) as observe:
+            observe(started())
+    assert "orders" in shown.getvalue()
+    assert hidden.getvalue() == ""
+
+
+def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    stream = FakeTerminal()
+    with progress(True, stream=stream) as observe:
+        observe(PartitionFailed(table="orders", partition=0, error="gone"))
+    assert stream.getvalue() == "orders: partition 0 failed: gone\n"
+
+
+def test_where_nothing_is_shown_the_log_hears_the_news(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="arrowsync"), progress(False) as observe:
+        observe(PartitionFailed(table="orders", partition=0, error="gone"))
+    assert caplog.messages == ["orders: partition 0 failed: gone"]
