@@ -1,0 +1,5 @@
+"""python -m arrowsync."""
+
+from arrowsync.cli import main
+
+main()

@@ -1,0 +1,228 @@
+"""The verbs: copy, plan, verify, inspect, stream. Wires endpoints, engine and report; moves nothing."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict, Unpack
+
+import pyarrow as pa
+
+from arrowsync.core.contracts import Sink, Source
+from arrowsync.core.events import Event, Observer
+from arrowsync.core.plan import TablePlan
+from arrowsync.core.table import find_table, match_tables
+from arrowsync.core.transfer import Limits, Retry, Transfer
+from arrowsync.display import Shown
+from arrowsync.display.plan import plan_dict, plan_sheet
+from arrowsync.display.progress import progress as show_progress
+from arrowsync.display.sheet import Sheet
+from arrowsync.display.tables import Tables
+from arrowsync.display.transfers import Transfers
+from arrowsync.endpoints import endpoint, storage
+from arrowsync.engine.memory import MemoryTracker, process_tracker
+from arrowsync.engine.pipe import Surroundings
+from arrowsync.engine.planner import find_tables, make_plans, measured, target_name
+from arrowsync.engine.runner import Copied, run
+from arrowsync.engine.stop import Stop
+from arrowsync.engine.stream import reading_plan
+from arrowsync.engine.stream import stream as stream_rows
+from arrowsync.engine.verify import compare_tables
+from arrowsync.errors import ConfigError, TransferError
+from arrowsync.report import Collector, Report, Verification
+
+log = logging.getLogger("arrowsync")
+
+Names = str | Iterable[str]
+
+
+class Arguments(TypedDict, total=False):
+    """What `copy` and `plan` take by keyword. Defaults are those of core.transfer.Transfer."""
+
+    table: Names | None  # exact names
+    tables: Names | None  # patterns: "public.*", "!public.audit_*"
+    query: str | None  # a SELECT in the source's SQL instead of a table
+    target_table: str | None
+    mode: str  # create, append, replace
+    columns: Names | None
+    exclude: Names | None
+    rename: Mapping[str, str] | None
+    where: str | None  # in the source's SQL
+    cast: Mapping[str, str] | None  # column -> type of the target
+    schema_only: bool  # tables and all that belongs to them, and no row
+    views: bool  # as views between equal databases, else as tables of their rows
+    workers: int | None
+    limits: Limits | None
+    retry: Retry | None
+    on_bad_rows: str  # quarantine, stop
+    max_bad_rows: int | str  # per table: a number, or "1%" of the rows read
+    quarantine: str  # folder for refused rows
+    nul: str  # text with U+0000 for a target that cannot store it: quarantine, error, strip
+    verify: str  # count, hash, off
+    allow_lossy: bool
+    journal: str | None  # schema or prefix of the journal; None: each table in one transaction, no resume
+    restart: bool  # give up what an unfinished transfer has left, and begin anew
+    not_consistent: bool  # resume a table with a key although its source may have changed
+
+
+@dataclass(frozen=True, repr=False)
+class Plan(Shown):
+    """How a transfer will be done; nothing has been written yet. `run()` does it."""
+
+    transfer: Transfer
+    tables: tuple[TablePlan, ...]
+    source: Source
+    sink: Sink
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(f"{plan.source.name}: {warning}" for plan in self.tables for warning in plan.warnings)
+
+    def run(self, *, observer: Observer | None = None, progress: bool | None = None) -> Report:
+        """Copy the tables. Raises TransferError when one failed; it and KeyboardInterrupt have the report."""
+        collector = Collector(self.transfer)
+        with (
+            process_tracker(self.transfer.limits.memory_bytes) as tracker,
+            Stop() as stop,
+            show_progress(progress) as display,
+        ):
+            observe = _telling(collector, display, *([observer] if observer else []))
+            try:
+                copied = run(self.tables, self.source, self.sink, Surroundings(tracker, stop, observe))
+            except KeyboardInterrupt as interrupt:
+                # By now everything is rolled back and closed; whoever catches it can say how far it came.
+                interrupt.report = collector.finish(peak_memory=tracker.peak, errors=[interrupt])  # type: ignore[attr-defined]
+                raise
+            return _report(collector, copied, tracker)
+
+    def to_dict(self) -> dict[str, Any]:  # Any: JSON
+        """The plan as JSON values."""
+        return plan_dict(self.transfer, self.tables)
+
+    def sheet(self) -> Sheet:
+        return plan_sheet(self.transfer, self.tables)
+
+
+def plan(source: object, target: object, **arguments: Unpack[Arguments]) -> Plan:
+    """Plan a transfer; writes nothing.
+
+    `source` and `target` are URIs, paths or Databases. Raises ConfigError for what cannot be done as asked,
+    SchemaError for columns that would not arrive unchanged.
+    """
+    reads, writes = endpoint(source), storage(target)
+    transfer = Transfer.of(reads.identity, writes.identity, **arguments)
+    return Plan(transfer, tuple(make_plans(transfer, reads, writes)), reads, writes)
+
+
+def copy(
+    source: object,
+    target: object,
+    *,
+    observer: Observer | None = None,
+    progress: bool | None = None,
+    **arguments: Unpack[Arguments],
+) -> Report:
+    """Copy tables from source to target and return the report.
+
+    `observer` is told of every event; `progress` shows a display on stderr (None: on a terminal or in a
+    notebook). Raises what `plan` raises, and TransferError (with `.report`) when a table failed; what is
+    committed stays, and the same call resumes.
+    """
+    return plan(source, target, **arguments).run(observer=observer, progress=progress)
+
+
+def inspect(place: object, *, table: Names | None = None, tables: Names | None = None) -> Tables:
+    """The tables of a database: columns, keys, indexes, row estimates, sizes. `table` may name views too."""
+    source = endpoint(place)
+    names = source.names()
+    if table is None and tables is None:
+        return Tables(source.identity, tuple(source.describe(names)))
+    everything = source.names(views=True)
+    chosen = [find_table(wanted, everything) for wanted in _listed(table)]
+    if tables is not None:
+        chosen += [name for name in match_tables(_listed(tables), names) if name not in chosen]
+    return Tables(source.identity, tuple(source.describe(chosen)))
+
+
+def status(target: object, *, journal: str = "arrowsync") -> Transfers:
+    """The transfers that the target's journal knows: how far they are, since when; unfinished ones first."""
+    place = storage(target)
+    return Transfers(place.identity, tuple(place.transfers(journal)))
+
+
+def verify(source: object, target: object, **arguments: Unpack[Arguments]) -> Verification:
+    """Compare tables with their copies: counts and fingerprints, and where these differ the rows, by key.
+
+    Takes the arguments of `plan` that say which tables, columns and rows. Writes nothing. Raises ConfigError
+    where the target lacks a table or column.
+    """
+    reads, writes = endpoint(source), storage(target)
+    transfer = Transfer.of(reads.identity, writes.identity, **arguments)
+    pairs = [(table, target_name(transfer, table, writes)) for table in find_tables(transfer, reads)]
+    with Stop() as stop:
+        checks = compare_tables(transfer, pairs, reads, writes, stop)
+    return Verification(transfer.source, transfer.target, tuple(checks))
+
+
+def stream(
+    place: object,
+    *,
+    table: str | None = None,
+    query: str | None = None,
+    columns: Names | None = None,
+    exclude: Names | None = None,
+    where: str | None = None,
+    limits: Limits | None = None,
+) -> pa.RecordBatchReader:
+    """The rows of a table or query as a RecordBatchReader, read ahead inside the memory limit.
+
+    Columns come as Arrow's own types where these carry every value, else as text. The reader holds a
+    connection until it is exhausted or closed; a value that the type cannot carry raises in the middle.
+    """
+    source = endpoint(place)
+    arguments = {"table": table, "query": query, "columns": columns, "exclude": exclude, "where": where}
+    named = {"target_table": "query"} if query else {}
+    transfer = Transfer.of(source.identity, "", limits=limits, **arguments, **named)
+    found = find_tables(transfer, source)
+    if len(found) != 1:
+        raise ConfigError(f"a stream is one table, not {len(found)}", hint="Name it with table=")
+    wanted = measured(source, found[0], where)
+    return stream_rows(source, reading_plan(transfer, wanted, source.forms(wanted)))
+
+
+def _listed(names: Names | None) -> list[str]:
+    return [names] if isinstance(names, str) else list(names or ())
+
+
+def _telling(*observers: Observer) -> Callable[[Event], None]:
+    """Tell them one after another, one event at a time; a failing observer never fails a transfer."""
+    lock = threading.Lock()
+
+    def observe(event: Event) -> None:
+        with lock:
+            for observer in observers:
+                try:
+                    observer(event)
+                except Exception:  # whatever a user's observer raises
+                    log.exception("the observer %r failed on %r", observer, event)
+
+    return observe
+
+
+def _report(collector: Collector, copied: Sequence[Copied], tracker: MemoryTracker) -> Report:
+    for table in copied:
+        collector.finish_table(
+            str(table.plan.source.name),
+            verified=table.verified,
+            warnings=table.warnings,
+            unenforced=table.unenforced,
+            errors=table.errors,
+        )
+    report = collector.finish(peak_memory=tracker.peak)
+    for error in (error for table in copied for error in table.errors):
+        failure = TransferError(str(error))
+        failure.report = report
+        raise failure from error
+    return report

@@ -1,0 +1,142 @@
+"""How a command ends: its result on stdout, errors on stderr, one exit code; pipes may be closed by then."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+import typer
+
+from arrowsync.cli.flags import SharedFlags
+from arrowsync.cli.signals import LeftBehind
+from arrowsync.display.logs import log_to_stderr
+from arrowsync.errors import ArrowsyncError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from arrowsync.display.sheet import Sheet
+    from arrowsync.report import Failure, Report
+
+
+class Result(Protocol):
+    """What a verb returns: JSON for programs, a sheet for people."""
+
+    def to_dict(self) -> dict[str, Any]: ...  # Any: JSON
+    def sheet(self) -> Sheet: ...
+
+
+def end(run: Callable[[], Result], given: Mapping[str, Any], shared: SharedFlags) -> int:
+    """Run a verb, say what came of it, and return the exit code. `given` are the verb's arguments."""
+    try:
+        if shared["log_level"]:
+            log_to_stderr(shared["log_level"], os.environ.get("ARROWSYNC_LOG_FORMAT", "text"))
+        result = run()
+    except (Exception, KeyboardInterrupt) as error:  # here every error becomes words
+        if shared["debug"]:
+            traceback.print_exception(error)
+        code = _fail(error, given, as_json=shared["json"])
+        if isinstance(error, LeftBehind):
+            os._exit(code)  # leaving in the usual way would wait for the thread
+        return code
+    from arrowsync.report import exit_code
+
+    _show(result, as_json=shared["json"])
+    return exit_code(result)
+
+
+def usage_error(error: typer.TyperException, arguments: list[str]) -> int:
+    """Say what is wrong with the command line itself."""
+    from arrowsync.report import Failure
+
+    command = getattr(getattr(error, "ctx", None), "command_path", "arrowsync")
+    failure = Failure(type="UsageError", message=error.format_message(), hint=f"See {command} --help")
+    if "--json" in arguments:
+        write(json.dumps(_no_report(failure, {}).to_dict()), sys.stdout)
+    else:
+        _complain(failure)
+    return 2
+
+
+def _fail(error: BaseException, given: Mapping[str, Any], *, as_json: bool) -> int:
+    from arrowsync.report import Report, exit_code
+
+    report = getattr(error, "report", None)
+    if not isinstance(report, Report):
+        report = _no_report(_failure(error), given)
+    elif not as_json:
+        _show(replace(report, errors=()), as_json=False)  # they follow on stderr
+    if as_json:
+        write(json.dumps(report.to_dict()), sys.stdout)
+    else:
+        for failure in report.errors:
+            _complain(failure)
+    return exit_code(error)
+
+
+def _failure(error: BaseException) -> Failure:
+    from arrowsync.report import Failure
+
+    failure = Failure.of(error)
+    if isinstance(error, ArrowsyncError | KeyboardInterrupt):
+        return failure
+    return replace(failure, message=f"{failure.type}: {failure.message}", hint="A bug: --debug shows where")
+
+
+def _no_report(failure: Failure, given: Mapping[str, Any]) -> Report:
+    """The report of what failed before there was one."""
+    from arrowsync.endpoints.secrets import hide
+    from arrowsync.report import Report
+
+    return Report(
+        status="failed",
+        transfer="",
+        mode=given.get("mode") or "create",
+        source=hide(given.get("source") or given.get("uri") or ""),
+        target=hide(given.get("target") or ""),
+        started_at=datetime.now(UTC),
+        errors=(failure,),
+    )
+
+
+def _complain(failure: Failure) -> None:
+    """error: what and where, in one line; what to do, in the next."""
+    from rich.text import Text
+
+    line = Text("error:", "bold red").append(f" {failure}", "not bold default")
+    hint = Text(f"\n{failure.hint}", "dim") if failure.hint else Text()
+    _print(sys.stderr, lambda on: on.print(line + hint, soft_wrap=True))
+
+
+def _show(result: Result, *, as_json: bool) -> None:
+    if as_json:
+        write(json.dumps(result.to_dict()), sys.stdout)
+        return
+    from arrowsync.display.terminal import show
+
+    _print(sys.stdout, lambda on: show(result.sheet(), on))
+
+
+def _print(stream: TextIO, draw: Callable[[Console], None]) -> None:
+    from arrowsync.display.terminal import console
+
+    on = console(stream)
+    with on.capture() as drawn:
+        draw(on)
+    lines = drawn.get().splitlines()
+    write("\n".join(lines if on.is_terminal else map(str.rstrip, lines)), stream)
+
+
+def write(text: str, stream: TextIO) -> None:
+    """A line, or many; nothing where nobody reads any more (`arrowsync … | head`)."""
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        # Python flushes the stream once more as it exits: give that a place to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,0 +1,181 @@
+"""The command line as people use it: real databases, pipes that close, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fix_postgresql import Database
+
+Rows = Callable[[Path, str], list[tuple[Any, ...]]]
+COMMAND = [sys.executable, "-m", "arrowsync"]
+SHOP = """
+create table orders (id integer primary key, total decimal(10,2) not null, note text);
+insert into orders values (1, 9.99, 'first'), (2, 20, null), (3, 0.5, 'last');
+create table items ("order" integer references orders (id), name text);
+insert into items values (1, 'tea');
+"""
+MANY_ROWS = """
+create table orders (id integer primary key, note text);
+insert into orders
+with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < 300000)
+select n, 'a note of some length, number ' || n from numbers;
+"""
+
+
+@pytest.fixture
+def shop(sqlite_file: Callable[..., Path]) -> Path:
+    return sqlite_file(SHOP)
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "target.db"
+
+
+def arrowsync(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    # The environment is named, since pytest imports readline, which sets COLUMNS behind Python's back.
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        env=os.environ | environment,
+    )
+
+
+def test_all_tables_are_copied_and_the_report_is_on_stdout(shop: Path, postgresql: Database) -> None:
+    done = arrowsync("copy", shop, postgresql.uri)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("complete: 4 rows in ")
+    assert "items: complete, 1 row" in done.stderr
+    assert postgresql.execute("select id, total::text, note from orders order by id") == [
+        (1, "9.99", "first"),
+        (2, "20.00", None),
+        (3, "0.50", "last"),
+    ]
+
+
+def test_json_is_all_that_stdout_holds_while_progress_is_on_stderr(shop: Path, target: Path) -> None:
+    done = arrowsync("copy", shop, target, "--json")
+    report = json.loads(done.stdout)
+    assert (report["status"], report["rows_written"]) == ("complete", 4)
+    assert {table["table"] for table in report["tables"]} == {"orders", "items"}
+    assert "orders: complete, 3 rows" in done.stderr
+
+
+def test_no_progress_leaves_stderr_empty(shop: Path, target: Path) -> None:
+    assert arrowsync("copy", shop, target, "--no-progress").stderr == ""
+
+
+def test_a_plan_shows_types_and_writes_nothing(shop: Path, target: Path) -> None:
+    done = arrowsync("plan", shop, target, "-t", "orders")
+    assert done.returncode == 0, done.stderr
+    assert "nothing has been written" in done.stdout
+    assert "every value arrives exactly as it is" in done.stdout
+    assert not target.exists()
+
+
+def test_a_plan_is_json(shop: Path, target: Path) -> None:
+    (table,) = json.loads(arrowsync("plan", shop, target, "-t", "orders", "--json").stdout)["tables"]
+    assert [column["fidelity"] for column in table["columns"]] == ["exact"] * 3
+
+
+def test_inspect_shows_columns_and_keys(shop: Path) -> None:
+    done = arrowsync("inspect", shop, "-t", "orders")
+    assert done.returncode == 0, done.stderr
+    assert "primary key  id" in done.stdout
+    (table,) = json.loads(arrowsync("inspect", shop, "-t", "orders", "--json").stdout)["tables"]
+    assert [column["name"] for column in table["columns"]] == ["id", "total", "note"]
+
+
+def test_verify_ends_with_4_and_names_the_row_that_differs(
+    shop: Path, target: Path, sqlite_file: Callable[..., Path]
+) -> None:
+    assert arrowsync("copy", shop, target).returncode == 0
+    equal = arrowsync("verify", shop, target)
+    assert (equal.returncode, equal.stdout.split(":")[0]) == (0, "equal")
+    sqlite_file("update orders set note = 'changed' where id = 3", target.name)
+    differs = arrowsync("verify", shop, target)
+    assert differs.returncode == 4
+    assert "id = 3" in differs.stdout
+    assert json.loads(arrowsync("verify", shop, target, "--json").stdout)["status"] == "different"
+
+
+def test_rows_in_quarantine_end_with_3_and_the_folder_is_named(
+    shop: Path, postgresql: Database, tmp_path: Path
+) -> None:
+    postgresql.execute("create table orders (id bigint, total numeric(10,2) check (total > 1), note text)")
+    command = ("copy", shop, postgresql.uri, "-t", "orders", "-m", "append", "--quarantine", tmp_path / "bad")
+    done = arrowsync(*command)
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.startswith("partial: 2 rows, 1 in quarantine")
+    (folder,) = (line.split()[1] for line in done.stdout.splitlines() if line.split()[:1] == ["quarantine"])
+    assert list(Path(folder).rglob("*.parquet"))
+    assert Path(folder).is_relative_to(tmp_path / "bad")
+
+
+def test_status_shows_what_has_been_copied(shop: Path, postgresql: Database) -> None:
+    assert arrowsync("copy", shop, postgresql.uri).returncode == 0
+    done = arrowsync("status", postgresql.uri)
+    assert done.returncode == 0, done.stderr
+    assert "public.orders" in done.stdout
+
+
+def test_the_environment_sets_the_memory_limit(shop: Path, target: Path) -> None:
+    done = arrowsync("copy", shop, target, ARROWSYNC_MEMORY="1 MiB")
+    assert done.returncode == 2
+    assert "smallest limit is 64 MiB" in done.stderr
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_reader_that_goes_away_costs_no_row(
+    closed: str, shop: Path, target: Path, sqlite_rows: Rows
+) -> None:
+    gone, end = os.pipe()
+    os.close(gone)
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, closed: end}
+    done = subprocess.run([*COMMAND, "copy", shop, target], timeout=100, **streams)
+    os.close(end)
+    assert done.returncode == 0
+    assert sqlite_rows(target, "select count(*) from orders") == [(3,)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_copy_ends_with_130_and_the_same_command_goes_on(
+    number: signal.Signals, sqlite_file: Callable[..., Path], target: Path
+) -> None:
+    command = [
+        *(*COMMAND, "copy", sqlite_file(MANY_ROWS), target, "--json"),
+        *("--batch-rows", "200", "--partition-bytes", "1 MiB", "--verify", "hash"),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not target.exists() or target.stat().st_size < 4_000_000:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    interrupted = json.loads(out)
+    assert interrupted["errors"][-1]["type"] == "KeyboardInterrupt"
+    assert 0 < interrupted["rows_written"] < 300_000
+    assert "Traceback" not in err
+    again = json.loads(subprocess.run(command, capture_output=True, text=True, timeout=100).stdout)
+    assert (again["status"], again["rows_written"], again["verified"]) == ("complete", 300_000, "hash")
+    assert again["rows_resumed"] > 0
+
+
+def test_debug_shows_where_an_error_came_from(tmp_path: Path) -> None:
+    done = arrowsync("inspect", tmp_path / "missing.db", "--debug")
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
