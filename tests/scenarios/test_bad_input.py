@@ -1,0 +1,159 @@
+"""Bad input gets a clear error, exit code 1 or 2, no traceback, and changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.fix_postgresql import SUPERUSER_PASSWORD, Database, free_port
+
+ORDERS = "create table orders (id integer primary key, note text); insert into orders values (1, 'x')"
+
+
+@pytest.fixture
+def source(sqlite_file: Callable[..., Path]) -> Path:
+    return sqlite_file(ORDERS)
+
+
+def arrowsync(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user does."""
+    done = subprocess.run(
+        [sys.executable, "-m", "arrowsync", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **environment},
+    )
+    assert "Traceback" not in done.stderr
+    assert SUPERUSER_PASSWORD not in done.stdout + done.stderr
+    return done
+
+
+def refusal(done: subprocess.CompletedProcess[str], code: int) -> str:
+    """The error's words, on one line."""
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    return " ".join(done.stderr.split())
+
+
+def test_an_unknown_scheme(source: Path) -> None:
+    assert "unknown scheme 'oracle'" in refusal(arrowsync("copy", source, "oracle://h/d"), 2)
+
+
+def test_a_missing_source_file_is_not_created(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.db"
+    assert "missing.db" in refusal(arrowsync("copy", missing, tmp_path / "target.db"), 2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_sqlite_database(tmp_path: Path) -> None:
+    text = tmp_path / "text.db"
+    text.write_text("name,price\nx,1\n")
+    assert "no SQLite database" in refusal(arrowsync("copy", text, tmp_path / "target.db"), 2)
+    assert list(tmp_path.iterdir()) == [text]
+
+
+def test_an_unreachable_server(source: Path) -> None:
+    uri = f"postgresql://u:s3cret@127.0.0.1:{free_port()}/d"
+    words = refusal(arrowsync("copy", source, uri), 2)
+    assert "refused" in words
+    assert "s3cret" not in words
+
+
+@pytest.mark.parametrize("password", ["wr0ng-pass", "p@ss/w%rd"])
+def test_a_wrong_password_is_said_and_shown_nowhere(
+    source: Path, postgresql: Database, new_role: Callable[[str], str], password: str
+) -> None:
+    role = new_role("right")
+    uri = postgresql.server.uri(postgresql.name, user=role, password=quote(password, safe=""))
+    words = refusal(arrowsync("copy", source, uri), 2)
+    assert "password authentication failed" in words
+    assert role in words
+    for spelling in (password, quote(password, safe="")):
+        assert spelling not in words
+
+
+def test_a_missing_table_is_an_error_that_names_the_near_ones(source: Path, tmp_path: Path) -> None:
+    words = refusal(arrowsync("copy", source, tmp_path / "target.db", "-t", "order"), 2)
+    assert "no table 'order'" in words
+    assert "orders" in words
+
+
+def test_a_column_that_does_not_exist(source: Path, tmp_path: Path) -> None:
+    words = refusal(arrowsync("copy", source, tmp_path / "t.db", "-t", "orders", "--columns", "id,nte"), 2)
+    assert "'nte'" in words
+    assert "note" in words
+    assert not (tmp_path / "t.db").exists()
+
+
+@pytest.mark.parametrize("size", ["-1", "much", "1 MiB"])
+def test_a_memory_limit_that_cannot_be(source: Path, tmp_path: Path, size: str) -> None:
+    assert "memory" in refusal(arrowsync("copy", source, tmp_path / "t.db", f"--memory={size}"), 2)
+
+
+def test_a_variable_that_is_not_set(source: Path) -> None:
+    words = refusal(arrowsync("copy", source, "postgresql://u:${ARROWSYNC_NO_SUCH}@h/d"), 2)
+    assert "ARROWSYNC_NO_SUCH" in words
+
+
+def test_a_file_that_would_be_read_and_written_at_once(source: Path) -> None:
+    words = refusal(arrowsync("copy", source, source, "-t", "orders", "--target-table", "more"), 2)
+    assert "read and written at once" in words
+
+
+def test_source_and_target_are_the_same_table(source: Path, postgresql: Database) -> None:
+    before = source.read_bytes()
+    assert "same table" in refusal(arrowsync("copy", source, source, "-t", "orders", "-m", "append"), 2)
+    assert source.read_bytes() == before
+    postgresql.execute(ORDERS)
+    words = refusal(arrowsync("copy", postgresql.uri, postgresql.uri, "-t", "orders", "-m", "append"), 2)
+    assert "same table" in words
+
+
+def test_a_table_that_may_not_be_read(
+    postgresql: Database, new_role: Callable[[str], str], tmp_path: Path
+) -> None:
+    postgresql.execute(ORDERS)
+    role = new_role("pw")
+    uri = postgresql.server.uri(postgresql.name, user=role, password="pw")
+    words = refusal(arrowsync("copy", uri, tmp_path / "t.db", "-t", "orders"), 2)
+    assert "permission denied" in words
+    assert "grant select on" in words
+    assert not (tmp_path / "t.db").exists()
+
+
+def test_a_target_that_may_not_be_written(
+    source: Path, postgresql: Database, new_role: Callable[[str], str]
+) -> None:
+    role = new_role("pw")
+    postgresql.execute("revoke create on schema public from public")
+    postgresql.execute(f"grant create on database {postgresql.name} to {role}")
+    uri = postgresql.server.uri(postgresql.name, user=role, password="pw")
+    words = refusal(arrowsync("copy", source, uri, "-t", "orders"), 2)
+    assert "permission denied for schema public" in words
+    assert "grant create on schema" in words
+    assert postgresql.execute("select count(*) from pg_tables where schemaname = 'public'") == [(0,)]
+
+
+def test_a_read_only_target_file(source: Path, tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    target = tmp_path / "target.db"
+    target.touch(mode=0o400)
+    assert "target.db" in refusal(arrowsync("copy", source, target), 1)
+
+
+def test_json_is_one_object_on_stdout_for_failures_too(source: Path, tmp_path: Path) -> None:
+    done = arrowsync("copy", source, tmp_path / "t.db", "-t", "nope", "--json")
+    assert done.returncode == 2
+    report: dict[str, Any] = json.loads(done.stdout)
+    assert report["status"] == "failed"
+    assert report["errors"][0]["type"] == "ConfigError"
