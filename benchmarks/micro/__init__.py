@@ -1,0 +1,1 @@
+"""What the engine's smallest steps cost, by pytest-benchmark."""

@@ -1,0 +1,67 @@
+"""The engine's steps on a batch of lineitem's shape: 16 columns of 8 k rows."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from arrowsync.core.units import GiB, MiB
+from arrowsync.engine.batches import nbytes, regroup
+from arrowsync.engine.fingerprint import fingerprint
+from arrowsync.engine.memory import MemoryTracker
+from arrowsync.engine.sizing import AdaptiveSizer
+from arrowsync.engine.stop import Stop
+
+ROWS = 8_192
+DICE = np.random.default_rng(20260823)
+NUMBERS = pa.array(DICE.integers(0, 10_000_000, ROWS))
+LINEITEM = pa.record_batch(
+    {f"integer{n}": NUMBERS for n in range(4)}
+    | {f"decimal{n}": NUMBERS.cast(pa.decimal128(19, 0)).cast(pa.decimal128(21, 2)) for n in range(4)}
+    | {
+        f"date{n}": pa.array(DICE.integers(8_000, 10_000, ROWS), pa.int32()).cast(pa.date32())
+        for n in range(3)
+    }
+    | {f"text{n}": NUMBERS.cast(pa.string()) for n in range(5)}
+)
+
+
+def test_a_decision_of_the_sizer(benchmark: BenchmarkFixture) -> None:
+    sizer = AdaptiveSizer(row_bytes=140, ceiling_bytes=8 * MiB, table_rows=6_000_000)
+    allocated = pa.total_allocated_bytes()
+    benchmark(lambda: sizer.observe(sizer.rows, sizer.rows * 140, 0.05))
+    assert pa.total_allocated_bytes() == allocated
+
+
+def test_a_memory_sample(benchmark: BenchmarkFixture) -> None:
+    tracker = MemoryTracker(GiB)
+    benchmark(lambda: tracker.used)
+
+
+def test_a_lease(benchmark: BenchmarkFixture) -> None:
+    tracker, stop = MemoryTracker(GiB), Stop()
+    benchmark(lambda: tracker.acquire(MiB, stop).release())
+
+
+def test_bytes_of_a_batch(benchmark: BenchmarkFixture) -> None:
+    benchmark(lambda: nbytes(LINEITEM))
+
+
+def test_regroup_merging(benchmark: BenchmarkFixture) -> None:
+    pieces = [LINEITEM.slice(start, 1_024) for start in range(0, ROWS, 1_024)]
+    per_value(benchmark, lambda: list(regroup(pieces, lambda: ROWS, lambda: GiB)))
+
+
+def test_regroup_slicing(benchmark: BenchmarkFixture) -> None:
+    per_value(benchmark, lambda: list(regroup([LINEITEM], lambda: 1_024, lambda: GiB)))
+
+
+def test_fingerprint(benchmark: BenchmarkFixture) -> None:
+    per_value(benchmark, lambda: fingerprint(LINEITEM.columns, LINEITEM.schema.types))
+
+
+def per_value(benchmark: BenchmarkFixture, step: Callable[[], Any]) -> None:  # Any: it is thrown away
+    benchmark.extra_info["values"] = LINEITEM.num_rows * LINEITEM.num_columns
+    benchmark(step)
