@@ -1,6 +1,6 @@
 """How wide SQLite's rows are is known without reading them, and decides how many are read at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,9 +21,10 @@ WIDE = f"insert into t {NUMBERS.format(3)} select 100000 + i, zeroblob({2 * MiB}
 
 
 @pytest.fixture
-def source(sqlite_file: Callable[..., Path], request: pytest.FixtureRequest) -> AdbcConnection:
+def source(sqlite_file: Callable[..., Path], request: pytest.FixtureRequest) -> Iterator[AdbcConnection]:
     path = sqlite_file("create table t (id integer primary key, b);" + request.param)
-    return connect(SQLITE, str(path), read_only=True)
+    with connect(SQLITE, str(path), read_only=True) as connection:
+        yield connection
 
 
 def described(source: AdbcConnection) -> Table:
