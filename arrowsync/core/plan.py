@@ -154,6 +154,7 @@ class Receipt:
     quarantine: str | None = None  # absolute path of the folder
     host: str | None = None
     fell_back: tuple[str, ...] = ()  # columns that took another route than the plan's first
+    algorithm: str = ""  # of the fingerprint; only those of one algorithm add up
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,6 +179,7 @@ class _Careful:
             quarantined=bad.rows,
             quarantine=str(folder(self._plan)) if bad.rows else None,
             fell_back=self._plan.fell_back,
+            algorithm=fingerprint.ALGORITHM,
         )
 
     def _tell(self, receipt: Receipt, seconds: float, feed: Prefetch) -> None:

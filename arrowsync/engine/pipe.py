@@ -14,6 +14,7 @@ from arrowsync.core.events import BatchWritten, Event, PartitionCommitted
 from arrowsync.core.plan import Partition, Receipt, Snapshot, TablePlan
 from arrowsync.engine import quarantine
 from arrowsync.engine.deadline import Deadline
+from arrowsync.engine.fingerprint import ALGORITHM
 from arrowsync.engine.memory import MemoryTracker
 from arrowsync.engine.prefetch import Prefetch, Ready
 from arrowsync.engine.sizing import AdaptiveSizer
@@ -67,7 +68,14 @@ def copy_partition(task: Task, sizer: AdaptiveSizer, around: Surroundings) -> Re
             return found(writer.done, task, around)
         with _prefetch(task, sizer, around) as feed:
             rows = _write(writer, feed, task, sizer, around)
-        receipt = Receipt(partition.number, rows, feed.fingerprint, feed.bytes, fell_back=plan.fell_back)
+        receipt = Receipt(
+            partition.number,
+            rows,
+            feed.fingerprint,
+            feed.bytes,
+            fell_back=plan.fell_back,
+            algorithm=ALGORITHM,
+        )
         quarantine.remove(plan, partition)  # what an attempt left that refused rows and was not committed
         writer.commit(receipt)
     around.observe(

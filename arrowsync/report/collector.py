@@ -194,6 +194,13 @@ class Collector:
         }
 
 
+def _total(receipts: Sequence[Receipt]) -> Fingerprint | None:
+    """The fingerprint of all rows; None where nothing was copied, or two releases have hashed them."""
+    if len({receipt.algorithm for receipt in receipts}) != 1:
+        return None
+    return sum((receipt.fingerprint for receipt in receipts), Fingerprint())
+
+
 def _numbers(counts: Sequence[_Counts], seconds: float) -> dict[str, Any]:  # Any: fields of Outcome
     """The numbers of one table, or of several together."""
     resumed = [receipt for each in counts for receipt in each.resumed]
@@ -224,8 +231,6 @@ def _numbers(counts: Sequence[_Counts], seconds: float) -> dict[str, Any]:  # An
         "timeouts": sum(each.timeouts for each in counts),
         "retries": sum(each.retries for each in counts),
         "longest_source_query_seconds": max((each.query_seconds for each in counts), default=0.0),
-        "fingerprint": sum((receipt.fingerprint for receipt in receipts), Fingerprint())
-        if receipts
-        else None,
+        "fingerprint": _total(receipts),
         "quarantine": tuple(sorted({r.quarantine for r in receipts if r.quarantine})),
     }

@@ -47,6 +47,21 @@ def test_rows_that_came_after_what_was_copied_do_not_matter(pair: tuple[Database
     assert report.warnings == ()
 
 
+def test_fingerprints_of_another_release_are_taken_anew_never_compared(
+    pair: tuple[Database, Database],
+) -> None:
+    source, target = pair
+    kill(source.uri, target.uri)
+    target.execute(
+        "update arrowsync.receipts set receipt = jsonb_set(jsonb_set(receipt::jsonb, '{algorithm}', '\"other\"'), "
+        "'{fingerprint}', to_jsonb((receipt::jsonb ->> 'rows') || ':00000000deadbeef'))::text"
+    )
+    report = copy(source.uri, target.uri, verify="hash")
+    assert report.verified == "hash"
+    assert report.fingerprint is None
+    assert content(target) == content(source)
+
+
 @pytest.mark.parametrize(
     "change",
     [
