@@ -108,6 +108,9 @@ class TransferFlags(RowFlags, total=False):
     partition_bytes: Annotated[
         str | None, _limit(metavar="SIZE", help="For one transaction, about. [default: 128 MiB]")
     ]
+    max_connections: Annotated[
+        int | None, _limit(metavar="N", help="Connections to a server at once. [default: as workers need]")
+    ]
     retry_attempts: Annotated[int | None, _limit(metavar="N", help="Tries a partition. [default: 5]")]
     retry_first_seconds: Annotated[
         float | None, _limit(metavar="SECONDS", help="First wait; it doubles each time. [default: 0.5]")

@@ -67,6 +67,11 @@ class Source(Protocol):
         ...
 
     @property
+    def server(self) -> str | None:
+        """The server that counts connections; None where there is none."""
+        ...
+
+    @property
     def is_one_table(self) -> bool:
         """Whether it is one table that needs no name and knows no SQL: files, a frame, a stream."""
         ...

@@ -59,6 +59,10 @@ class Dialect:
         """Where the URI points, the same however it is spelled; no user, password or parameters."""
         raise NotImplementedError
 
+    def server(self, uri: str) -> str | None:
+        """Whose connections are counted when `uri` is opened: the database's, or its server's."""
+        return self.identity(uri)
+
     def exists(self, uri: str) -> bool:
         """Whether there is a database to look into; a file that a sink will create is not there yet."""
         return True

@@ -67,6 +67,10 @@ class Database:
     # -- Source --------------------------------------------------------------------------------------------
 
     @property
+    def server(self) -> str | None:
+        return self._speaks.server(fill_in(self.uri))
+
+    @property
     def is_one_table(self) -> bool:
         return False
 

@@ -120,6 +120,10 @@ class Files:
     # -- Source --------------------------------------------------------------------------------------------
 
     @property
+    def server(self) -> str | None:
+        return None
+
+    @property
     def is_one_table(self) -> bool:
         return True
 

@@ -86,6 +86,10 @@ class Frame:
         return f"a {type(self.streams.rows).__name__}"
 
     @property
+    def server(self) -> str | None:
+        return None
+
+    @property
     def is_one_table(self) -> bool:
         return True
 

@@ -10,6 +10,7 @@ from arrowsync.core.contracts import Sink, Source
 from arrowsync.core.plan import Fidelity, Partition, TablePlan, Unfinished
 from arrowsync.core.table import Table, TableName, find_table, match_tables
 from arrowsync.core.transfer import Transfer, WriteMode
+from arrowsync.engine.pipes import connected_pipes
 from arrowsync.errors import ConfigError, ResumeError, SchemaError
 
 OFFERED = (WriteMode.CREATE, WriteMode.APPEND, WriteMode.REPLACE)
@@ -19,6 +20,7 @@ def make_plans(transfer: Transfer, source: Source, sink: Sink) -> list[TablePlan
     """Plan every table of the transfer. Writes nothing. Raises ConfigError, SchemaError or ResumeError."""
     if transfer.mode not in OFFERED:
         raise ConfigError(f"there is no mode {transfer.mode} yet", hint=f"There are {', '.join(OFFERED)}")
+    connected_pipes(transfer.limits.max_connections, source, sink)  # raises where they are too few
     if transfer.schema_only:
         _check_schema_only(transfer, sink)
     tables = find_tables(transfer, source)

@@ -26,6 +26,7 @@ from arrowsync.engine import quarantine, verify
 from arrowsync.engine.careful import copy_carefully
 from arrowsync.engine.memory import batch_ceiling, pipes_for
 from arrowsync.engine.pipe import Surroundings, Task, copy_partition
+from arrowsync.engine.pipes import wanted_pipes
 from arrowsync.engine.quarantine import Tally
 from arrowsync.engine.retry import with_next_forms, with_retries
 from arrowsync.engine.sizing import AdaptiveSizer
@@ -298,7 +299,7 @@ class _TableRun:
         limits, done = plan.transfer.limits, {receipt.partition for receipt in receipts}
         tally = Tally(plan.transfer, receipts)
         widest = plan.source.widths.widest if plan.source.widths else 0
-        pipes = pipes_for(limits.memory_bytes, _wanted_pipes(plan, self.source, self.sink), widest)
+        pipes = pipes_for(limits.memory_bytes, wanted_pipes(plan, self.source, self.sink), widest)
         ceiling = batch_ceiling(limits.memory_bytes, pipes, widest)
         sizer = AdaptiveSizer(
             row_bytes=plan.row_bytes,
@@ -314,16 +315,6 @@ class _TableRun:
         with Stop(parent=self.around.stop) as stop:
             here = replace(self.around, stop=stop)
             return _map(lambda task: _attempt(task, sizer, here, tally), tasks, pipes, stop)
-
-
-def _wanted_pipes(plan: TablePlan, source: Source, sink: Sink) -> int:
-    wanted = min(plan.transfer.worker_count, len(plan.partitions))
-    if sink.writers is not None:
-        wanted = min(wanted, sink.writers)
-    if source.readers is not None:
-        # One more than may read: it writes its last rows while the next partition is being read.
-        wanted = min(wanted, source.readers + 1)
-    return max(1, wanted)
 
 
 def _attempt(task: Task, sizer: AdaptiveSizer, around: Surroundings, tally: Tally) -> Receipt:

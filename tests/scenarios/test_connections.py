@@ -6,7 +6,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
+import psycopg
 import pytest
 
 from arrowsync import Limits, ResumeError, Retry, TransferError
@@ -62,6 +64,34 @@ def test_terminating_every_backend_three_times_costs_no_row(pair: tuple[Database
     assert report.status == "complete"
     assert report.rows_written == ROWS
     assert report.retries >= 1
+
+
+@pytest.mark.parametrize(("most", "pipes"), [(4, 1), (7, 2)])
+def test_a_server_never_has_more_connections_than_it_was_promised(
+    pair: tuple[Database, Database], most: int, pipes: int
+) -> None:
+    source, target = pair
+    seen: list[int] = []
+    over = threading.Event()
+
+    def count() -> None:
+        with psycopg.connect(source.server.uri(), autocommit=True) as connection:
+            while not over.wait(0.001):
+                [(found,)] = connection.execute(
+                    "select count(*) from pg_stat_activity where application_name = 'arrowsync'"
+                )
+                seen.append(found)
+
+    counting = threading.Thread(target=count)
+    counting.start()
+    try:
+        limits = replace(LIMITS, max_connections=most)
+        report = copy(source.uri, target.uri, limits=limits, workers=8, verify="hash")
+    finally:
+        over.set()
+        counting.join()
+    assert report.verified == "hash"
+    assert 2 + 2 * pipes <= max(seen) <= most
 
 
 def test_a_lost_snapshot_of_a_source_that_has_changed_ends_the_table_and_the_same_command_starts_over(

@@ -50,6 +50,9 @@ class PostgreSQL(Dialect):
     def identity(self, uri: str) -> str:
         return connection.identity(uri)
 
+    def server(self, uri: str) -> str:
+        return connection.identity(uri).rpartition("/")[0]
+
     def options(self, uri: str, *, read_only: bool) -> dict[str, str]:
         # In builtin mode the driver takes raw bytes for user types, and connects in 4 ms instead of 29.
         return {"uri": connection.driver_uri(uri), "adbc.postgresql.type_resolver_mode": "builtin"}

@@ -59,6 +59,9 @@ class SQLite(Dialect):
 
         return str(adbc_driver_sqlite._driver_path())
 
+    def server(self, uri: str) -> None:
+        return None
+
     def identity(self, uri: str) -> str:
         return f"sqlite://{location.locate(uri).path}"
 
