@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, TypedDict, Unpack
 
@@ -25,6 +26,7 @@ from arrowsync.endpoints import endpoint, storage
 from arrowsync.engine.memory import MemoryTracker, process_tracker
 from arrowsync.engine.pipe import Surroundings
 from arrowsync.engine.planner import find_tables, make_plans, measured, target_name
+from arrowsync.engine.remote import check_executor
 from arrowsync.engine.runner import Copied, run
 from arrowsync.engine.stop import Stop
 from arrowsync.engine.stream import reading_plan
@@ -53,7 +55,7 @@ class Arguments(TypedDict, total=False):
     cast: Mapping[str, str] | None  # column -> type of the target
     schema_only: bool  # tables and all that belongs to them, and no row
     views: bool  # as views between equal databases, else as tables of their rows
-    workers: int | None
+    workers: int | None  # partitions at once; with an executor in each of its processes
     limits: Limits | None
     retry: Retry | None
     on_bad_rows: str  # quarantine, stop
@@ -75,22 +77,29 @@ class Plan(Shown):
     tables: tuple[TablePlan, ...]
     source: Source
     sink: Sink
+    executor: Executor | None = None
+    observer: Observer | None = None
+    progress: bool | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
         return tuple(f"{plan.source.name}: {warning}" for plan in self.tables for warning in plan.warnings)
 
     def run(self, *, observer: Observer | None = None, progress: bool | None = None) -> Report:
-        """Copy the tables. Raises TransferError when one failed; it and KeyboardInterrupt have the report."""
+        """Copy the tables. Raises TransferError when one failed; it and KeyboardInterrupt have the report.
+
+        `observer` is told besides the plan's own; `progress` takes the place of what the plan says.
+        """
+        observers = [each for each in (self.observer, observer) if each]
         collector = Collector(self.transfer)
         with (
             process_tracker(self.transfer.limits.memory_bytes) as tracker,
             Stop() as stop,
-            show_progress(progress) as display,
+            show_progress(self.progress if progress is None else progress) as display,
         ):
-            observe = _telling(collector, display, *([observer] if observer else []))
+            around = Surroundings(tracker, stop, _telling(collector, display, *observers))
             try:
-                copied = run(self.tables, self.source, self.sink, Surroundings(tracker, stop, observe))
+                copied = run(self.tables, self.source, self.sink, around, self.executor)
             except KeyboardInterrupt as interrupt:
                 # By now everything is rolled back and closed; whoever catches it can say how far it came.
                 interrupt.report = collector.finish(peak_memory=tracker.peak, errors=[interrupt])  # type: ignore[attr-defined]
@@ -105,32 +114,48 @@ class Plan(Shown):
         return plan_sheet(self.transfer, self.tables)
 
 
-def plan(source: object, target: object, **arguments: Unpack[Arguments]) -> Plan:
+def plan(
+    source: object,
+    target: object,
+    *,
+    executor: Executor | None = None,
+    observer: Observer | None = None,
+    progress: bool | None = None,
+    **arguments: Unpack[Arguments],
+) -> Plan:
     """Plan a transfer; writes nothing.
 
-    `source` and `target` are URIs, paths or Databases. Raises ConfigError for what cannot be done as asked,
-    SchemaError for columns that would not arrive unchanged.
+    `source` and `target` are URIs, paths, Databases, and as a source frames. `executor` is a
+    concurrent.futures.Executor, Dask's `Client.get_executor()` among them, whose workers copy the partitions,
+    each process within limits.memory: they must reach both places and share the quarantine folder. `observer`
+    is told of every event; `progress` shows a display on stderr (None: on a terminal or in a notebook).
+    Raises ConfigError for what cannot be done as asked, SchemaError for columns that would not arrive
+    unchanged.
     """
     reads, writes = endpoint(source), storage(target)
     transfer = Transfer.of(reads.identity, writes.identity, **arguments)
-    return Plan(transfer, tuple(make_plans(transfer, reads, writes)), reads, writes)
+    if executor is not None:
+        check_executor(transfer, reads, writes)
+    tables = tuple(make_plans(transfer, reads, writes))
+    return Plan(transfer, tables, reads, writes, executor, observer, progress)
 
 
 def copy(
     source: object,
     target: object,
     *,
+    executor: Executor | None = None,
     observer: Observer | None = None,
     progress: bool | None = None,
     **arguments: Unpack[Arguments],
 ) -> Report:
     """Copy tables from source to target and return the report.
 
-    `observer` is told of every event; `progress` shows a display on stderr (None: on a terminal or in a
-    notebook). Raises what `plan` raises, and TransferError (with `.report`) when a table failed; what is
-    committed stays, and the same call resumes.
+    Takes what `plan` takes and raises what it raises, and TransferError (with `.report`) when a table failed;
+    what is committed stays, and the same call resumes.
     """
-    return plan(source, target, **arguments).run(observer=observer, progress=progress)
+    planned = plan(source, target, executor=executor, observer=observer, progress=progress, **arguments)
+    return planned.run()
 
 
 def inspect(place: object, *, table: Names | None = None, tables: Names | None = None) -> Tables:

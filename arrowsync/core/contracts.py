@@ -77,6 +77,11 @@ class Source(Protocol):
         ...
 
     @property
+    def shareable(self) -> bool:
+        """Whether other processes can read it, all the same rows."""
+        ...
+
+    @property
     def readers(self) -> int | None:
         """How many readers may be open at once; None: any number."""
         ...

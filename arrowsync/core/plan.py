@@ -122,6 +122,11 @@ class Partition:
     lower: str | None = None
     upper: str | None = None
 
+    @property
+    def is_all(self) -> bool:
+        """Whether it is the whole table, whatever it is cut by."""
+        return self.lower is None and self.upper is None
+
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
@@ -291,6 +296,19 @@ class TablePlan:
         if not self.source.rows or self.source.bytes is None:
             return None
         return max(1, self.source.bytes // self.source.rows)
+
+    def alone(self, partition: Partition) -> TablePlan:
+        """What a writer of the partition needs of the plan: small, whatever the table's size."""
+        return replace(
+            self,
+            partitions=(partition,),
+            before=(),
+            after=(),
+            references=(),
+            warnings=(),
+            resumes=None,
+            discards=(),
+        )
 
     def without_route(self, name: str) -> TablePlan | None:
         """The plan in which the source column `name` takes its next route; None when it has no other."""

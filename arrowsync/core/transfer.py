@@ -16,6 +16,8 @@ from arrowsync.errors import ConfigError
 
 SMALLEST_MEMORY = 64 * MiB  # one pipe costs about 25 MiB plus 12 batches of 1 MiB; below that nothing fits
 
+QUARANTINE = "arrowsync-quarantine"  # a folder where the transfer was asked for
+
 SHARE_JUDGED_FROM = 1000  # rows read; the first row of all is 100 %
 
 
@@ -139,7 +141,7 @@ class Transfer:
     retry: Retry = field(default_factory=Retry)
     on_bad_rows: BadRows = BadRows.QUARANTINE
     max_bad_rows: int | str = 10_000
-    quarantine: str = "arrowsync-quarantine"
+    quarantine: str = QUARANTINE
     nul: Nul = Nul.QUARANTINE
     verify: Verify = Verify.COUNT
     allow_lossy: bool = False
@@ -159,7 +161,7 @@ class Transfer:
 
     @property
     def quarantine_folder(self) -> Path:
-        return Path(self.quarantine).absolute() / self.id
+        return Path(self.quarantine) / self.id
 
     def allows(self, bad: int, read: int) -> bool:
         """Whether max_bad_rows lets so many of the rows read so far be bad. Raises ConfigError."""
@@ -186,6 +188,8 @@ class Transfer:
     def of(cls, source: str, target: str, **arguments: object) -> Self:
         """The transfer of the API's arguments: `table` holds names, `tables` patterns. Raises ConfigError."""
         given = {_FIELDS.get(name, name): value for name, value in arguments.items() if value is not None}
+        # Workers may stand in other folders, and this process may change its own.
+        given["quarantine"] = os.path.abspath(str(given.get("quarantine", QUARANTINE)))
         if "journal" in arguments:
             given["journal"] = arguments["journal"]  # None means: without one
         arguments = given

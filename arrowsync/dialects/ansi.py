@@ -28,6 +28,7 @@ class Dialect:
     name: ClassVar[str] = "ansi"
     readers: ClassVar[int | None] = None  # open at once; 1: one connection's snapshot is shared by none
     writers: ClassVar[int | None] = None
+    shareable: ClassVar[bool] = False  # processes know that they see one snapshot: exported, or by `witness`
     cancels: ClassVar[bool] = True
     begin_write: ClassVar[str] = "begin"
     query_options: ClassVar[Mapping[str, str]] = {}  # ADBC statement options for small catalogue queries
@@ -104,6 +105,10 @@ class Dialect:
     def join_snapshot(self, token: str) -> tuple[str, ...]:
         """The statements that begin a transaction which sees another session's exported snapshot."""
         raise NotImplementedError
+
+    def witness(self, connection: Connection) -> str | None:
+        """What tells, in another process, whether it sees the same rows, where no snapshot is exported."""
+        return None
 
     def partitions(self, connection: Connection, table: Table, target_bytes: int) -> list[Partition]:
         """Slices of about `target_bytes` that cover each row once; the whole where no range is stable."""

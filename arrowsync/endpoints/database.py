@@ -75,6 +75,10 @@ class Database:
         return False
 
     @property
+    def shareable(self) -> bool:
+        return self._speaks.shareable
+
+    @property
     def readers(self) -> int | None:
         return self._speaks.readers
 
@@ -105,7 +109,7 @@ class Database:
             for statement in dialect.begin_snapshot:
                 connection.run(statement)
             if dialect.export_snapshot is None:
-                yield Snapshot(shared=OneReader(connection))
+                yield Snapshot(token=dialect.witness(connection), shared=OneReader(connection))
             else:
                 yield Snapshot(token=str(connection.rows(dialect.export_snapshot)[0][0]))
 

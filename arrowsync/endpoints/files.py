@@ -128,6 +128,10 @@ class Files:
         return True
 
     @property
+    def shareable(self) -> bool:
+        return True
+
+    @property
     def readers(self) -> int | None:
         return None
 
@@ -345,7 +349,7 @@ class Files:
         landing, transfer = self._of(plan.landing)._real, plan.transfer
         journaled = self._is_folder and plan.journal is not None
         part = f"part-{partition.number:05d}-{plan.run or uuid4().hex[:12]}{SUFFIX}"
-        writers = min(transfer.worker_count, len(plan.partitions))
+        writers = transfer.worker_count if self._is_folder else 1
         return ParquetWriter(
             landing / part if self._is_folder else landing,
             self._written(plan),

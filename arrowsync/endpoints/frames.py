@@ -94,6 +94,10 @@ class Frame:
         return True
 
     @property
+    def shareable(self) -> bool:
+        return False
+
+    @property
     def readers(self) -> int | None:
         return 1
 

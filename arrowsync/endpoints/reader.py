@@ -31,16 +31,24 @@ def joined(address: Address, snapshot: Snapshot) -> Iterator[AdbcConnection]:
         with shared.turn:
             yield shared.connection
         return
-    dialect = address.dialect
     with AdbcConnection(address, read_only=True) as connection:
-        for statement in dialect.join_snapshot(snapshot.token) if snapshot.token else dialect.begin_snapshot:
-            try:
-                connection.run(statement)
-            except ArrowsyncError as error:
-                if isinstance(error, TransientError):
-                    raise
-                raise SnapshotLost(f"the source's snapshot is gone: {error.message}") from error
+        _join(connection, snapshot.token)
         yield connection
+
+
+def _join(connection: AdbcConnection, token: str | None) -> None:
+    """Begin the transaction that sees the snapshot: as it was exported, or as long as nothing has changed."""
+    dialect = connection.dialect
+    exported = token is not None and dialect.export_snapshot is not None
+    for statement in dialect.join_snapshot(token or "") if exported else dialect.begin_snapshot:
+        try:
+            connection.run(statement)
+        except ArrowsyncError as error:
+            if isinstance(error, TransientError):
+                raise
+            raise SnapshotLost(f"the source's snapshot is gone: {error.message}") from error
+    if token is not None and not exported and dialect.witness(connection) != token:
+        raise SnapshotLost("the source has changed since the copy began")
 
 
 class DatabaseReader:

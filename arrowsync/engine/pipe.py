@@ -34,6 +34,16 @@ class Task:
     batch_by_batch: bool = False  # an ingest for each, so that the target's answer covers one batch
 
 
+def table_sizer(plan: TablePlan, ceiling_bytes: int) -> AdaptiveSizer:
+    """A sizer that knows of the table what the plan does."""
+    return AdaptiveSizer(
+        row_bytes=plan.row_bytes,
+        ceiling_bytes=ceiling_bytes,
+        table_rows=plan.source.rows,
+        fixed_rows=plan.transfer.limits.batch_rows,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What the pipes of one process share."""

@@ -53,17 +53,34 @@ def set_aside(plan: TablePlan) -> None:
 
 
 class Tally:
-    """The rows of one table that were read and refused so far, in all its partitions. For any thread."""
+    """The rows of one table that were read and refused so far, in all its partitions. For any thread.
 
-    def __init__(self, transfer: Transfer, receipts: Sequence[Receipt]) -> None:
+    It begins with those of the receipts, and with `read` and `refused` more.
+    """
+
+    def __init__(
+        self, transfer: Transfer, receipts: Sequence[Receipt] = (), *, read: int = 0, refused: int = 0
+    ) -> None:
         self._transfer = transfer
         self._lock = threading.Lock()
         self._counts: dict[int, tuple[int, int]] = {}  # partition -> rows read, rows refused
-        self._read = 0
-        self._refused = 0
+        self._read = read
+        self._refused = refused
         self._first: list[str] = []
         for receipt in receipts:
             self.settle(receipt)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Rows read and rows refused."""
+        with self._lock:
+            return self._read, self._refused
+
+    def check(self) -> None:
+        """Raises DataError when more rows are bad than the transfer allows."""
+        with self._lock:
+            if not self._transfer.allows(self._refused, self._read):
+                raise self._too_many()
 
     def begin(self, partition: int) -> None:
         """Forget what an earlier attempt counted."""
@@ -102,9 +119,10 @@ class Tally:
 
     def _too_many(self) -> DataError:
         share = f" of {self._read:,} read" if str(self._transfer.max_bad_rows).endswith("%") else ""
+        first = f". The first: {'; '.join(self._first)}" if self._first else ""
         return DataError(
             f"the target refused {self._refused:,} row{'s' * (self._refused != 1)}{share}, more than "
-            f"max_bad_rows={self._transfer.max_bad_rows} allows. The first: {'; '.join(self._first)}",
+            f"max_bad_rows={self._transfer.max_bad_rows} allows{first}",
             hint="Repair the rows or the target, then run the same command again; those of partitions that "
             f"were committed are in {self._transfer.quarantine_folder}",
         )

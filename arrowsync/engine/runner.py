@@ -5,41 +5,27 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 from arrowsync.core.contracts import Lock, Sink, Source
-from arrowsync.core.events import (
-    PartitionFailed,
-    PartitionRefused,
-    PartitionStarted,
-    Retried,
-    TableFinished,
-    TableStarted,
-)
+from arrowsync.core.events import TableFinished, TableStarted
 from arrowsync.core.plan import Fingerprint, Receipt, TablePlan
 from arrowsync.core.transfer import Verify, WriteMode
 from arrowsync.engine import quarantine, verify
-from arrowsync.engine.careful import copy_carefully
+from arrowsync.engine.attempt import attempt
+from arrowsync.engine.gather import gather
 from arrowsync.engine.memory import batch_ceiling, pipes_for
-from arrowsync.engine.pipe import Surroundings, Task, copy_partition
-from arrowsync.engine.pipes import wanted_pipes
+from arrowsync.engine.pipe import Surroundings, Task, table_sizer
+from arrowsync.engine.pipes import connected_pipes, wanted_pipes
 from arrowsync.engine.quarantine import Tally
-from arrowsync.engine.retry import with_next_forms, with_retries
-from arrowsync.engine.sizing import AdaptiveSizer
+from arrowsync.engine.remote import copy_on
+from arrowsync.engine.retry import with_retries
 from arrowsync.engine.stop import Stop, Stopped
-from arrowsync.errors import (
-    ArrowsyncError,
-    BatchTimeout,
-    DataError,
-    Refused,
-    ResumeError,
-    SnapshotLost,
-    TransientError,
-)
+from arrowsync.errors import ArrowsyncError, ResumeError, SnapshotLost
 
 T = TypeVar("T")
 
@@ -72,8 +58,14 @@ class Copied:
         return sum(receipt.rows for receipt in self.receipts)
 
 
-def run(plans: Sequence[TablePlan], source: Source, sink: Sink, around: Surroundings) -> list[Copied]:
-    """Copy every table, one after another, over one snapshot of the source.
+def run(
+    plans: Sequence[TablePlan],
+    source: Source,
+    sink: Sink,
+    around: Surroundings,
+    executor: Executor | None = None,
+) -> list[Copied]:
+    """Copy every table, one after another, over one snapshot of the source; on the executor, if there is one.
 
     A table that fails does not keep the others from being copied. When interrupted, the partitions under way
     are rolled back, and nothing is left but what is committed.
@@ -82,7 +74,7 @@ def run(plans: Sequence[TablePlan], source: Source, sink: Sink, around: Surround
     # thread would never learn of Ctrl-C. This is how Python itself sets it.
     signal.siginterrupt(signal.SIGINT, True)
     with _View(plans, source, around) as view:
-        tables = [_TableRun(plan, source, sink, view, around).outcome() for plan in plans]
+        tables = [_TableRun(plan, source, sink, view, around, executor).outcome() for plan in plans]
     return [_enforced(table, sink, around) for table in tables]
 
 
@@ -155,6 +147,7 @@ class _TableRun:
     sink: Sink
     view: _View
     around: Surroundings
+    executor: Executor | None
 
     @property
     def name(self) -> str:
@@ -299,14 +292,11 @@ class _TableRun:
         limits, done = plan.transfer.limits, {receipt.partition for receipt in receipts}
         tally = Tally(plan.transfer, receipts)
         widest = plan.source.widths.widest if plan.source.widths else 0
-        pipes = pipes_for(limits.memory_bytes, wanted_pipes(plan, self.source, self.sink), widest)
+        wanted = plan.transfer.worker_count  # in each of an executor's processes
+        if self.executor is None:
+            wanted = wanted_pipes(plan, self.source, self.sink)
+        pipes = pipes_for(limits.memory_bytes, wanted, widest)
         ceiling = batch_ceiling(limits.memory_bytes, pipes, widest)
-        sizer = AdaptiveSizer(
-            row_bytes=plan.row_bytes,
-            ceiling_bytes=ceiling,
-            table_rows=plan.source.rows,
-            fixed_rows=limits.batch_rows,
-        )
         tasks = [
             Task(plan, partition, self.view.snapshot, self.source, self.sink, ceiling)
             for partition in plan.partitions
@@ -314,81 +304,13 @@ class _TableRun:
         ]
         with Stop(parent=self.around.stop) as stop:
             here = replace(self.around, stop=stop)
-            return _map(lambda task: _attempt(task, sizer, here, tally), tasks, pipes, stop)
+            if self.executor is not None:
+                at_once = connected_pipes(limits.max_connections, self.source, self.sink)
+                return copy_on(self.executor, tasks, pipes, at_once, here, tally)
+            sizer = table_sizer(plan, ceiling)
 
+            def submit(task: Task) -> Future[Receipt]:
+                return pool.submit(attempt, task, sizer, here, tally)
 
-def _attempt(task: Task, sizer: AdaptiveSizer, around: Surroundings, tally: Tally) -> Receipt:
-    """Copy one partition, trying again as long as it makes sense, and tell the observer."""
-    place: dict[str, Any] = {  # Any: fields of an event, and of an error
-        "table": str(task.plan.source.name),
-        "partition": task.partition.number,
-    }
-
-    batch_by_batch = careful = False
-
-    def copy(plan: TablePlan) -> Receipt:
-        nonlocal careful
-        here = replace(task, plan=plan, batch_by_batch=batch_by_batch)
-        if not careful:
-            try:
-                receipt = copy_partition(here, sizer, around)
-                tally.settle(receipt)
-                return receipt
-            except (DataError, Refused) as error:
-                if isinstance(error, Refused) and plan.without_route(error.column or "") is not None:
-                    raise
-                careful = True
-        return copy_carefully(here, sizer, around, tally)
-
-    def retried(attempt: int, wait_seconds: float, error: BaseException) -> None:
-        nonlocal batch_by_batch
-        timeout = isinstance(error, BatchTimeout)
-        if timeout:
-            batch_by_batch = True
-            sizer.shrink()
-        around.observe(
-            Retried(**place, attempt=attempt, wait_seconds=wait_seconds, error=str(error), timeout=timeout)
-        )
-
-    def refused(error: ArrowsyncError) -> None:
-        around.observe(PartitionRefused(**place, column=error.column or "", reason=error.message))
-
-    around.stop.check()
-    around.observe(PartitionStarted(**place))
-    try:
-        return with_retries(
-            lambda: with_next_forms(copy, task.plan, refused), task.plan.transfer.retry, around.stop, retried
-        )
-    except (Stopped, SnapshotLost):
-        raise
-    except ArrowsyncError as error:
-        if isinstance(error, TransientError):
-            around.stop.check()  # cancelled rather than failed
-        around.observe(PartitionFailed(**place, error=str(error)))
-        if len(task.plan.partitions) == 1:
-            place.pop("partition")
-        raise error.at(**place) from error.__cause__
-
-
-def _map(
-    copy: Callable[[Task], Receipt], tasks: Sequence[Task], pipes: int, stop: Stop
-) -> tuple[list[Receipt], list[ArrowsyncError]]:
-    """Copy the tasks on `pipes` threads. What keeps failing is left out; other errors end the table."""
-    receipts: list[Receipt] = []
-    errors: list[ArrowsyncError] = []
-    with ThreadPoolExecutor(pipes, thread_name_prefix="arrowsync-copy") as pool:
-        futures: list[Future[Receipt]] = [pool.submit(copy, task) for task in tasks]
-        try:
-            for future in as_completed(futures):
-                try:
-                    receipts.append(future.result())
-                except Stopped:
-                    continue  # told to, because of an error that is reported
-                except ArrowsyncError as error:
-                    errors.append(error)
-                    if not isinstance(error, TransientError | SnapshotLost):
-                        stop.set()
-        except BaseException:
-            stop.set()  # an interrupt: the pipes roll back, and leaving the pool waits for them
-            raise
-    return sorted(receipts, key=lambda receipt: receipt.partition), errors
+            with ThreadPoolExecutor(pipes, thread_name_prefix="arrowsync-copy") as pool:
+                return gather(tasks, submit, Future.result, pipes, stop)

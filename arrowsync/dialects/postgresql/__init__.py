@@ -33,6 +33,7 @@ class PostgreSQL(Dialect):
     """PostgreSQL over adbc-driver-postgresql."""
 
     name: ClassVar[str] = "postgresql"
+    shareable: ClassVar[bool] = True
     query_options: ClassVar[Mapping[str, str]] = {"adbc.postgresql.use_copy": "false"}  # COPY takes no SHOW
     begin_snapshot: ClassVar[tuple[str, ...]] = ("begin isolation level repeatable read, read only",)
     keep_row: ClassVar[str] = " for key share"  # lets others change the row's state, not delete it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -38,6 +39,7 @@ class SQLite(Dialect):
     """One file, one writer, and one reader whose transaction is the snapshot."""
 
     name: ClassVar[str] = "sqlite"
+    shareable: ClassVar[bool] = True
     readers: ClassVar[int | None] = 1
     writers: ClassVar[int | None] = 1
     cancels: ClassVar[bool] = False
@@ -102,6 +104,9 @@ class SQLite(Dialect):
 
     def state(self, connection: Connection, table: Table) -> dict[str, Any]:
         return changes.state(connection) if table.kind == "table" else {}
+
+    def witness(self, connection: Connection) -> str:
+        return json.dumps(changes.state(connection))
 
     def select(self, plan: TablePlan, partition: Partition) -> str:
         return reading.select(plan, partition)

@@ -1,0 +1,69 @@
+"""Copies one partition as often as it makes sense: the next form, batch by batch, with care, after a wait."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from arrowsync.core.events import PartitionFailed, PartitionRefused, PartitionStarted, Retried
+from arrowsync.core.plan import Receipt, TablePlan
+from arrowsync.engine.careful import copy_carefully
+from arrowsync.engine.pipe import Surroundings, Task, copy_partition
+from arrowsync.engine.quarantine import Tally
+from arrowsync.engine.retry import with_next_forms, with_retries
+from arrowsync.engine.sizing import AdaptiveSizer
+from arrowsync.engine.stop import Stopped
+from arrowsync.errors import ArrowsyncError, BatchTimeout, DataError, Refused, SnapshotLost, TransientError
+
+
+def attempt(task: Task, sizer: AdaptiveSizer, around: Surroundings, tally: Tally) -> Receipt:
+    """Copy one partition, trying again as long as it makes sense, and tell the observer."""
+    place: dict[str, Any] = {  # Any: fields of an event, and of an error
+        "table": str(task.plan.source.name),
+        "partition": task.partition.number,
+    }
+
+    batch_by_batch = careful = False
+
+    def copy(plan: TablePlan) -> Receipt:
+        nonlocal careful
+        here = replace(task, plan=plan, batch_by_batch=batch_by_batch)
+        if not careful:
+            try:
+                receipt = copy_partition(here, sizer, around)
+                tally.settle(receipt)
+                return receipt
+            except (DataError, Refused) as error:
+                if isinstance(error, Refused) and plan.without_route(error.column or "") is not None:
+                    raise
+                careful = True
+        return copy_carefully(here, sizer, around, tally)
+
+    def retried(attempt: int, wait_seconds: float, error: BaseException) -> None:
+        nonlocal batch_by_batch
+        timeout = isinstance(error, BatchTimeout)
+        if timeout:
+            batch_by_batch = True
+            sizer.shrink()
+        around.observe(
+            Retried(**place, attempt=attempt, wait_seconds=wait_seconds, error=str(error), timeout=timeout)
+        )
+
+    def refused(error: ArrowsyncError) -> None:
+        around.observe(PartitionRefused(**place, column=error.column or "", reason=error.message))
+
+    around.stop.check()
+    around.observe(PartitionStarted(**place))
+    try:
+        return with_retries(
+            lambda: with_next_forms(copy, task.plan, refused), task.plan.transfer.retry, around.stop, retried
+        )
+    except (Stopped, SnapshotLost):
+        raise
+    except ArrowsyncError as error:
+        if isinstance(error, TransientError):
+            around.stop.check()  # cancelled rather than failed
+        around.observe(PartitionFailed(**place, error=str(error)))
+        if task.partition.is_all:
+            place.pop("partition")
+        raise error.at(**place) from error.__cause__

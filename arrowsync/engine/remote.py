@@ -1,0 +1,170 @@
+"""Copies partitions on an executor: tasks go out as small values, outcomes come back with all that happened.
+
+An executor's worker may be a thread, a process or another machine. What makes that safe is the claim in each
+partition's transaction: a task that is run twice finds the work done.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from arrowsync.core.contracts import Sink, Source
+from arrowsync.core.events import Event
+from arrowsync.core.plan import Receipt
+from arrowsync.core.transfer import Transfer
+from arrowsync.engine.attempt import attempt
+from arrowsync.engine.gather import gather
+from arrowsync.engine.memory import process_tracker
+from arrowsync.engine.pipe import Surroundings, Task, table_sizer
+from arrowsync.engine.quarantine import Tally
+from arrowsync.engine.stop import Stop
+from arrowsync.errors import ArrowsyncError, ConfigError, TransientError
+
+# More than a cluster has places for; the 80,000 tasks of 10 TB at once would take half a GB of a scheduler.
+MOST_SUBMITTED = 1024
+AGAIN = "The same command goes on with what is not in yet"
+
+
+def check_executor(transfer: Transfer, source: Source, sink: Sink) -> None:
+    """Raises ConfigError where workers cannot reach what is copied, or could copy a partition twice."""
+    if not source.shareable:
+        raise ConfigError(
+            f"executor: {source} can be read by this process only",
+            hint="Leave executor out, or write it to Parquet files and copy those",
+        )
+    if sink.writers is not None:
+        raise ConfigError(
+            f"executor: {sink} takes one writer", hint="Leave executor out: its one writer is in this process"
+        )
+    if transfer.journal is None:
+        raise ConfigError(
+            "executor: without a journal a partition whose worker is lost could be copied twice",
+            hint="Leave journal=None out",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteTask:
+    """A partition for a worker, which copies at most `pipes` of them at once in one process.
+
+    `read` and `refused` are the table's rows so far.
+    """
+
+    task: Task
+    pipes: int
+    read: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a partition, and what happened on the way, in order. The error is one of ours."""
+
+    events: tuple[Event, ...]
+    result: Receipt | ArrowsyncError
+
+
+def copy_on(
+    executor: Executor,
+    tasks: Sequence[Task],
+    pipes: int,
+    at_once: int | None,
+    around: Surroundings,
+    tally: Tally,
+) -> tuple[list[Receipt], list[ArrowsyncError]]:
+    """Copy the tasks on the executor, at most `at_once` of them, `pipes` in one process; see gather.
+
+    Partitions that run in other processes when this one is told to stop are waited for: each ends with a
+    commit or a rollback of its own. What `max_bad_rows` allows is judged with each partition that comes back.
+    """
+
+    def submit(task: Task) -> Future[Outcome]:
+        alone = replace(task, plan=task.plan.alone(task.partition))
+        try:
+            return executor.submit(copy_partition_here, RemoteTask(alone, pipes, *tally.counts))
+        except Exception as error:  # whatever an executor raises that has broken or was shut down
+            raise ArrowsyncError(f"the executor takes no more partitions: {error!r}", hint=AGAIN) from error
+
+    def receive(future: Future[Outcome]) -> Receipt:
+        receipt = _result(future, around.observe)
+        tally.settle(receipt)
+        tally.check()
+        return receipt
+
+    with _stoppable(tasks, around.stop):
+        return gather(tasks, submit, receive, min(at_once or MOST_SUBMITTED, MOST_SUBMITTED), around.stop)
+
+
+def _result(future: Future[Outcome], observe: Callable[[Event], None]) -> Receipt:
+    """The receipt that a worker brought back, when its events have been told. Raises its error."""
+    try:
+        outcome = future.result()
+    except Exception as error:  # a worker that died, or what an executor makes of it
+        raise TransientError(f"a partition was lost with its worker: {error!r}", hint=AGAIN) from error
+    for event in outcome.events:
+        observe(event)
+    if isinstance(outcome.result, ArrowsyncError):
+        raise outcome.result
+    return outcome.result
+
+
+# -- on the worker -------------------------------------------------------------------------------------------
+
+
+def copy_partition_here(remote: RemoteTask) -> Outcome:
+    """Copy a partition in this process, inside its own memory limit."""
+    task = remote.task
+    events: list[Event] = []
+    with (
+        Stop(parent=_stops.get(task.plan.run)) as stop,
+        _places.one_of(remote.pipes),
+        process_tracker(task.plan.transfer.limits.memory_bytes) as tracker,
+    ):
+        sizer = table_sizer(task.plan, task.batch_bytes)
+        around = Surroundings(tracker, stop, events.append)
+        tally = Tally(task.plan.transfer, read=remote.read, refused=remote.refused)
+        result: Receipt | ArrowsyncError
+        try:
+            result = attempt(task, sizer, around, tally)
+        except ArrowsyncError as error:
+            result = error
+        return Outcome(tuple(events), result)
+
+
+class _Places:
+    """Where partitions wait that an executor begins in this process although memory is for fewer."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._taken = 0
+
+    @contextmanager
+    def one_of(self, most: int) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken < most)
+            self._taken += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= 1
+                self._changed.notify_all()
+
+
+_places = _Places()
+_stops: dict[str, Stop] = {}  # by run: how a stop reaches tasks that an executor runs in this very process
+
+
+@contextmanager
+def _stoppable(tasks: Sequence[Task], stop: Stop) -> Iterator[None]:
+    runs = {task.plan.run for task in tasks}
+    _stops.update(dict.fromkeys(runs, stop))
+    try:
+        yield
+    finally:
+        for run in runs:
+            _stops.pop(run, None)

@@ -1,0 +1,281 @@
+"""Partitions on an executor's workers: threads, processes, Dask; workers that die, and what they bring back."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import distributed
+import polars as pl
+import pytest
+
+import arrowsync
+from arrowsync import ConfigError, Limits, TransferError
+from arrowsync.core.events import BatchWritten, Event, PartitionCommitted
+from arrowsync.core.plan import Snapshot
+from arrowsync.engine.pipe import Task
+from arrowsync.engine.remote import RemoteTask
+from tests.fix_postgresql import SUPERUSER_PASSWORD, Database
+from tests.scenarios.copies import QUICK, content, copy, interrupted, make_rows
+
+ROWS = 60_000
+LIMITS = Limits(partition_bytes="512 KiB", batch_rows=2_000)
+
+
+@pytest.fixture
+def pair(new_database: Callable[..., Database]) -> tuple[Database, Database]:
+    source, target = new_database(), new_database()
+    make_rows(source, ROWS)
+    return source, target
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Executor]:
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
+        yield executor
+
+
+@pytest.fixture
+def threads() -> Iterator[Executor]:
+    with ThreadPoolExecutor(3) as executor:
+        yield executor
+
+
+def test_processes_copy_over_one_snapshot_and_their_reports_add_up(
+    pair: tuple[Database, Database], processes: Executor
+) -> None:
+    source, target = pair
+    told: list[Event] = []
+
+    def change_once(event: Event) -> None:
+        if not told:
+            source.execute("delete from t where id % 2 = 0")
+        told.append(event)
+
+    before = content(source)
+    report = copy(
+        source.uri, target.uri, executor=processes, limits=LIMITS, verify="hash", observer=change_once
+    )
+    assert content(target) == before
+    assert (report.rows_written, report.verified, report.status) == (ROWS, "hash", "complete")
+    receipts = [event.receipt for event in told if isinstance(event, PartitionCommitted)]
+    assert report.partitions == len(receipts) > 4
+    assert sum(receipt.rows for receipt in receipts) == ROWS
+    assert report.batches == sum(isinstance(event, BatchWritten) for event in told) >= ROWS // 2_000
+    assert report.batch_rows_max == 2_000
+    assert report.peak_memory > 0
+    assert report.longest_source_query_seconds > 0
+
+
+def test_threads_of_an_executor_copy_too(pair: tuple[Database, Database], threads: Executor) -> None:
+    source, target = pair
+    report = copy(source.uri, target.uri, executor=threads, limits=LIMITS, mode="create", workers=2)
+    assert content(target) == content(source)
+    assert report.status == "complete"
+
+
+def test_sqlite_files_are_read_by_many_processes(
+    sqlite_file: Callable[..., Path], postgresql: Database, processes: Executor
+) -> None:
+    numbers = f"with recursive n(i) as (select 1 union all select i + 1 from n where i < {ROWS})"
+    path = sqlite_file(
+        f"create table t (id integer primary key, name text); insert into t {numbers} select i, 'row ' || i from n"
+    )
+    report = copy(str(path), postgresql.uri, executor=processes, limits=LIMITS, verify="hash")
+    assert (report.rows_written, report.verified) == (ROWS, "hash")
+    assert report.partitions > 1
+
+
+def test_parquet_is_read_and_written_by_many_processes(
+    pair: tuple[Database, Database], tmp_path: Path, processes: Executor
+) -> None:
+    source, target = pair
+    folder = f"{tmp_path}/t/"
+    out = copy(source.uri, folder, executor=processes, limits=LIMITS, table="t", verify="hash")
+    back = copy(folder, target.uri, executor=processes, limits=LIMITS, table="t", verify="hash")
+    assert out.fingerprint == back.fingerprint
+    assert content(target) == content(source)
+
+
+# -- what goes out -------------------------------------------------------------------------------------------
+
+
+def task_of(plan: arrowsync.Plan) -> RemoteTask:
+    table = plan.tables[0]
+    partition = table.partitions[-1]
+    alone = table.alone(partition)
+    return RemoteTask(Task(alone, partition, Snapshot("1"), plan.source, plan.sink, 1 << 20), 2, 0, 0)
+
+
+def test_a_task_is_small_and_leaves_variables_unresolved_and_no_repr_shows_a_password(
+    pair: tuple[Database, Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = pair
+    monkeypatch.setenv("SECRET_PASSWORD", SUPERUSER_PASSWORD)
+    uri = source.uri.replace(SUPERUSER_PASSWORD, "${SECRET_PASSWORD}")
+    parts = Limits(partition_bytes="16 KiB")
+    task = task_of(arrowsync.plan(uri, target.uri, table="t", limits=parts))
+    sent = pickle.dumps(task)
+    assert b"${SECRET_PASSWORD}" in sent
+    assert SUPERUSER_PASSWORD not in repr(task)
+    few = pickle.dumps(task_of(arrowsync.plan(uri, target.uri, table="t")))
+    assert abs(len(sent) - len(few)) < 100
+    assert len(sent) < 10_000
+    assert repr(pickle.loads(sent)) == repr(task)
+
+
+def test_workers_resolve_variables_themselves(
+    pair: tuple[Database, Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uris = [each.uri.replace(SUPERUSER_PASSWORD, "${SECRET_PASSWORD}") for each in pair]
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as without:
+        without.submit(os.getpid).result()  # the process is there, before the variable is
+        monkeypatch.setenv("SECRET_PASSWORD", SUPERUSER_PASSWORD)
+        with pytest.raises(TransferError, match="'SECRET_PASSWORD' is not set") as failed:
+            copy(*uris, executor=without, limits=LIMITS)
+    assert SUPERUSER_PASSWORD not in str(failed.value.report.to_dict())
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as knowing:
+        assert copy(*uris, executor=knowing, limits=LIMITS).rows_written == ROWS
+
+
+def test_what_workers_cannot_reach_or_could_write_twice_is_refused(
+    pair: tuple[Database, Database], tmp_path: Path, threads: Executor
+) -> None:
+    source, target = pair
+    for places, told, words in (
+        ((pl.DataFrame({"a": [1]}), target.uri), {"table": "x"}, "read by this process only"),
+        ((source.uri, str(tmp_path / "x.db")), {}, "takes one writer"),
+        ((source.uri, target.uri), {"journal": None}, "without a journal"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            arrowsync.plan(*places, executor=threads, **told)
+
+
+# -- what comes back -----------------------------------------------------------------------------------------
+
+
+def test_bad_rows_of_every_worker_are_kept_and_counted(
+    pair: tuple[Database, Database], tmp_path: Path, processes: Executor
+) -> None:
+    source, target = pair
+    target.execute("create table t (id bigint primary key, amount int check (amount <> 7), name text)")
+    report = copy(
+        source.uri,
+        target.uri,
+        executor=processes,
+        limits=LIMITS,
+        mode="append",
+        quarantine=str(tmp_path / "bad"),
+    )
+    assert (report.status, report.rows_quarantined, report.rows_written) == ("partial", 60, ROWS - 60)
+    [folder] = report.quarantine
+    kept = pl.read_parquet(f"{folder}/*.parquet")
+    assert kept["amount"].to_list() == [7] * 60
+    assert len(list(Path(folder).iterdir())) > 4
+
+
+@pytest.mark.parametrize(("most", "stored"), [(5, 0), (30, 1)])
+def test_too_many_bad_rows_end_the_table(
+    pair: tuple[Database, Database], tmp_path: Path, processes: Executor, most: int, stored: int
+) -> None:
+    """Of one partition before its commit, of several when they have come back."""
+    source, target = pair
+    target.execute("create table t (id bigint primary key, amount int check (amount <> 7), name text)")
+    with pytest.raises(TransferError, match="more than max_bad_rows") as failed:
+        copy(
+            source.uri,
+            target.uri,
+            executor=processes,
+            limits=replace(LIMITS, max_connections=4),  # one at a time
+            mode="append",
+            max_bad_rows=most,
+            quarantine=str(tmp_path),
+        )
+    assert failed.value.report.status == "failed"
+    assert (target.execute("select count(*) from t")[0][0] > 0) == stored
+
+
+def test_an_error_comes_back_whole(pair: tuple[Database, Database], processes: Executor) -> None:
+    source, target = pair
+    target.execute("create table t (id bigint primary key, amount int, name varchar(3))")
+    with pytest.raises(TransferError) as failed:
+        copy(source.uri, target.uri, executor=processes, limits=LIMITS, mode="append", on_bad_rows="stop")
+    [error, *_] = failed.value.report.errors
+    assert (error.type, error.table, error.partition is not None) == ("DataError", "public.t", True)
+    assert "value too long" in error.message
+
+
+def test_a_broken_executor_fails_the_copy_and_the_same_command_resumes(
+    pair: tuple[Database, Database], threads: Executor
+) -> None:
+    source, target = pair
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
+        pids = {executor.submit(os.getpid).result() for _ in range(2)}
+
+        def kill(event: Event) -> None:
+            if isinstance(event, PartitionCommitted):
+                while pids:
+                    os.kill(pids.pop(), signal.SIGKILL)
+
+        with pytest.raises(TransferError, match=r"lost with its worker|takes no more"):
+            copy(source.uri, target.uri, executor=executor, limits=LIMITS, observer=kill, retry=QUICK)
+    report = copy(source.uri, target.uri, executor=threads, limits=LIMITS, verify="hash")
+    assert report.partitions_resumed > 0
+    assert content(target) == content(source)
+
+
+def test_an_interrupt_stops_the_threads_of_an_executor(
+    pair: tuple[Database, Database], threads: Executor
+) -> None:
+    source, target = pair
+    report = interrupted(source.uri, target.uri, rows=ROWS // 3, executor=threads, limits=LIMITS)
+    assert 0 < report.rows_written < ROWS
+    assert not [each.name for each in threading.enumerate() if each.name.startswith("arrowsync")]
+    assert copy(source.uri, target.uri, limits=LIMITS).partitions_resumed > 0
+    assert content(target) == content(source)
+
+
+# -- Dask ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dask() -> Iterator[Any]:
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+def test_a_dask_cluster_loses_a_worker_and_no_row(pair: tuple[Database, Database], dask: Any) -> None:
+    source, target = pair
+    workers = {info["pid"] for info in dask.run(lambda: {"pid": os.getpid()}).values()}
+    assert len(workers) == 2
+    killed: list[int] = []
+
+    def kill(event: Event) -> None:
+        if isinstance(event, PartitionCommitted) and not killed:
+            killed.append(workers.pop())
+            os.kill(killed[0], signal.SIGKILL)
+
+    report = copy(
+        source.uri,
+        target.uri,
+        executor=dask.get_executor(),
+        limits=LIMITS,
+        observer=kill,
+        verify="hash",
+    )
+    assert killed
+    assert (report.status, report.verified, report.rows_written) == ("complete", "hash", ROWS)
+    assert content(target) == content(source)
