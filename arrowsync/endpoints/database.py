@@ -15,7 +15,8 @@ from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.dialects.ansi import Dialect
 from arrowsync.dialects.postgresql import PostgreSQL
 from arrowsync.dialects.sqlite import SQLite
-from arrowsync.endpoints.connections import AdbcConnection, Address, find_driver
+from arrowsync.endpoints.connections import AdbcConnection, Address
+from arrowsync.endpoints.drivers import find_driver
 from arrowsync.endpoints.journal import Journal
 from arrowsync.endpoints.lock import FileLock, ServerLock
 from arrowsync.endpoints.reader import DatabaseReader, OneReader, joined
@@ -54,11 +55,12 @@ class Database:
         return self.dialect or _dialect(fill_in(self.uri))
 
     @property
-    def _address(self) -> Address:
+    def address(self) -> Address:
+        """What opens a connection. Raises ConfigError for a variable or a driver that is not there."""
         return Address(fill_in(self.uri), find_driver(self._speaks, self.driver), self._speaks)
 
     def connect(self, *, read_only: bool = True) -> AdbcConnection:
-        return AdbcConnection(self._address, read_only=read_only)
+        return AdbcConnection(self.address, read_only=read_only)
 
     @property
     def identity(self) -> str:
@@ -116,13 +118,13 @@ class Database:
     def unchanged(
         self, plan: TablePlan, receipts: Sequence[Receipt], state: Mapping[str, Any], snapshot: Snapshot
     ) -> bool:
-        with joined(self._address, snapshot) as connection:
+        with joined(self.address, snapshot) as connection:
             return self._speaks.unchanged(connection, plan, receipts, state)
 
     def open_reader(
         self, plan: TablePlan, partition: Partition, snapshot: Snapshot, *, batch_bytes: int
     ) -> DatabaseReader:
-        return DatabaseReader(self._address, plan, partition, snapshot, batch_bytes=batch_bytes)
+        return DatabaseReader(self.address, plan, partition, snapshot, batch_bytes=batch_bytes)
 
     # -- Sink ----------------------------------------------------------------------------------------------
 
@@ -184,7 +186,7 @@ class Database:
     def lock(self, plan: TablePlan) -> Lock:
         name = plan.target.name
         path = self._speaks.lock_file(fill_in(self.uri), name)
-        return FileLock(path) if path else ServerLock(self._address, name)
+        return FileLock(path) if path else ServerLock(self.address, name)
 
     def prepare(self, plan: TablePlan, state: Mapping[str, Any] | None) -> tuple[Receipt, ...]:  # Any: JSON
         """See Sink.prepare."""
@@ -241,7 +243,7 @@ class Database:
         connection.run(f"drop table {table}" if old.made_landing else dialect.empty(name))
 
     def open_writer(self, plan: TablePlan, partition: Partition) -> DatabaseWriter:
-        return DatabaseWriter(self._address, plan, partition)
+        return DatabaseWriter(self.address, plan, partition)
 
     def publish(self, plan: TablePlan, receipts: Sequence[Receipt], status: str) -> Published:
         """See Sink.publish. Goes on where an earlier call was interrupted; a second call does no harm."""
