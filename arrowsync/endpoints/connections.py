@@ -87,6 +87,11 @@ class AdbcConnection:
             cursor.execute(query, parameters or None)
             return list(cursor.fetchall())
 
+    def about(self) -> dict[str, str]:
+        """What the driver says of itself and the database: driver_name, driver_version, vendor_version, …"""
+        with self._calling():
+            return {str(name): str(value) for name, value in self._connection.adbc_get_info().items()}
+
     def schema(self, query: str) -> pa.Schema:
         """The Arrow schema that the driver gives the query, which is not run."""
         with self._cursor() as cursor, self._calling():

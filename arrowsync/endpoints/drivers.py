@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from arrowsync.dialects.ansi import Dialect
-from arrowsync.errors import ConfigError
+from arrowsync.errors import ConfigError, DriverUnusable
 
 # What manifests call processors, where Python calls them something else.
 _PROCESSORS = {"x86_64": "amd64", "aarch64": "arm64", "ppc64le": "powerpc64le", "i686": "x86"}
@@ -33,16 +33,16 @@ class Driver:
     origin: str
     remedy: str
 
-    def refused(self, reason: str) -> ConfigError:
+    def refused(self, reason: str) -> DriverUnusable:
         """The error for a driver that cannot be used."""
         text = f"cannot use the driver {self.library!r} of {self.origin}: {reason}"
-        return ConfigError(text, hint=self.remedy)
+        return DriverUnusable(text, hint=self.remedy)
 
 
 def find_driver(dialect: Dialect, given: str | None = None) -> Driver:
     """As given, from ARROWSYNC_<DIALECT>_DRIVER, from a manifest of the dialect's name, from the wheel.
 
-    Raises ConfigError.
+    Raises DriverUnusable, or ConfigError where there is none.
     """
     variable = f"ARROWSYNC_{dialect.name.upper()}_DRIVER"
     choose = f"set {variable} to a library or a manifest's name"
@@ -71,7 +71,7 @@ def _named(driver: Driver) -> Driver:
             return _with(driver, name, _library(name) or driver.library)
         if driver.name == name.stem and (found := _manifest(driver.name)):
             return _with(driver, *found)
-    except ConfigError as error:
+    except DriverUnusable as error:
         raise driver.refused(error.message) from error
     return driver
 
@@ -108,11 +108,11 @@ def _folders() -> Iterator[Path]:
 
 
 def _library(manifest: Path) -> str | None:
-    """The library that the manifest names for this platform. Raises ConfigError for what is no manifest."""
+    """The library that the manifest names for this platform. Raises DriverUnusable."""
     try:
         shared = tomllib.loads(manifest.read_text()).get("Driver", {}).get("shared")
     except (OSError, ValueError, AttributeError) as error:
-        raise ConfigError(
+        raise DriverUnusable(
             f"cannot read the driver manifest {str(manifest)!r}: {error}", hint="Repair it, or remove it"
         ) from error
     library = shared.get(_platform()) if isinstance(shared, dict) else shared

@@ -1,0 +1,1 @@
+"""Looks at what serves each scheme here, and how well. Finds values; display/ shows them."""
