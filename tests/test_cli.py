@@ -102,10 +102,12 @@ def test_inspect_shows_columns_and_keys(shop: Path) -> None:
 def test_doctor_shows_whose_choice_a_driver_is_and_needs_no_server(tmp_path: Path) -> None:
     library = str(SQLite().driver())
     (tmp_path / "sqlite.toml").write_text(f"[Driver]\nshared = '{library}'\n")
-    done = arrowsync("doctor", ADBC_DRIVER_PATH=str(tmp_path))
+    chosen = {"ADBC_DRIVER_PATH": str(tmp_path), "HOME": str(tmp_path)}
+    chosen |= {f"ARROWSYNC_{name}_DRIVER": "" for name in ("POSTGRESQL", "SQLITE")}
+    done = arrowsync("doctor", **chosen)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"chosen by  the manifest '{tmp_path / 'sqlite.toml'}'" in done.stdout
-    drivers = json.loads(arrowsync("doctor", "--json", ADBC_DRIVER_PATH=str(tmp_path)).stdout)["drivers"]
+    drivers = json.loads(arrowsync("doctor", "--json", **chosen).stdout)["drivers"]
     assert [(each["scheme"], each["chosen_by"]) for each in drivers] == [
         ("postgresql", "wheel"),
         ("sqlite", "manifest"),
