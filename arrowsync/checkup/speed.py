@@ -26,10 +26,10 @@ RUNS = 5  # the best one counts: what disturbs only ever adds
 KERNEL_VALUES = 50_000
 SQLITE_ROWS = 10_000
 
-# The ratio from which a driver counts as built without optimisation. PostgreSQL: the wheel, which is, takes
-# 3.9 to 4.4 (110 ns), the same source with -O3 0.8 to 1.0 (22 ns), with four busy processes on two cores as
-# with none. SQLite: the wheel, which is not, takes 1.7 to 2.0 (46 ns); most of it is SQLite itself, so that
-# a driver without optimisation takes no more than 2.4, not worth a word, and only a slow SQLite the double.
+# The ratio from which a driver counts as built without optimisation. PostgreSQL: the wheel takes 3.9 to 4.4
+# (110 ns), its public source built with -O0 as much, with -O3 0.7 to 1.0 (22 ns), beside four busy processes
+# on two cores as on an idle machine. SQLite: the wheel takes 1.7 to 2.0 (46 ns), most of it in SQLite itself,
+# so that an -O0 driver takes no more than 2.4, not worth a word, and only a slow SQLite would take double.
 SLOW_FROM = {"postgresql": 2.0, "sqlite": 4.0}
 
 
