@@ -7,8 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from arrowsync.api import Plan, copy, inspect, plan, status, stream, verify
+    from arrowsync.api import Plan, copy, doctor, inspect, plan, status, stream, verify
     from arrowsync.core.transfer import Limits, Retry
+    from arrowsync.display.checkup import Checkup
     from arrowsync.display.tables import Tables
     from arrowsync.display.transfers import Transfers
     from arrowsync.endpoints import Database
@@ -32,8 +33,9 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())  # silent until th
 
 # Looked up on first use: pyarrow, polars and the drivers take 0.4 s to import, `arrowsync --help` needs none.
 _HOMES = {
-    "arrowsync.api": ("Plan", "copy", "inspect", "plan", "status", "stream", "verify"),
+    "arrowsync.api": ("Plan", "copy", "doctor", "inspect", "plan", "status", "stream", "verify"),
     "arrowsync.core.transfer": ("Limits", "Retry"),
+    "arrowsync.display.checkup": ("Checkup",),
     "arrowsync.display.tables": ("Tables",),
     "arrowsync.display.transfers": ("Transfers",),
     "arrowsync.endpoints": ("Database",),
@@ -56,6 +58,7 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "ArrowsyncError",
     "BatchTimeout",
+    "Checkup",
     "ConfigError",
     "DataError",
     "Database",
@@ -73,6 +76,7 @@ __all__ = [
     "Verification",
     "VerificationError",
     "copy",
+    "doctor",
     "inspect",
     "plan",
     "status",

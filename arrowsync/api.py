@@ -1,4 +1,4 @@
-"""The verbs: copy, plan, verify, inspect, stream. Wires endpoints, engine and report; moves nothing."""
+"""The verbs: copy, plan, verify, inspect, status, doctor, stream. Wires the rooms; moves nothing."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from typing import Any, TypedDict, Unpack
 
 import pyarrow as pa
 
+from arrowsync.checkup import examine
 from arrowsync.core.contracts import Sink, Source
 from arrowsync.core.events import Event, Observer
 from arrowsync.core.plan import TablePlan
 from arrowsync.core.table import find_table, match_tables
 from arrowsync.core.transfer import Limits, Retry, Transfer
 from arrowsync.display import Shown
+from arrowsync.display.checkup import Checkup
 from arrowsync.display.plan import plan_dict, plan_sheet
 from arrowsync.display.progress import progress as show_progress
 from arrowsync.display.sheet import Sheet
 from arrowsync.display.tables import Tables
 from arrowsync.display.transfers import Transfers
-from arrowsync.endpoints import endpoint, storage
+from arrowsync.endpoints import Database, endpoint, storage
 from arrowsync.engine.memory import MemoryTracker, process_tracker
 from arrowsync.engine.pipe import Surroundings
 from arrowsync.engine.planner import find_tables, make_plans, measured, target_name
@@ -175,6 +177,18 @@ def status(target: object, *, journal: str = "arrowsync") -> Transfers:
     """The transfers that the target's journal knows: how far they are, since when; unfinished ones first."""
     place = storage(target)
     return Transfers(place.identity, tuple(place.transfers(journal)))
+
+
+def doctor(place: object = None) -> Checkup:
+    """Which driver serves each scheme, whose choice it was, and how fast it is; versions and limits.
+
+    Takes a second, and needs no server. A `place` is connected to: raises ConfigError where it is no
+    database, or cannot be reached.
+    """
+    found = None if place is None else endpoint(place)
+    if found is not None and not isinstance(found, Database):
+        raise ConfigError(f"{found} is no database", hint="Without a place, doctor looks at every driver")
+    return examine(found)
 
 
 def verify(source: object, target: object, **arguments: Unpack[Arguments]) -> Verification:

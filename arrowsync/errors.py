@@ -3,6 +3,7 @@
 ArrowsyncError
 ├── TransferError         a table failed; carries the report
 ├── ConfigError           what was asked for cannot be done as asked
+│   └── DriverUnusable    the ADBC library that was chosen is missing, none, or too old
 ├── SchemaError           a column or table does not fit its target
 ├── ResumeError           an unfinished transfer stands in the way
 ├── VerificationError     the target does not hold what was sent
@@ -76,6 +77,10 @@ class TransferError(ArrowsyncError):
 
 class ConfigError(ArrowsyncError):
     """What was asked for cannot be done as asked; nothing was changed."""
+
+
+class DriverUnusable(ConfigError):
+    """The ADBC library that was chosen for a database cannot be loaded, or is not its driver."""
 
 
 class SchemaError(ArrowsyncError):

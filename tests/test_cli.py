@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from arrowsync.dialects.sqlite import SQLite
 from tests.fix_postgresql import Database
 
 Rows = Callable[[Path, str], list[tuple[Any, ...]]]
@@ -96,6 +97,31 @@ def test_inspect_shows_columns_and_keys(shop: Path) -> None:
     assert "primary key  id" in done.stdout
     (table,) = json.loads(arrowsync("inspect", shop, "-t", "orders", "--json").stdout)["tables"]
     assert [column["name"] for column in table["columns"]] == ["id", "total", "note"]
+
+
+def test_doctor_shows_whose_choice_a_driver_is_and_needs_no_server(tmp_path: Path) -> None:
+    library = str(SQLite().driver())
+    (tmp_path / "sqlite.toml").write_text(f"[Driver]\nshared = '{library}'\n")
+    chosen = {"ADBC_DRIVER_PATH": str(tmp_path), "HOME": str(tmp_path)}
+    chosen |= {f"ARROWSYNC_{name}_DRIVER": "" for name in ("POSTGRESQL", "SQLITE")}
+    done = arrowsync("doctor", **chosen)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"chosen by  the manifest '{tmp_path / 'sqlite.toml'}'" in done.stdout
+    drivers = json.loads(arrowsync("doctor", "--json", **chosen).stdout)["drivers"]
+    assert [(each["scheme"], each["chosen_by"]) for each in drivers] == [
+        ("postgresql", "wheel"),
+        ("sqlite", "manifest"),
+    ]
+    assert drivers[1]["library"] == library
+
+
+def test_doctor_ends_with_1_for_a_broken_driver_and_with_2_for_a_place_that_does_not_answer() -> None:
+    broken = arrowsync("doctor", ARROWSYNC_POSTGRESQL_DRIVER="/no/such/library.so")
+    assert broken.returncode == 1
+    assert "cannot use the driver '/no/such/library.so' of ARROWSYNC_POSTGRESQL_DRIVER" in broken.stdout
+    silent = arrowsync("doctor", "postgresql://me:swordfish-41c7@127.0.0.1:1/x", "--json")
+    assert (silent.returncode, json.loads(silent.stdout)["status"]) == (2, "failed")
+    assert "swordfish" not in silent.stdout + silent.stderr
 
 
 def test_verify_ends_with_4_and_names_the_row_that_differs(

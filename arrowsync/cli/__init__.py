@@ -15,6 +15,7 @@ from arrowsync.cli.command import verb_of
 from arrowsync.cli.ending import Result, usage_error, write
 from arrowsync.cli.flags import (
     Journal,
+    OptionalPlace,
     Place,
     RowFlags,
     Source,
@@ -80,6 +81,14 @@ def status(target: Place, journal: Journal = None) -> Result:
     from arrowsync import api
 
     return reading(lambda: api.status(target, **api_arguments({"journal": journal})))
+
+
+@verb
+def doctor(uri: OptionalPlace = None) -> Result:
+    """Show which drivers are used, whose choice they are, and whether one is a slow build."""
+    from arrowsync import api
+
+    return reading(lambda: api.doctor(uri))
 
 
 @verb

@@ -24,6 +24,9 @@ Source = Annotated[
 ]
 Target = Annotated[str, _given(metavar="TARGET", help="The same; a SQLite file is made if need be.")]
 Place = Annotated[str, _given(metavar="URI", help="A database's URI or a file's path.")]
+OptionalPlace = Annotated[
+    str | None, _given(metavar="URI", help="A database to connect to as well; drivers need none.")
+]
 Table = Annotated[list[str] | None, _what("-t", "--table", metavar="NAME", help="A table; repeatable.")]
 Tables = Annotated[
     list[str] | None,

@@ -56,6 +56,10 @@ class Dialect:
         """The path of the wheel's driver library; None when there is no wheel."""
         return None
 
+    def release(self, version: str) -> str:
+        """The database's version as people write it, from how its driver tells it."""
+        return version
+
     def identity(self, uri: str) -> str:
         """Where the URI points, the same however it is spelled; no user, password or parameters."""
         raise NotImplementedError

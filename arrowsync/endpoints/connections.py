@@ -18,18 +18,18 @@ from adbc_driver_manager import _reader as adbc_reader
 
 from arrowsync.dialects.ansi import Dialect
 from arrowsync.endpoints.calls import Calls
+from arrowsync.endpoints.drivers import Driver
 from arrowsync.endpoints.secrets import redact, secrets_in
-from arrowsync.errors import ConfigError
 
 _opening = threading.Lock()  # finding a connection's socket compares the open descriptors before and after
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What is needed to open a connection: a filled-in URI, the driver's library, the dialect."""
+    """What is needed to open a connection: a filled-in URI, the driver, the dialect."""
 
     uri: str
-    driver: str
+    driver: Driver
     dialect: Dialect
 
 
@@ -46,7 +46,7 @@ class AdbcConnection:
             options = self.dialect.options(address.uri, read_only=read_only)
             with _opening:
                 before = _sockets()
-                self._connection = dbapi.connect(driver=address.driver, db_kwargs=options, autocommit=True)
+                self._connection = _open(address.driver, options)
                 self._sockets = _sockets() - before
         self._calls = Calls(ask=self._connection.adbc_cancel, cut=self.cut, release=self._release)
         try:
@@ -86,6 +86,11 @@ class AdbcConnection:
         with self._cursor(self.dialect.query_options) as cursor, self._calling():
             cursor.execute(query, parameters or None)
             return list(cursor.fetchall())
+
+    def about(self) -> dict[str, str]:
+        """What the driver says of itself and the database: driver_name, driver_version, vendor_version, …"""
+        with self._calling():
+            return {str(name): str(value) for name, value in self._connection.adbc_get_info().items()}
 
     def schema(self, query: str) -> pa.Schema:
         """The Arrow schema that the driver gives the query, which is not run."""
@@ -193,6 +198,18 @@ class AdbcConnection:
             raise ours from (None if quotes_a_secret else error)
 
 
+def _open(driver: Driver, options: Mapping[str, str]) -> dbapi.Connection:
+    try:
+        return dbapi.connect(driver=driver.name, db_kwargs=dict(options), autocommit=True)
+    except dbapi.Error as error:
+        _, manager, reason = str(error).partition("[Driver Manager] ")
+        if manager:
+            raise driver.refused(reason.splitlines()[0].rpartition("dlopen() failed: ")[2]) from error
+        if isinstance(error, dbapi.NotSupportedError):  # of an option; the text may quote the URI
+            raise driver.refused("it is another database's, or older than 1.13") from None
+        raise
+
+
 def _is_cancel(error: Exception) -> bool:
     return getattr(error, "status_code", None) == AdbcStatusCode.CANCELLED
 
@@ -207,15 +224,3 @@ def _sockets() -> set[tuple[int, int]]:
             if stat.S_ISSOCK(status.st_mode):
                 found.add((int(name), status.st_ino))
     return found
-
-
-def find_driver(dialect: Dialect, given: str | None) -> str:
-    """The driver's library: as given, from ARROWSYNC_<DIALECT>_DRIVER, from its wheel. Raises ConfigError."""
-    variable = f"ARROWSYNC_{dialect.name.upper()}_DRIVER"
-    driver = given or os.environ.get(variable) or dialect.driver()
-    if driver is None:
-        raise ConfigError(
-            f"no ADBC driver is known for {dialect.name!r}",
-            hint=f"Name one: Database(uri, driver=…) or {variable}",
-        )
-    return driver

@@ -15,7 +15,8 @@ from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.dialects.ansi import Dialect
 from arrowsync.dialects.postgresql import PostgreSQL
 from arrowsync.dialects.sqlite import SQLite
-from arrowsync.endpoints.connections import AdbcConnection, Address, find_driver
+from arrowsync.endpoints.connections import AdbcConnection, Address
+from arrowsync.endpoints.drivers import find_driver
 from arrowsync.endpoints.journal import Journal
 from arrowsync.endpoints.lock import FileLock, ServerLock
 from arrowsync.endpoints.reader import DatabaseReader, OneReader, joined
@@ -50,25 +51,27 @@ class Database:
         return hide(self.uri)
 
     @property
-    def _speaks(self) -> Dialect:
+    def speaks(self) -> Dialect:
+        """Its own dialect, or that of the URI's scheme."""
         return self.dialect or _dialect(fill_in(self.uri))
 
     @property
-    def _address(self) -> Address:
-        return Address(fill_in(self.uri), find_driver(self._speaks, self.driver), self._speaks)
+    def address(self) -> Address:
+        """What opens a connection. Raises ConfigError for a variable or a driver that is not there."""
+        return Address(fill_in(self.uri), find_driver(self.speaks, self.driver), self.speaks)
 
     def connect(self, *, read_only: bool = True) -> AdbcConnection:
-        return AdbcConnection(self._address, read_only=read_only)
+        return AdbcConnection(self.address, read_only=read_only)
 
     @property
     def identity(self) -> str:
-        return self._speaks.identity(fill_in(self.uri))
+        return self.speaks.identity(fill_in(self.uri))
 
     # -- Source --------------------------------------------------------------------------------------------
 
     @property
     def server(self) -> str | None:
-        return self._speaks.server(fill_in(self.uri))
+        return self.speaks.server(fill_in(self.uri))
 
     @property
     def is_one_table(self) -> bool:
@@ -76,35 +79,35 @@ class Database:
 
     @property
     def shareable(self) -> bool:
-        return self._speaks.shareable
+        return self.speaks.shareable
 
     @property
     def readers(self) -> int | None:
-        return self._speaks.readers
+        return self.speaks.readers
 
     def names(self, *, views: bool = False) -> list[TableName]:
         with self.connect() as connection:
-            return self._speaks.names(connection, views=views)
+            return self.speaks.names(connection, views=views)
 
     def describe_query(self, name: TableName, query: str) -> Table:
         with self.connect() as connection:
-            return self._speaks.describe_query(connection, name, query)
+            return self.speaks.describe_query(connection, name, query)
 
     def describe(self, names: Sequence[TableName]) -> list[Table]:
         with self.connect() as connection:
-            return self._speaks.describe(connection, names)
+            return self.speaks.describe(connection, names)
 
     def widths(self, table: Table, where: str | None = None) -> Widths | None:
         with self.connect() as connection:
-            return self._speaks.widths(connection, table, where)
+            return self.speaks.widths(connection, table, where)
 
     def forms(self, table: Table) -> Forms:
         with self.connect() as connection:
-            return self._speaks.forms(connection, table)
+            return self.speaks.forms(connection, table)
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
-        dialect = self._speaks
+        dialect = self.speaks
         with self.connect() as connection:
             for statement in dialect.begin_snapshot:
                 connection.run(statement)
@@ -115,70 +118,70 @@ class Database:
 
     def partitions(self, table: Table, *, target_bytes: int) -> list[Partition]:
         with self.connect() as connection:
-            return self._speaks.partitions(connection, table, target_bytes)
+            return self.speaks.partitions(connection, table, target_bytes)
 
     def states(self, tables: Sequence[Table]) -> list[Mapping[str, Any]]:  # Any: JSON
         with self.connect() as connection:
-            return [self._speaks.state(connection, table) for table in tables]
+            return [self.speaks.state(connection, table) for table in tables]
 
     def unchanged(
         self, plan: TablePlan, receipts: Sequence[Receipt], state: Mapping[str, Any], snapshot: Snapshot
     ) -> bool:
-        with joined(self._address, snapshot) as connection:
-            return self._speaks.unchanged(connection, plan, receipts, state)
+        with joined(self.address, snapshot) as connection:
+            return self.speaks.unchanged(connection, plan, receipts, state)
 
     def open_reader(
         self, plan: TablePlan, partition: Partition, snapshot: Snapshot, *, batch_bytes: int
     ) -> DatabaseReader:
-        return DatabaseReader(self._address, plan, partition, snapshot, batch_bytes=batch_bytes)
+        return DatabaseReader(self.address, plan, partition, snapshot, batch_bytes=batch_bytes)
 
     # -- Sink ----------------------------------------------------------------------------------------------
 
     @property
     def writers(self) -> int | None:
-        return self._speaks.writers
+        return self.speaks.writers
 
     def locate(self, name: TableName) -> TableName:
-        if not self._speaks.exists(fill_in(self.uri)):
+        if not self.speaks.exists(fill_in(self.uri)):
             return TableName(name.name)  # only files come into being, and files have no schemas
         with self.connect() as connection:
-            return self._speaks.locate(connection, name)
+            return self.speaks.locate(connection, name)
 
     def find(self, name: TableName) -> Table | None:
-        if not self._speaks.exists(fill_in(self.uri)):
+        if not self.speaks.exists(fill_in(self.uri)):
             return None
         with self.connect() as connection:
-            tables = self._speaks.describe(connection, [name])
+            tables = self.speaks.describe(connection, [name])
             return tables[0] if tables else None
 
     def is_empty(self, name: TableName) -> bool:
         with self.connect() as connection:
-            return not connection.rows(f"select 1 from {self._speaks.quote_table(name)} limit 1")
+            return not connection.rows(f"select 1 from {self.speaks.quote_table(name)} limit 1")
 
     def design(
         self, source: Table, forms: Forms, transfer: Transfer, name: TableName, existing: Table | None
     ) -> tuple[Table, tuple[ColumnPlan, ...]]:
-        return self._speaks.design(source, forms, transfer, name, existing)
+        return self.speaks.design(source, forms, transfer, name, existing)
 
     def statements(self, plan: TablePlan) -> TablePlan:
-        if self._speaks.exists(fill_in(self.uri)):
+        if self.speaks.exists(fill_in(self.uri)):
             with self.connect() as connection:
-                self._speaks.check_rights(connection, plan)
-        return self._speaks.statements(plan)
+                self.speaks.check_rights(connection, plan)
+        return self.speaks.statements(plan)
 
     def view(self, table: Table, transfer: Transfer) -> tuple[str, ...]:
-        return self._speaks.view(table, transfer)
+        return self.speaks.view(table, transfer)
 
     def journal_for(self, name: TableName, journal: str) -> tuple[TableName, TableName]:
         """The journal's tables for transfers into that table. Raises ConfigError where there is no place."""
-        if not self._speaks.exists(fill_in(self.uri)):
-            return self._speaks.journal_tables(journal)
+        if not self.speaks.exists(fill_in(self.uri)):
+            return self.speaks.journal_tables(journal)
         with self.connect() as connection:
-            return self._speaks.locate_journal(connection, journal, name)
+            return self.speaks.locate_journal(connection, journal, name)
 
     def unfinished(self, name: TableName, journal: tuple[TableName, TableName]) -> list[Unfinished]:
         """Transfers into that table that have begun here and not finished, and what became of its rows."""
-        dialect = self._speaks
+        dialect = self.speaks
         if not dialect.exists(fill_in(self.uri)):
             return []
         with self.connect() as connection:
@@ -191,14 +194,14 @@ class Database:
 
     def lock(self, plan: TablePlan) -> Lock:
         name = plan.target.name
-        path = self._speaks.lock_file(fill_in(self.uri), name)
-        return FileLock(path) if path else ServerLock(self._address, name)
+        path = self.speaks.lock_file(fill_in(self.uri), name)
+        return FileLock(path) if path else ServerLock(self.address, name)
 
     def prepare(self, plan: TablePlan, state: Mapping[str, Any] | None) -> tuple[Receipt, ...]:  # Any: JSON
         """See Sink.prepare."""
         if plan.journal is None:
             return ()  # the one transaction that writes the rows makes the table too
-        dialect = self._speaks
+        dialect = self.speaks
         with self.connect(read_only=False) as connection, _transaction(connection):
             journal = Journal(connection, plan.journal)
             if plan.resumes is None:
@@ -224,7 +227,7 @@ class Database:
     def _begin(
         self, connection: AdbcConnection, journal: Journal, plan: TablePlan, state: Mapping[str, Any]
     ) -> None:  # Any: JSON
-        table = self._speaks.quote_table(plan.landing)
+        table = self.speaks.quote_table(plan.landing)
         if (
             plan.exists
             and plan.transfer.mode is WriteMode.CREATE
@@ -236,20 +239,20 @@ class Database:
         remembered = {
             "exists": plan.exists,
             "landing": [plan.landing.name, plan.landing.schema],
-            "mark": self._speaks.mark(connection, plan.landing),
+            "mark": self.speaks.mark(connection, plan.landing),
         }
         journal.begin(plan, {**remembered, **state})
 
     def _discard(self, connection: AdbcConnection, old: Unfinished) -> None:
         """Take back what a transfer that is given up has made; never a table that is no longer its own."""
-        dialect, name = self._speaks, _landing(old)
+        dialect, name = self.speaks, _landing(old)
         if dialect.landing(connection, old, name) == "other" or old.request["mode"] == WriteMode.APPEND:
             return
         table = dialect.quote_table(name)
         connection.run(f"drop table {table}" if old.made_landing else dialect.empty(name))
 
     def open_writer(self, plan: TablePlan, partition: Partition) -> DatabaseWriter:
-        return DatabaseWriter(self._address, plan, partition)
+        return DatabaseWriter(self.address, plan, partition)
 
     def publish(self, plan: TablePlan, receipts: Sequence[Receipt], status: str) -> Published:
         """See Sink.publish. Goes on where an earlier call was interrupted; a second call does no harm."""
@@ -267,17 +270,17 @@ class Database:
                     connection.run(plan.after[number])
                     journal.remember(plan, {**state, "built": number + 1})
             with _transaction(connection):
-                for statement in (*self._speaks.durable, *plan.after[plan.separate :]):
+                for statement in (*self.speaks.durable, *plan.after[plan.separate :]):
                     connection.run(statement)
                 published = add_references(connection, plan)
                 journal.finish(plan, status)
-                if self._speaks.drops_journal:
+                if self.speaks.drops_journal:
                     journal.drop_if_idle()
             return published
 
     def _make(self, plan: TablePlan) -> None:
         with self.connect(read_only=False) as connection, _transaction(connection):
-            for statement in (*plan.before, *plan.after, *self._speaks.durable):
+            for statement in (*plan.before, *plan.after, *self.speaks.durable):
                 connection.run(statement)
 
     def enforce(self, plan: TablePlan) -> Published:
@@ -287,12 +290,12 @@ class Database:
         with self.connect(read_only=False) as connection, _transaction(connection):
             added = add_references(connection, plan, last=True)
             # A replace has built other tables' keys to this one anew.
-            unchecked = self._speaks.unchecked(connection, plan.target.name) if plan.exists else []
+            unchecked = self.speaks.unchecked(connection, plan.target.name) if plan.exists else []
             return replace(added, unenforced=(*added.unenforced, *unchecked))
 
     def transfers(self, journal: str) -> list[TransferStatus]:
         """What the journal tells of transfers into this database."""
-        dialect = self._speaks
+        dialect = self.speaks
         if not dialect.exists(fill_in(self.uri)):
             return []
         with self.connect() as connection:
@@ -304,7 +307,7 @@ class Database:
 
     def count(self, name: TableName) -> int:
         with self.connect() as connection:
-            return int(connection.rows(f"select count(*) from {self._speaks.quote_table(name)}")[0][0])
+            return int(connection.rows(f"select count(*) from {self.speaks.quote_table(name)}")[0][0])
 
 
 def _landing(unfinished: Unfinished) -> TableName:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
 
 from arrowsync.core.plan import Fingerprint
 from arrowsync.display import Shown
+from arrowsync.display.checkup import Checkup
 from arrowsync.display.figures import count, duration, noun
 from arrowsync.errors import ArrowsyncError, ConfigError, TransferError, VerificationError
 from arrowsync.report.verification import Verification
@@ -211,6 +212,8 @@ def exit_code(result: object) -> int:
             return 3 if status == "partial" else 0
         case Verification(equal=equal):
             return 0 if equal else 4
+        case Checkup(usable=usable):
+            return 0 if usable else 1
         case TransferError() if hasattr(result, "report"):
             return exit_code(result.report)
         case KeyboardInterrupt():

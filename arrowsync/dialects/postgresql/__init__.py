@@ -48,6 +48,10 @@ class PostgreSQL(Dialect):
 
         return str(adbc_driver_postgresql._driver_path())
 
+    def release(self, version: str) -> str:
+        number = int(version) if version.isdecimal() else 0
+        return f"{number // 10_000}.{number % 10_000}" if number else version  # 180006 is 18.6
+
     def identity(self, uri: str) -> str:
         return connection.identity(uri)
 

@@ -11,12 +11,13 @@ from arrowsync.core.table import Column, NativeType, Table, TableName
 from arrowsync.core.transfer import Transfer
 from arrowsync.dialects.ansi import Dialect
 from arrowsync.endpoints.connections import AdbcConnection, Address
+from arrowsync.endpoints.drivers import find_driver
 
 WHOLE = Partition(0)
 
 
 def connect(dialect: Dialect, uri: str, *, read_only: bool) -> AdbcConnection:
-    return AdbcConnection(Address(uri, str(dialect.driver()), dialect), read_only=read_only)
+    return AdbcConnection(Address(uri, find_driver(dialect), dialect), read_only=read_only)
 
 
 def plan_of(
