@@ -54,6 +54,7 @@ class Arguments(TypedDict, total=False):
     exclude: Names | None
     rename: Mapping[str, str] | None
     where: str | None  # in the source's SQL
+    row_security: bool  # read only the rows that PostgreSQL's policies show; else hidden ones are an error
     cast: Mapping[str, str] | None  # column -> type of the target
     schema_only: bool  # tables and all that belongs to them, and no row
     views: bool  # as views between equal databases, else as tables of their rows
@@ -134,7 +135,7 @@ def plan(
     Raises ConfigError for what cannot be done as asked, SchemaError for columns that would not arrive
     unchanged.
     """
-    reads, writes = endpoint(source), storage(target)
+    reads, writes = _read_from(source, arguments), storage(target)
     transfer = Transfer.of(reads.identity, writes.identity, **arguments)
     if executor is not None:
         check_executor(transfer, reads, writes)
@@ -197,7 +198,7 @@ def verify(source: object, target: object, **arguments: Unpack[Arguments]) -> Ve
     Takes the arguments of `plan` that say which tables, columns and rows. Writes nothing. Raises ConfigError
     where the target lacks a table or column.
     """
-    reads, writes = endpoint(source), storage(target)
+    reads, writes = _read_from(source, arguments), storage(target)
     transfer = Transfer.of(reads.identity, writes.identity, **arguments)
     pairs = [(table, target_name(transfer, table, writes)) for table in find_tables(transfer, reads)]
     with Stop() as stop:
@@ -229,6 +230,15 @@ def stream(
         raise ConfigError(f"a stream is one table, not {len(found)}", hint="Name it with table=")
     wanted = measured(source, found[0], where)
     return stream_rows(source, reading_plan(transfer, wanted, source.forms(wanted)))
+
+
+def _read_from(place: object, arguments: Arguments) -> Source:
+    source = endpoint(place)
+    if not arguments.get("row_security"):
+        return source
+    if not isinstance(source, Database):
+        raise ConfigError(f"row_security: {source} has none", hint="Leave row_security out")
+    return source.through_policies()
 
 
 def _listed(names: Names | None) -> list[str]:

@@ -125,3 +125,10 @@ def test_every_room_of_the_house_is_in_the_picture() -> None:
     rooms = {path.name.removesuffix(".py") for path in PACKAGE.iterdir() if path.suffix in ("", ".py")}
     drawn = set(re.findall(r"^[├└]── (\w+)", picture, re.MULTILINE))
     assert drawn == rooms - {"__init__", "__main__", "__pycache__", "errors"}
+
+
+def test_every_file_that_the_readme_links_to_is_there() -> None:
+    root = Path(__file__).parents[1]
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert links
+    assert [link for link in links if not (root / link).exists()] == []

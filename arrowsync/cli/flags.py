@@ -47,6 +47,9 @@ class RowFlags(TypedDict, total=False):
     columns: Annotated[str | None, _what(metavar="A,B", help="Only these columns.")]
     exclude: Annotated[str | None, _what(metavar="A,B", help="All columns but these.")]
     where: Annotated[str | None, _what(metavar="SQL", help="Only rows for which this holds.")]
+    row_security: Annotated[
+        bool | None, _what("--row-security", help="Only rows that PostgreSQL's policies show.")
+    ]
     views: Annotated[bool | None, _what("--views", help="Views too; in another database as tables.")]
     rename: Annotated[list[str] | None, _what(metavar="OLD=NEW", help="Rename a column; repeatable.")]
 

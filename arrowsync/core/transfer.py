@@ -106,6 +106,7 @@ class Retry:
 _IDENTITY = (
     *("source", "target", "tables", "patterns", "query", "target_table", "mode", "key"),
     *("columns", "exclude", "rename", "where", "cast", "cursor", "lookback", "schema_only"),
+    "row_security",
 )
 _FIELDS = {"table": "tables", "tables": "patterns"}  # the API's word -> ours
 
@@ -130,6 +131,7 @@ class Transfer:
     exclude: tuple[str, ...] = ()
     rename: Mapping[str, str] = field(default_factory=dict)
     where: str | None = None
+    row_security: bool = False
     cast: Mapping[str, str] = field(default_factory=dict)
     cursor: str | None = None
     lookback: str | None = None

@@ -17,7 +17,7 @@ from arrowsync.core.plan import ColumnPlan, Partition, Receipt, TablePlan, Unfin
 from arrowsync.core.table import Table, TableName, Widths
 from arrowsync.core.transfer import Transfer
 from arrowsync.dialects.sieve import Sieve
-from arrowsync.errors import ArrowsyncError
+from arrowsync.errors import ArrowsyncError, ConfigError
 
 Read = tuple[str, Mapping[str, str | int]]  # a query and its ADBC statement options
 
@@ -79,6 +79,15 @@ class Dialect:
     def session(self, *, read_only: bool) -> tuple[str, ...]:
         """The statements that every new connection runs first."""
         return ()
+
+    def through_policies(self) -> Dialect:
+        """The dialect whose source sessions read the rows that policies show; others refuse hidden rows.
+
+        Raises ConfigError where there are no policies.
+        """
+        raise ConfigError(
+            f"row_security: {self.name} has none", hint="Leave row_security (--row-security) out"
+        )
 
     def translate(self, error: Exception) -> ArrowsyncError:
         """A driver's error as one of ours, by its SQLSTATE or text; the caller keeps the cause."""

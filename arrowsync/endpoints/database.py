@@ -67,6 +67,10 @@ class Database:
     def identity(self) -> str:
         return self.speaks.identity(fill_in(self.uri))
 
+    def through_policies(self) -> Database:
+        """The database as policies show it to this user. Raises ConfigError where it knows none."""
+        return replace(self, dialect=self.speaks.through_policies())
+
     # -- Source --------------------------------------------------------------------------------------------
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 from arrowsync.core.contracts import Connection, Forms
@@ -29,8 +30,11 @@ from arrowsync.errors import ArrowsyncError, ConfigError
 MiB = 1 << 20
 
 
+@dataclass(frozen=True, slots=True)
 class PostgreSQL(Dialect):
-    """PostgreSQL over adbc-driver-postgresql."""
+    """PostgreSQL over adbc-driver-postgresql; `row_security` reads only the rows that policies show."""
+
+    row_security: bool = False
 
     name: ClassVar[str] = "postgresql"
     shareable: ClassVar[bool] = True
@@ -63,7 +67,10 @@ class PostgreSQL(Dialect):
         return {"uri": connection.driver_uri(uri), "adbc.postgresql.type_resolver_mode": "builtin"}
 
     def session(self, *, read_only: bool) -> tuple[str, ...]:
-        return (connection.session(read_only=read_only),)
+        return (connection.session(read_only=read_only, row_security=self.row_security),)
+
+    def through_policies(self) -> PostgreSQL:
+        return replace(self, row_security=True)
 
     def translate(self, error: Exception) -> ArrowsyncError:
         return errors.translate(error)

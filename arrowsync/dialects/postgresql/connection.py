@@ -149,9 +149,11 @@ def _service(name: str, environment: Mapping[str, str]) -> dict[str, str]:
     return {}
 
 
-def session(*, read_only: bool) -> str:
+def session(*, read_only: bool, row_security: bool = False) -> str:
     """One statement, for one round trip; settings that an old server does not know are left out."""
     settings = _SETTINGS | (_SOURCE if read_only else _SINK)
+    if row_security:
+        settings |= {"row_security": "on"}
     values = ", ".join(f"('{name}', '{value}')" for name, value in settings.items())
     return (
         "do $$ begin if current_setting('server_version_num')::int < 140000 then "

@@ -128,11 +128,17 @@ _GRANTS = {
 }
 
 
+POLICY = (
+    "To read all rows: alter role … bypassrls, or copy as the table's owner; "
+    "row_security (--row-security) reads those that the policies show"
+)
+
+
 def _missing_right(message: str) -> str | None:
     """What to do about a right that the user lacks."""
     if match := _DENIED.search(message):
         grant = _GRANTS.get(match[1], "select (source) or insert (target) on")
         return f"grant {grant} {match[2].rstrip(':.')} to this user"
     if "row-level security" in message:
-        return "A policy would hide rows from this user: alter role … bypassrls, or copy as the table's owner"
+        return POLICY
     return "Run it as the owner" if "must be owner" in message else None

@@ -7,6 +7,7 @@ from arrowsync.core.plan import TablePlan
 from arrowsync.core.table import Table, TableName
 from arrowsync.core.transfer import WriteMode
 from arrowsync.dialects.ansi import Dialect
+from arrowsync.dialects.postgresql.errors import POLICY
 from arrowsync.errors import ConfigError
 
 # Of views too; a right to the whole table is one to each of its columns.
@@ -15,14 +16,17 @@ select attname from pg_attribute
 where attrelid = to_regclass($1) and attnum > 0 and not attisdropped
     and not has_column_privilege(attrelid, attnum, $2)
 """
+_IS_HIDDEN = "select row_security_active(to_regclass($1)) and current_setting('row_security') = 'off'"
 _IS_OWNER = "select pg_has_role(relowner, 'usage') from pg_class where oid = to_regclass($1)"
 _MAY_CREATE = "select has_schema_privilege(oid, 'create') from pg_namespace where nspname = $1"
 
 
 def check_reading(dialect: Dialect, connection: Connection, table: Table) -> None:
-    """Raises ConfigError when a column of the table may not be read."""
+    """Raises ConfigError when a column of the table may not be read, or a policy would hide its rows."""
     names = [column.name for column in table.columns]
     _check_columns(dialect, connection, table.name, names, "select")
+    if connection.rows(_IS_HIDDEN, [dialect.quote_table(table.name)]) == [(True,)]:
+        raise _denied(f"row-level security hides rows of table {table.name}", POLICY)
 
 
 def check_writing(dialect: Dialect, connection: Connection, plan: TablePlan) -> None:
