@@ -1,6 +1,5 @@
 """Proves that the fixtures do what the tests built on them take for granted."""
 
-import shutil
 import socket
 import subprocess
 import sys
@@ -65,7 +64,7 @@ def test_a_stopped_server_refuses_connections_until_the_next_database(postgresql
 
 
 @pytest.mark.skipif(not INSTALLATIONS, reason="a given server is not ours to kill")
-def test_a_server_does_not_outlive_a_killed_test_run() -> None:
+def test_neither_a_server_nor_its_folder_outlives_a_killed_test_run() -> None:
     script = """if True:
         import time
         from tests.fix_postgresql import INSTALLATIONS, server_of
@@ -80,7 +79,10 @@ def test_a_server_does_not_outlive_a_killed_test_run() -> None:
         postmaster = psutil.Process(int((folder / "data" / "postmaster.pid").read_text().split()[0]))
         run.kill()
     postmaster.wait(timeout=10)
-    shutil.rmtree(folder)
+    until = time.monotonic() + 10
+    while folder.exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_python_reads_a_sqlite_file_made_in_a_child(
