@@ -3,8 +3,11 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
+import pytest
 from hypothesis import settings
 
 pytest_plugins = ["tests.fix_postgresql", "tests.fix_sqlite", "tests.fix_proxy"]
@@ -26,3 +29,10 @@ if "TMPDIR" not in os.environ and os.access(MEMORY_DISK, os.W_OK):
     room_bytes = min(shutil.disk_usage(MEMORY_DISK).free, psutil.virtual_memory().available)
     if room_bytes >= ROOM_BYTES:
         tempfile.tempdir = MEMORY_DISK
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder whose path leaves room, for a socket's name or on a line; tmp_path may be long."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder).resolve()
