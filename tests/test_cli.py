@@ -16,6 +16,7 @@ import pytest
 
 from arrowsync.dialects.sqlite import SQLite
 from tests.fix_postgresql import Database
+from tests.scenarios.copies import newest_server
 
 Rows = Callable[[Path, str], list[tuple[Any, ...]]]
 COMMAND = [sys.executable, "-m", "arrowsync"]
@@ -54,6 +55,7 @@ def arrowsync(*arguments: object, **environment: str) -> subprocess.CompletedPro
     )
 
 
+@newest_server
 def test_all_tables_are_copied_and_the_report_is_on_stdout(shop: Path, postgresql: Database) -> None:
     done = arrowsync("copy", shop, postgresql.uri)
     assert done.returncode == 0, done.stderr
@@ -137,6 +139,7 @@ def test_verify_ends_with_4_and_names_the_row_that_differs(
     assert json.loads(arrowsync("verify", shop, target, "--json").stdout)["status"] == "different"
 
 
+@newest_server
 def test_rows_in_quarantine_end_with_3_and_the_folder_is_named(
     shop: Path, postgresql: Database, tmp_path: Path
 ) -> None:
@@ -150,6 +153,7 @@ def test_rows_in_quarantine_end_with_3_and_the_folder_is_named(
     assert Path(folder).is_relative_to(tmp_path / "bad")
 
 
+@newest_server
 def test_status_shows_what_has_been_copied(shop: Path, postgresql: Database) -> None:
     assert arrowsync("copy", shop, postgresql.uri).returncode == 0
     done = arrowsync("status", postgresql.uri)

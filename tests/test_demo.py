@@ -6,8 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +14,6 @@ from arrowsync import demo
 from arrowsync.errors import ConfigError
 
 COMMAND = [sys.executable, "-m", "arrowsync", "demo"]
-
-
-@pytest.fixture
-def short_path() -> Iterator[Path]:
-    """A folder whose path leaves room for a socket's name; pytest's own are long."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        yield Path(folder)
 
 
 def test_the_demo_copies_the_flights_proves_it_and_cleans_up(short_path: Path) -> None:

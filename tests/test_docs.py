@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import arrowsync
 from arrowsync.cli import app
 from arrowsync.engine.planner import OFFERED
 from tests.fix_postgresql import Database
+from tests.scenarios.copies import newest_server
 
 PACKAGE = Path(arrowsync.__file__).parent
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -61,14 +63,15 @@ def shown_as_in_the_readme(text: str, folder: Path) -> str:
     return "\n".join(line.rstrip() for line in text.splitlines())
 
 
+@newest_server
 def test_every_example_runs_in_the_order_of_the_readme_and_the_plan_is_the_one_shown(
     postgresql: Database,
     sqlite_file: Callable[..., Path],
-    tmp_path: Path,
+    short_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    sqlite_file(SHOP, "shop.db")
-    monkeypatch.chdir(tmp_path)
+    shutil.move(sqlite_file(SHOP, "shop.db"), short_path)
+    monkeypatch.chdir(short_path)
     names: dict[str, object] = {}
     shown = ""
     for language, block in BLOCKS:
@@ -80,7 +83,7 @@ def test_every_example_runs_in_the_order_of_the_readme_and_the_plan_is_the_one_s
                 if line.startswith("arrowsync "):
                     shown = run(line)
         elif block.startswith("plan:"):
-            assert shown_as_in_the_readme(shown, tmp_path) == block.rstrip()
+            assert shown_as_in_the_readme(shown, short_path) == block.rstrip()
             shown = "compared"
     assert postgresql.execute("select id from orders order by id") == [(1,), (2,), (3,)]
 

@@ -15,8 +15,9 @@ SIZER_MICROSECONDS = 10
 def run(options: Options) -> Result:
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "answer.json"
-        # The timeout is for tests; a benchmark repeats until it is sure.
-        command = [sys.executable, "-m", "pytest", "-q", "-o", "timeout=600", str(Path(__file__).parent)]
+        # The timeout is for tests; a benchmark repeats until it is sure, and alone.
+        options = ["-q", "-n0", "-o", "timeout=600"]
+        command = [sys.executable, "-m", "pytest", *options, str(Path(__file__).parent)]
         done = subprocess.run(
             [*command, f"--benchmark-json={answer}"], cwd=ROOT, stdout=subprocess.PIPE, text=True
         )

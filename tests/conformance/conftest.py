@@ -10,9 +10,22 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.conformance.places import Place, PostgreSQLPlace, SQLitePlace
-from tests.fix_postgresql import Database
+from tests.fix_postgresql import INSTALLATIONS, Database
 
 KINDS = ("postgresql", "sqlite")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A pair without PostgreSQL is the same beside every server: it runs once."""
+    again = [item for item in items if isinstance(item, pytest.Function) and is_repeated(item)]
+    if again:
+        config.hook.pytest_deselected(items=again)
+        items[:] = [item for item in items if item not in again]
+
+
+def is_repeated(item: pytest.Function) -> bool:
+    values = item.callspec.params if hasattr(item, "callspec") else {}
+    return values.get("pair") == ("sqlite", "sqlite") and values["postgresql_server"] in INSTALLATIONS[1:]
 
 
 class Pair(NamedTuple):

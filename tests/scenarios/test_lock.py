@@ -43,8 +43,10 @@ class Gate:
             assert self.open.wait(60)
 
 
-def race(source: str, target: str, seconds: float | None, **told: Any) -> tuple[Report, ArrowsyncError]:
-    """Start a second run while the first is in the middle, let the first go on after so many seconds.
+def race(
+    source: str, target: str, until: Callable[[], bool] | None = None, **told: Any
+) -> tuple[Report, ArrowsyncError]:
+    """Start a second run while the first is in the middle; the first goes on when the second is so far.
 
     None: when the second has ended. The first one's report and the second one's error.
     """
@@ -56,10 +58,10 @@ def race(source: str, target: str, seconds: float | None, **told: Any) -> tuple[
         assert gate.reached.wait(60)
         second: Future[Report] = pool.submit(copy, source, target, limits=LIMITS, **told)
         try:
-            if seconds is None:
-                second.exception(60)
+            if until:
+                wait_until(until)
             else:
-                time.sleep(seconds)
+                second.exception(60)
         finally:
             gate.open.set()
         error = second.exception(60)
@@ -76,7 +78,7 @@ def test_a_second_run_is_refused_while_the_first_goes_on(
     monkeypatch.setattr(lock, "PATIENCE_SECONDS", 1.0)
     if mode != "create":
         make_rows(target, 0)
-    report, error = race(source.uri, target.uri, None, mode=mode)
+    report, error = race(source.uri, target.uri, mode=mode)
     assert "another run is copying into this table" in str(error)
     assert report.rows_written == ROWS
     assert content(target) == content(source)
@@ -87,7 +89,7 @@ def test_a_run_that_was_planned_while_another_went_on_does_not_append_again(
 ) -> None:
     source, target = pair
     make_rows(target, 0)
-    _, error = race(source.uri, target.uri, 1.5, mode="append")
+    _, error = race(source.uri, target.uri, lambda: locked_out(target) > 0, mode="append")
     assert "another run" in str(error)
     assert content(target) == content(source)
 
@@ -100,7 +102,7 @@ def test_sqlite_targets_have_one_run_at_a_time_too(
 ) -> None:
     monkeypatch.setattr(lock, "PATIENCE_SECONDS", 1.0)
     target = sqlite_file("create table t (id integer primary key, amount int, name text)", "target.db")
-    race(pair[0].uri, str(target), None, mode="append")
+    race(pair[0].uri, str(target), mode="append")
     assert sqlite_rows(target, "select count(*), count(distinct id) from t") == [(ROWS, ROWS)]
     assert [each.name for each in target.parent.iterdir()] == ["target.db"]
 
@@ -137,6 +139,14 @@ def test_an_orphaned_backend_that_is_still_busy_adds_no_row(
     assert report.partitions_resumed > 0
     assert report.rows_written == ROWS
     assert content(target) == content(source)
+
+
+def locked_out(target: Database) -> int:
+    """Runs that have been planned and wait for another to end."""
+    query = (
+        "select count(*) from pg_stat_activity where wait_event = 'advisory' and datname = current_database()"
+    )
+    return int(target.execute(query)[0][0])
 
 
 def orphans(target: Database) -> int:
