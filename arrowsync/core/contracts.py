@@ -40,6 +40,10 @@ class Connection(Protocol):
         """The query's batches as they arrive."""
         ...
 
+    def another(self) -> AbstractContextManager[Connection]:
+        """A further connection like this one, for another thread."""
+        ...
+
     def schema(self, query: str) -> pa.Schema:
         """The Arrow schema that the driver gives the query, which is not run."""
 

@@ -41,6 +41,8 @@ class AdbcConnection:
 
     def __init__(self, address: Address, *, read_only: bool) -> None:
         self.dialect = address.dialect
+        self._address = address
+        self._read_only = read_only
         self._secrets = secrets_in(address.uri)
         with self._translating():
             options = self.dialect.options(address.uri, read_only=read_only)
@@ -70,6 +72,10 @@ class AdbcConnection:
         """The cursors, then the connection; an error on a broken connection is of no use to anybody."""
         with contextlib.suppress(Exception):
             self._connection.close()
+
+    def another(self) -> AdbcConnection:
+        """A further connection like this one, for another thread."""
+        return AdbcConnection(self._address, read_only=self._read_only)
 
     def run(self, statement: str, parameters: Sequence[object] = ()) -> None:
         with self._cursor() as cursor, self._calling():

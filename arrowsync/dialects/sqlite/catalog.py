@@ -285,6 +285,14 @@ def _row_bytes(connection: Connection, table: Table) -> int:
     return max(1, round(sum(width or 0 for width in found)))
 
 
+def rowid_bounds(connection: Connection, table: Table, rowid: str) -> tuple[int, int] | None:
+    """The lowest and the highest rowid; None of an empty table. Each on its own is a step down the tree."""
+    source = quote(table.name.name)
+    query = f"select (select min({rowid}) from {source}), (select max({rowid}) from {source})"
+    [(low, high)] = connection.rows(query)  # both in one select read every row: 60 ns each
+    return (low, high) if isinstance(low, int) and isinstance(high, int) else None
+
+
 def first_rows(table: Table, rows: int) -> str:
     """A relation of a table's first rows, without the collations that only an application may have."""
     columns = ", ".join(f"{quote(c.name)} collate binary as {quote(c.name)}" for c in table.columns)

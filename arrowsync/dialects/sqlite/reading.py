@@ -17,7 +17,7 @@ from arrowsync.core.contracts import Connection
 from arrowsync.core.plan import Form, Partition, TablePlan
 from arrowsync.core.table import Table, Widths
 from arrowsync.core.units import KiB
-from arrowsync.dialects.sqlite.catalog import Listed, listed, rowid_name
+from arrowsync.dialects.sqlite.catalog import Listed, listed, rowid_bounds, rowid_name
 from arrowsync.dialects.sqlite.sql import quote
 from arrowsync.errors import Refused
 
@@ -165,9 +165,9 @@ def _ranges(by: str, column: str, cuts: Sequence[str]) -> list[Partition]:
 
 def _rowid_cuts(connection: Connection, table: Table, rowid: str, count: int) -> list[str]:
     """Equal steps where the rowids are dense, as they nearly always are; else every so many rows."""
-    [(low, high)] = connection.rows(f"select min({rowid}), max({rowid}) from {quote(table.name.name)}")
-    if not isinstance(low, int) or not isinstance(high, int):
+    if (bounds := rowid_bounds(connection, table, rowid)) is None:
         return []
+    low, high = bounds
     span, rows = high - low + 1, table.rows or 1
     if span > 2 * rows:
         return _walked(connection, table, rowid, -(-rows // count))

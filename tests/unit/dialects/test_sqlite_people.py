@@ -97,6 +97,29 @@ def test_one_late_value_counts_as_much_as_all_before_it(
     assert len(read(connection, forms["v"][0], batch_rows=1000)) == 5001
 
 
+@pytest.mark.parametrize("key", ["id integer primary key", "rowid text, id integer primary key"])
+def test_two_readers_see_every_row(
+    opened: Callable[[str], AdbcConnection], monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    """An odd value in the first half, in the last row, and a column that is odd in both ways."""
+    monkeypatch.setattr(census, "ROWS_FOR_TWO", 5_000)
+    connection = opened(
+        f"create table t({key}, early date, late date, both decimal(8,2), plain text, loose);"
+        f"{MANY} insert into t(id, early, late, both, plain, loose)"
+        "select i * 10 - 20000, '2024-01-01', '2024-01-01', 1.25, 'x', 1 from n;"
+        "update t set early = 'soon' where id = -5000; update t set late = 'never' where id = 30000;"
+        "update t set both = 'much', loose = x'00' where id = 29990"
+    )
+    table = described(connection)
+    assert len(census._halves(connection, table)) == 2
+    forms = SQLITE.forms(connection, table)
+    types = {
+        column: postgresql_type(table, forms, column)
+        for column in ("early", "late", "both", "plain", "loose")
+    }
+    assert types == {"early": "text", "late": "text", "both": "text", "plain": "text", "loose": "bytea"}
+
+
 def test_strict_tables_and_rowids_need_no_census(opened: Callable[[str], AdbcConnection]) -> None:
     connection = opened("create table t(id integer primary key, i int, r real, s text, b blob, v any) strict")
     table = described(connection)
