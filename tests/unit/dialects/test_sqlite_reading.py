@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -87,6 +88,18 @@ def test_partitions_cover_each_row_once_and_are_alike(
     assert (len(found) > 1) is (kind in CUT)
     if kind in CUT:
         assert max(map(len, read)) <= 2.5 * count / len(found)
+
+
+def test_a_column_named_rowid_that_is_left_out_cuts_nothing(sqlite_file: Make) -> None:
+    path = sqlite_file(filled("v integer, rowid)", "i, iif(i % 2, i, null)"))
+    with connect(SQLITE, str(path), read_only=True) as connection:
+        table = described(connection)
+        narrow = replace(table, columns=table.columns[:1])
+        found = SQLITE.partitions(connection, narrow, 2_000)
+        plan = plan_for(connection, connection, narrow, TableName("u"))
+        read = [value for partition in found for value in values(connection, plan, partition)]
+    assert len(found) > 1
+    assert read == list(range(1, 1001))
 
 
 def test_views_and_queries_are_one_partition(sqlite_file: Make) -> None:
