@@ -331,6 +331,29 @@ def test_a_table_partitioned_by_ranges_is_cut_where_its_partitions_begin(
 
 
 @pytest.mark.parametrize(
+    "begins",
+    [
+        ["0200-01-01 BC", "0100-01-01 BC", "0044-03-15 BC", "0001-01-01 BC"],
+        ["0009-01-01", "0100-01-01 BC", "9999-01-01", "10000-01-01", "0001-01-01 BC"],
+    ],
+)
+def test_a_table_partitioned_by_dates_is_cut_in_the_servers_order(
+    postgresql: Database, source: AdbcConnection, begins: list[str]
+) -> None:
+    postgresql.execute(
+        "create table t (d date, x text) partition by range (d); create table rest partition of t default"
+    )
+    for number, begin in enumerate(begins):
+        postgresql.execute(
+            f"create table t{number} partition of t for values from ('{begin}') to (date '{begin}' + 300); "
+            f"insert into t select date '{begin}' + n % 300, 'some text' from generate_series(1, 2000) n"
+        )
+    partitions = cut(source, "t", MiB // 16)
+    assert len(partitions) > 3
+    assert sum(covered(source, "t", partitions)) == 2000 * len(begins)
+
+
+@pytest.mark.parametrize(
     ("key", "values"),
     [
         ("hash (a)", "for values with (modulus 1, remainder 0)"),
