@@ -51,7 +51,9 @@ def partitions(connection: Connection, dialect: Dialect, table: Table, target_by
             )
         if numeric:
             query = f"select min({dialect.quote(key)}), max({dialect.quote(key)}) from only {named[-1]}"
-            return ranges("key", key, _between(list(connection.rows(query)[0]), count))
+            [ends] = connection.rows(query)
+            # Pages may have no row left, and thus neither end.
+            return ranges("key", key, _between(ends, count)) if None not in ends else [Partition(0)]
     if access == "heap":
         return ranges("ctid", None, [str(pages * number // count) for number in range(1, count)])
     return [Partition(0)]

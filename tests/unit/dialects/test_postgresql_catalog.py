@@ -266,6 +266,17 @@ def test_a_table_that_grew_since_it_was_analyzed_is_cut_to_its_end(
     assert max(counts) < 2 * min(counts)
 
 
+def test_a_table_that_was_emptied_since_it_was_analyzed_is_read_whole(
+    postgresql: Database, source: AdbcConnection
+) -> None:
+    postgresql.execute(
+        "create table t (k int primary key, x text) with (autovacuum_enabled = off); "
+        "insert into t select n, 'some text' from generate_series(1, 2000) n; analyze t; "
+        "insert into t select n, 'some text' from generate_series(2001, 20000) n; delete from t"
+    )
+    assert cut(source, "t") == [Partition(0)]
+
+
 @pytest.mark.parametrize(
     "table",
     [
