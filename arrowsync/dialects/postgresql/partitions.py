@@ -160,14 +160,15 @@ def _within(dialect: Dialect, table: Table, partition: Partition) -> list[str]:
         ]
     if partition.by != "key" or partition.column is None:
         return []
-    column, name = table.column(partition.column), dialect.quote(partition.column)
-    type = TypeName.parse(column.type).cast
+    name = dialect.quote(partition.column)
+    # A partitioned table's key may be none of the columns that are copied; a literal takes its type anyhow.
+    nullable = all(column.nullable for column in table.columns if column.name == partition.column)
     conditions = []
     if partition.lower is not None:
-        conditions.append(f"{name} >= {_literal(partition.lower)}::{type}")
+        conditions.append(f"{name} >= {_literal(partition.lower)}")
     if partition.upper is not None:
-        less = f"{name} < {_literal(partition.upper)}::{type}"
-        first = partition.lower is None and column.nullable
+        less = f"{name} < {_literal(partition.upper)}"
+        first = partition.lower is None and nullable
         conditions.append(f"({less} or {name} is null)" if first else less)
     return conditions
 

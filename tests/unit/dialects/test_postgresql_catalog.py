@@ -1,6 +1,7 @@
 """What inspection finds in a PostgreSQL database, and how a table is cut into partitions."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -339,6 +340,29 @@ def test_a_table_partitioned_by_ranges_is_cut_where_its_partitions_begin(
     assert [partition.by for partition in partitions] == ["key"] * len(partitions)
     assert len(partitions) > 2
     assert sum(covered(source, "t", partitions)) == 20001
+
+
+@pytest.mark.parametrize("nullable", ["", "not null"])
+def test_a_table_whose_partition_key_is_left_out_is_cut_by_it_all_the_same(
+    postgresql: Database, source: AdbcConnection, nullable: str
+) -> None:
+    postgresql.execute(
+        f"create table t (k int {nullable}, x text) partition by range (k); "
+        "create table t1 partition of t for values from (0) to (5000); "
+        "create table t2 partition of t for values from (5000) to (9000); "
+        "create table rest partition of t default; "
+        "insert into t select n, 'some text' from generate_series(0, 19999) n"
+    )
+    if not nullable:
+        postgresql.execute("insert into t values (null, 'no key')")
+    table = find(source, "t")
+    narrow = replace(table, columns=table.columns[1:])
+    partitions = PG.partitions(source, narrow, MiB // 3)
+    plan = TablePlan(Transfer.of("a", "b"), narrow, narrow, ())
+    froms = [PG.select(plan, partition).removeprefix("select ") for partition in partitions]
+    counts = [source.rows(f"select count(*) {body}")[0][0] for body in froms]
+    assert len(counts) > 1
+    assert sum(counts) == 20000 + (not nullable)
 
 
 @pytest.mark.parametrize(
