@@ -98,6 +98,9 @@ class Source(Protocol):
 
     def describe(self, names: Sequence[TableName]) -> list[Table]: ...
 
+    def check_where(self, table: Table, where: str) -> None:
+        """Raises ConfigError where it is no condition by itself, but leaves the parentheses put around it."""
+
     def widths(self, table: Table, where: str | None = None) -> Widths | None:
         """How wide the rows are; None where that is not cheap to find out, or cannot matter."""
         ...

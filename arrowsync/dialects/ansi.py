@@ -107,6 +107,10 @@ class Dialect:
         """The columns of a user's SELECT, as a table of kind "query" and of that name."""
         raise NotImplementedError
 
+    def relation(self, table: Table) -> str:
+        """What a query reads it from: its quoted name, or its own query in parentheses."""
+        raise NotImplementedError
+
     def widths(self, connection: Connection, table: Table, where: str | None) -> Widths | None:
         """See Source.widths."""
         return None

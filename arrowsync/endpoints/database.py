@@ -23,7 +23,7 @@ from arrowsync.endpoints.reader import DatabaseReader, OneReader, joined
 from arrowsync.endpoints.references import add_references
 from arrowsync.endpoints.secrets import fill_in, hide
 from arrowsync.endpoints.writer import DatabaseWriter
-from arrowsync.errors import ArrowsyncError, ConfigError, ResumeError
+from arrowsync.errors import ArrowsyncError, ConfigError, ResumeError, SchemaError
 
 _DIALECTS: dict[str, Dialect] = {
     "postgresql": PostgreSQL(),
@@ -100,6 +100,17 @@ class Database:
     def describe(self, names: Sequence[TableName]) -> list[Table]:
         with self.connect() as connection:
             return self.speaks.describe(connection, names)
+
+    def check_where(self, table: Table, where: str) -> None:
+        """See Source.check_where."""
+        with self.connect() as connection:
+            try:
+                # Without parentheses, where `a) or (b` is an error.
+                connection.rows(f"select 1 from {self.speaks.relation(table)} where {where}\nlimit 0")
+            except SchemaError as error:
+                raise ConfigError(
+                    f"where: {where!r} is no condition: {error.message}", table=str(table.name)
+                ) from error
 
     def widths(self, table: Table, where: str | None = None) -> Widths | None:
         with self.connect() as connection:

@@ -161,6 +161,9 @@ class Files:
             bytes=footers.bytes,
         )
 
+    def check_where(self, table: Table, where: str) -> None:
+        raise ConfigError(f"where: {self} knows no SQL")
+
     def widths(self, table: Table, where: str | None = None) -> Widths | None:
         return None  # footers know columns, not rows
 

@@ -121,6 +121,9 @@ class Frame:
             for name in names
         ]
 
+    def check_where(self, table: Table, where: str) -> None:
+        raise ConfigError(f"where: {self} knows no SQL")
+
     def widths(self, table: Table, where: str | None = None) -> Widths | None:
         return None
 

@@ -177,6 +177,8 @@ def _plan(transfer: Transfer, table: Table, number: int, source: Source, sink: S
     if resumes is None and not any(_emptied(each) for each in discards):
         _check_mode(transfer, name, existing, sink)
     if not transfer.schema_only:
+        if transfer.where:
+            source.check_where(table, transfer.where)
         table = measured(source, table, transfer.where)
     forms = source.forms(table)
     target, columns = sink.design(table, forms, transfer, existing.name if existing else name, existing)

@@ -94,6 +94,17 @@ def test_a_column_that_does_not_exist(source: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "t.db").exists()
 
 
+@pytest.mark.parametrize("where", ["id > 1) or (id < 2", "nte = 'x'"])
+def test_a_where_that_is_no_condition_by_itself(
+    source: Path, postgresql: Database, tmp_path: Path, where: str
+) -> None:
+    postgresql.execute(ORDERS)
+    for place in (source, postgresql.uri):
+        words = refusal(arrowsync("copy", place, tmp_path / "t.db", "-t", "orders", "--where", where), 2)
+        assert f"where: {where!r} is no condition" in words
+    assert not (tmp_path / "t.db").exists()
+
+
 @pytest.mark.parametrize("size", ["-1", "much", "1 MiB"])
 def test_a_memory_limit_that_cannot_be(source: Path, tmp_path: Path, size: str) -> None:
     assert "memory" in refusal(arrowsync("copy", source, tmp_path / "t.db", f"--memory={size}"), 2)

@@ -83,6 +83,19 @@ def test_a_table_whose_copied_rows_changed_is_started_over(
     assert "may have changed since the first run" in report.warnings[0]
 
 
+def test_a_table_that_another_table_chooses_the_rows_of_is_started_over(
+    pair: tuple[Database, Database],
+) -> None:
+    source, target = pair
+    source.execute(f"create table chosen as select id from generate_series(1, {ROWS}) id where id <> 6")
+    chosen = {"table": "t", "where": "id in (select id from chosen)"}
+    kill(source.uri, target.uri, **chosen)
+    source.execute("update chosen set id = 6 where id = 5")
+    report = copy(source.uri, target.uri, **chosen)
+    assert target.execute("select count(*) from t where id = 5") == [(0,)]
+    assert report.partitions_resumed == 0
+
+
 def test_an_append_whose_source_changed_stops_and_says_why(pair: tuple[Database, Database]) -> None:
     source, target = pair
     make_rows(target, 0)

@@ -86,6 +86,9 @@ class PostgreSQL(Dialect):
     def describe_query(self, connection: Connection, name: TableName, query: str) -> Table:
         return catalog.describe_query(connection, name, query)
 
+    def relation(self, table: Table) -> str:
+        return partitions.relation(self, table)
+
     def widths(self, connection: Connection, table: Table, where: str | None) -> Widths | None:
         return widths.measure(connection, self, table, where)
 

@@ -39,7 +39,7 @@ def partitions(connection: Connection, dialect: Dialect, table: Table, target_by
     named = [table.name.schema or "", table.name.name, key or "", dialect.quote_table(table.name)]
     kind, access, pages, known_pages, size, correlation, bounds = connection.rows(_FACTS, named)[0]
     if kind == "p":
-        return _along_the_children(connection, table, named[-1], target_bytes)
+        return _along_the_children(connection, named[-1], target_bytes)
     count = math.ceil(size / target_bytes)
     if kind != "r" or count < 2:
         return [Partition(0)]
@@ -51,43 +51,45 @@ def partitions(connection: Connection, dialect: Dialect, table: Table, target_by
             )
         if numeric:
             query = f"select min({dialect.quote(key)}), max({dialect.quote(key)}) from only {named[-1]}"
-            return ranges("key", key, _between(list(connection.rows(query)[0]), count))
+            [ends] = connection.rows(query)
+            # Pages may have no row left, and thus neither end.
+            return ranges("key", key, _between(ends, count)) if None not in ends else [Partition(0)]
     if access == "heap":
         return ranges("ctid", None, [str(pages * number // count) for number in range(1, count)])
     return [Partition(0)]
 
 
-# The partitions of a table that is partitioned by ranges of one column: where each begins, and its size.
-_CHILDREN = r"""
-select a.attname,
-  substring(pg_get_expr(c.relpartbound, c.oid) from $$^FOR VALUES FROM \('?([^']*)'?\) TO$$),
-  (select sum(pg_table_size(relid)) from pg_partition_tree(c.oid))::int8
-from pg_partitioned_table p join pg_inherits i on i.inhparent = p.partrelid
-join pg_class c on c.oid = i.inhrelid
+# The column by whose ranges a table is partitioned; its partitions in the server's order, each with where it
+# begins and its size. BC dates and long years would not sort as text.
+_RANGED_BY = """
+select a.attname, format_type(a.atttypid, null)
+from pg_partitioned_table p
 join pg_attribute a on a.attrelid = p.partrelid and a.attnum = p.partattrs[0]
 where p.partrelid = to_regclass($1) and p.partstrat = 'r' and p.partnatts = 1
 """
+_CHILDREN = r"""
+select nullif(substring(pg_get_expr(c.relpartbound, c.oid) from $$^FOR VALUES FROM \('?([^']*)'?\) TO$$),
+    'MINVALUE') as begin,
+  (select sum(pg_table_size(relid)) from pg_partition_tree(c.oid))::int8 as size
+from pg_inherits i join pg_class c on c.oid = i.inhrelid
+where i.inhparent = to_regclass($1)
+"""
 
 
-def _along_the_children(
-    connection: Connection, table: Table, name: str, target_bytes: int
-) -> list[Partition]:
+def _along_the_children(connection: Connection, name: str, target_bytes: int) -> list[Partition]:
     """Ranges that begin where partitions of the table do, so that each reads partitions of its own."""
-    children = connection.rows(_CHILDREN, [name])
-    type = TypeName.parse(table.column(children[0][0]).type).cast if children else ""
-    if type not in _KEYS:
+    keys = connection.rows(_RANGED_BY, [name])
+    if not keys or keys[0][1] not in _KEYS:
         return [Partition(0)]
-    begun = [(begin, size) for _, begin, size in children if begin not in (None, "MINVALUE")]
-    begun.sort(key=lambda child: int(child[0]) if type in _INTEGERS else child[0])
-    if type not in _INTEGERS and len({len(begin) for begin, _ in begun}) > 1:
-        return [Partition(0)]  # years of more digits, or BC, do not sort as text
-    cuts, full = [], sum(size for *_, size in children) - sum(size for _, size in begun)
-    for begin, size in begun:
-        if full and full + size > target_bytes:
+    [(key, type)] = keys
+    ordered = f"select begin, size from ({_CHILDREN}) as children order by begin::{type} nulls first"
+    cuts, full = [], 0
+    for begin, size in connection.rows(ordered, [name]):
+        if begin is not None and full and full + size > target_bytes:
             cuts.append(begin)
             full = 0
         full += size
-    return ranges("key", children[0][0], cuts) if cuts else [Partition(0)]
+    return ranges("key", key, cuts) if cuts else [Partition(0)]
 
 
 def _key(table: Table) -> str | None:
@@ -158,14 +160,15 @@ def _within(dialect: Dialect, table: Table, partition: Partition) -> list[str]:
         ]
     if partition.by != "key" or partition.column is None:
         return []
-    column, name = table.column(partition.column), dialect.quote(partition.column)
-    type = TypeName.parse(column.type).cast
+    name = dialect.quote(partition.column)
+    # A partitioned table's key may be none of the columns that are copied; a literal takes its type anyhow.
+    nullable = all(column.nullable for column in table.columns if column.name == partition.column)
     conditions = []
     if partition.lower is not None:
-        conditions.append(f"{name} >= {_literal(partition.lower)}::{type}")
+        conditions.append(f"{name} >= {_literal(partition.lower)}")
     if partition.upper is not None:
-        less = f"{name} < {_literal(partition.upper)}::{type}"
-        first = partition.lower is None and column.nullable
+        less = f"{name} < {_literal(partition.upper)}"
+        first = partition.lower is None and nullable
         conditions.append(f"({less} or {name} is null)" if first else less)
     return conditions
 

@@ -93,6 +93,9 @@ class SQLite(Dialect):
     def describe_query(self, connection: Connection, name: TableName, query: str) -> Table:
         return catalog.describe_query(connection, name, query)
 
+    def relation(self, table: Table) -> str:
+        return reading.relation(table)
+
     def widths(self, connection: Connection, table: Table, where: str | None) -> Widths | None:
         return widths.measure(connection, table, where)
 

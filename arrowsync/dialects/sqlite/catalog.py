@@ -89,7 +89,9 @@ def rowid_name(connection: Connection, table: Table) -> str | None:
     entry = next((entry for entry in listed(connection) if entry.name == table.name.name), None)
     if entry is None or entry.kind != "table" or entry.without_rowid:
         return None
-    taken = {column.name.lower() for column in table.columns}
+    # Of the table there: a column that is not copied hides the rowid all the same.
+    rows = connection.rows("select name from pragma_table_xinfo(?)", (entry.name,))
+    taken = {str(name).lower() for (name,) in rows}
     free = [name for name in ("rowid", "_rowid_", "oid") if name not in taken]
     if free:
         return free[0]

@@ -175,14 +175,20 @@ def _rowid_cuts(connection: Connection, table: Table, rowid: str, count: int) ->
 
 
 def _walked(connection: Connection, table: Table, key: str, rows: int) -> list[str]:
-    """Every so many rows along the key: one walk over its tree, 30 ns a row."""
+    """Every so many rows along the key, each beyond the last: one walk over its tree, 30 ns a row."""
     cuts: list[str] = []
-    beyond = ""
-    while True:
-        found = connection.rows(
-            f"select quote({key}) from {quote(table.name.name)} {beyond} order by {key} limit 1 offset {rows}"
-        )
-        if not found:
-            return cuts
+    beyond, offset = "", rows
+    while found := connection.rows(
+        f"select {_literal(key)} from {quote(table.name.name)} {beyond} "
+        f"order by {key} limit 1 offset {offset}"
+    ):
         cuts.append(str(found[0][0]))
-        beyond = f"where {key} >= {cuts[-1]}"
+        beyond, offset = f"where {key} > {cuts[-1]}", rows - 1
+    return cuts
+
+
+def _literal(key: str) -> str:
+    # quote() ends a text at its first U+0000, and leaves broken UTF-8 as it is. Without the + the bound would
+    # have the cast's affinity, and numbers would be compared with it as text.
+    text = f"'+cast(x''' || hex({key}) || ''' as text)'"
+    return f"iif(typeof({key}) = 'text', {text}, quote({key}))"

@@ -1,6 +1,7 @@
 """What inspection finds in a PostgreSQL database, and how a table is cut into partitions."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -266,6 +267,17 @@ def test_a_table_that_grew_since_it_was_analyzed_is_cut_to_its_end(
     assert max(counts) < 2 * min(counts)
 
 
+def test_a_table_that_was_emptied_since_it_was_analyzed_is_read_whole(
+    postgresql: Database, source: AdbcConnection
+) -> None:
+    postgresql.execute(
+        "create table t (k int primary key, x text) with (autovacuum_enabled = off); "
+        "insert into t select n, 'some text' from generate_series(1, 2000) n; analyze t; "
+        "insert into t select n, 'some text' from generate_series(2001, 20000) n; delete from t"
+    )
+    assert cut(source, "t") == [Partition(0)]
+
+
 @pytest.mark.parametrize(
     "table",
     [
@@ -328,6 +340,52 @@ def test_a_table_partitioned_by_ranges_is_cut_where_its_partitions_begin(
     assert [partition.by for partition in partitions] == ["key"] * len(partitions)
     assert len(partitions) > 2
     assert sum(covered(source, "t", partitions)) == 20001
+
+
+@pytest.mark.parametrize("nullable", ["", "not null"])
+def test_a_table_whose_partition_key_is_left_out_is_cut_by_it_all_the_same(
+    postgresql: Database, source: AdbcConnection, nullable: str
+) -> None:
+    postgresql.execute(
+        f"create table t (k int {nullable}, x text) partition by range (k); "
+        "create table t1 partition of t for values from (0) to (5000); "
+        "create table t2 partition of t for values from (5000) to (9000); "
+        "create table rest partition of t default; "
+        "insert into t select n, 'some text' from generate_series(0, 19999) n"
+    )
+    if not nullable:
+        postgresql.execute("insert into t values (null, 'no key')")
+    table = find(source, "t")
+    narrow = replace(table, columns=table.columns[1:])
+    partitions = PG.partitions(source, narrow, MiB // 3)
+    plan = TablePlan(Transfer.of("a", "b"), narrow, narrow, ())
+    froms = [PG.select(plan, partition).removeprefix("select ") for partition in partitions]
+    counts = [source.rows(f"select count(*) {body}")[0][0] for body in froms]
+    assert len(counts) > 1
+    assert sum(counts) == 20000 + (not nullable)
+
+
+@pytest.mark.parametrize(
+    "begins",
+    [
+        ["0200-01-01 BC", "0100-01-01 BC", "0044-03-15 BC", "0001-01-01 BC"],
+        ["0009-01-01", "0100-01-01 BC", "9999-01-01", "10000-01-01", "0001-01-01 BC"],
+    ],
+)
+def test_a_table_partitioned_by_dates_is_cut_in_the_servers_order(
+    postgresql: Database, source: AdbcConnection, begins: list[str]
+) -> None:
+    postgresql.execute(
+        "create table t (d date, x text) partition by range (d); create table rest partition of t default"
+    )
+    for number, begin in enumerate(begins):
+        postgresql.execute(
+            f"create table t{number} partition of t for values from ('{begin}') to (date '{begin}' + 300); "
+            f"insert into t select date '{begin}' + n % 300, 'some text' from generate_series(1, 2000) n"
+        )
+    partitions = cut(source, "t", MiB // 16)
+    assert len(partitions) > 3
+    assert sum(covered(source, "t", partitions)) == 2000 * len(begins)
 
 
 @pytest.mark.parametrize(

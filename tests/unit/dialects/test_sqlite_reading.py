@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -67,11 +68,15 @@ TABLES = {
     "mixed key": filled("k primary key) without rowid", "i", 500)
     + filled("k)", "hex(i) || 'x'", 300)
     + filled("k)", "randomblob(9)", 200),
+    "keys alike before U+0000": filled("k text primary key) without rowid", "'same' || char(0) || i"),
+    "UTF-16 keys": "pragma encoding = 'UTF-16le';"
+    + filled("k text primary key) without rowid", "'é𝄞' || char(0) || i"),
     "two keys": filled("a, b, primary key (a, b)) without rowid", "i, i"),
     "one row": "create table t(a); insert into t values (1)",
     "empty": "create table t(a)",
 }
-CUT = {"dense", "no key", "sparse", "one far away", "negative", "rowid is a column", "text key", "mixed key"}
+WHOLE = {"all names taken", "two keys", "one row", "empty"}
+CUT = TABLES.keys() - WHOLE
 
 
 @pytest.mark.parametrize("kind", TABLES)
@@ -87,6 +92,32 @@ def test_partitions_cover_each_row_once_and_are_alike(
     assert (len(found) > 1) is (kind in CUT)
     if kind in CUT:
         assert max(map(len, read)) <= 2.5 * count / len(found)
+
+
+def test_keys_of_broken_utf8_are_cut_too(sqlite_file: Make) -> None:
+    path = sqlite_file(filled("v, k text primary key) without rowid", "i, cast(x'ff' || i as text)"))
+    found, read = partitions_of(path, 2_000)
+    assert len(found) > 1
+    assert sorted(value for part in read for value in part) == list(range(1, 1001))
+
+
+def test_keys_that_the_column_does_not_tell_apart_are_each_in_one_partition(sqlite_file: Make) -> None:
+    cases = " || ".join(f"iif(i & {1 << bit}, 'a', 'A')" for bit in range(10))
+    path = sqlite_file(filled("k text collate nocase, primary key (k collate binary)) without rowid", cases))
+    _, read = partitions_of(path, 2_000)
+    assert len(set().union(*read)) == sum(map(len, read)) == 1000
+
+
+def test_a_column_named_rowid_that_is_left_out_cuts_nothing(sqlite_file: Make) -> None:
+    path = sqlite_file(filled("v integer, rowid)", "i, iif(i % 2, i, null)"))
+    with connect(SQLITE, str(path), read_only=True) as connection:
+        table = described(connection)
+        narrow = replace(table, columns=table.columns[:1])
+        found = SQLITE.partitions(connection, narrow, 2_000)
+        plan = plan_for(connection, connection, narrow, TableName("u"))
+        read = [value for partition in found for value in values(connection, plan, partition)]
+    assert len(found) > 1
+    assert read == list(range(1, 1001))
 
 
 def test_views_and_queries_are_one_partition(sqlite_file: Make) -> None:
