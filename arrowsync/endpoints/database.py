@@ -147,6 +147,7 @@ class Database:
 
     def locate(self, name: TableName) -> TableName:
         if not self.speaks.exists(fill_in(self.uri)):
+            self.speaks.options(fill_in(self.uri), read_only=False)  # raises where none can come into being
             return TableName(name.name)  # only files come into being, and files have no schemas
         with self.connect() as connection:
             return self.speaks.locate(connection, name)
@@ -300,8 +301,6 @@ class Database:
     def transfers(self, journal: str) -> list[TransferStatus]:
         """What the journal tells of transfers into this database."""
         dialect = self.speaks
-        if not dialect.exists(fill_in(self.uri)):
-            return []
         with self.connect() as connection:
             return [
                 entry

@@ -54,6 +54,16 @@ def test_a_missing_source_file_is_not_created(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_target_in_a_folder_that_is_not_there(source: Path, tmp_path: Path) -> None:
+    for command in ("plan", "copy"):
+        words = refusal(arrowsync(command, source, tmp_path / "nodir" / "x.db"), 2)
+        assert f"there is no folder '{tmp_path / 'nodir'}' Make it first" in words
+
+
+def test_the_status_of_a_file_that_is_not_there(tmp_path: Path) -> None:
+    assert "missing.db" in refusal(arrowsync("status", tmp_path / "missing.db"), 2)
+
+
 def test_a_file_that_is_no_sqlite_database(tmp_path: Path) -> None:
     text = tmp_path / "text.db"
     text.write_text("name,price\nx,1\n")

@@ -104,7 +104,7 @@ def sink_uri(location: Location) -> str:
     path = location.path
     if not path.exists():
         if not path.parent.is_dir():
-            raise ConfigError(f"no folder {str(path.parent)!r} to make {path.name!r} in")
+            raise ConfigError(f"there is no folder {str(path.parent)!r}", hint="Make it first")
         if not _writable(path.parent):
             raise ConfigError(f"the folder {str(path.parent)!r} is read-only")
         return location.uri(mode="rwc")
