@@ -185,6 +185,10 @@ class Sink(Source, Protocol):
         """
         ...
 
+    def folded(self, name: TableName) -> TableName:
+        """The name without what does not tell tables apart here: letters' case, in SQLite."""
+        ...
+
     def find(self, name: TableName) -> Table | None:
         """The target table as it is; None when there is none."""
         ...

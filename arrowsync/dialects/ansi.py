@@ -155,6 +155,10 @@ class Dialect:
         """The name with this database's default schema, or without one. Raises ConfigError."""
         return name
 
+    def folded(self, name: TableName) -> TableName:
+        """See Sink.folded."""
+        return name
+
     def design(
         self, source: Table, forms: Forms, transfer: Transfer, name: TableName, existing: Table | None
     ) -> tuple[Table, tuple[ColumnPlan, ...]]:

@@ -152,6 +152,9 @@ class Database:
         with self.connect() as connection:
             return self.speaks.locate(connection, name)
 
+    def folded(self, name: TableName) -> TableName:
+        return self.speaks.folded(name)
+
     def find(self, name: TableName) -> Table | None:
         if not self.speaks.exists(fill_in(self.uri)):
             return None

@@ -213,6 +213,9 @@ class Files:
             raise ConfigError(f"there is no folder {str(self._real.parent)!r}", hint="Make it first")
         return self._name
 
+    def folded(self, name: TableName) -> TableName:
+        return name
+
     def find(self, name: TableName) -> Table | None:
         return self._described(name) if self._paths() else None
 

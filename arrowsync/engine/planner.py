@@ -30,7 +30,7 @@ def make_plans(transfer: Transfer, source: Source, sink: Sink) -> list[TablePlan
             plans.append(_plan(transfer, table, number, source, sink))
         except SchemaError as error:
             raise error.at(table=str(table.name)) from error.__cause__
-    _refuse_collisions(plans)
+    _refuse_collisions(plans, sink)
     _refuse_losses(plans)
     return plans
 
@@ -300,11 +300,11 @@ def _check_mode(transfer: Transfer, name: TableName, existing: Table | None, sin
         )
 
 
-def _refuse_collisions(plans: Sequence[TablePlan]) -> None:
-    """Schemas that the target does not have, or a target that is one table, may give two tables one name."""
+def _refuse_collisions(plans: Sequence[TablePlan], sink: Sink) -> None:
+    """Schemas or cases that the target does not have, or its being one table, may give two one name."""
     taken: dict[TableName, TableName] = {}
     for plan in plans:
-        other = taken.setdefault(plan.target.name, plan.source.name)
+        other = taken.setdefault(sink.folded(plan.target.name), plan.source.name)
         if other != plan.source.name:
             raise ConfigError(
                 f"{other} and {plan.source.name} would both become {plan.target.name}",

@@ -167,3 +167,20 @@ def test_json_is_one_object_on_stdout_for_failures_too(source: Path, tmp_path: P
     report: dict[str, Any] = json.loads(done.stdout)
     assert report["status"] == "failed"
     assert report["errors"][0]["type"] == "ConfigError"
+
+
+def test_two_tables_that_sqlite_does_not_tell_apart(postgresql: Database, tmp_path: Path) -> None:
+    postgresql.execute('create table foo (id int); create table "Foo" (id int)')
+    words = refusal(arrowsync("plan", postgresql.uri, tmp_path / "t.db"), 2)
+    assert "would both become" in words
+    assert '"Foo"' in words
+    postgresql.execute('drop table foo; create table "É" (id int); create table "é" (id int)')
+    done = arrowsync("copy", postgresql.uri, tmp_path / "t.db")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_table_s_name_that_sqlite_keeps_for_itself(postgresql: Database, tmp_path: Path) -> None:
+    postgresql.execute('create table "SQLite_stuff" (id int)')
+    words = refusal(arrowsync("plan", postgresql.uri, tmp_path / "t.db"), 2)
+    assert "'SQLite_stuff'" in words
+    assert "--target-table" in words

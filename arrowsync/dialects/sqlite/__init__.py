@@ -126,6 +126,11 @@ class SQLite(Dialect):
         )
         return TableName(next(spelled, name.name))
 
+    def folded(self, name: TableName) -> TableName:
+        return TableName(
+            name.name.encode().lower().decode()
+        )  # of bytes, ASCII's letters alone, as SQLite does
+
     def design(
         self, source: Table, forms: Forms, transfer: Transfer, name: TableName, existing: Table | None
     ) -> tuple[Table, tuple[ColumnPlan, ...]]:

@@ -22,6 +22,7 @@ from arrowsync.errors import ConfigError, SchemaError
 
 DIALECT = "sqlite"
 OURS = "postgresql"  # the origin of columns that are declared as PostgreSQL's types
+RESERVED = "sqlite_"
 MODES = (WriteMode.CREATE, WriteMode.APPEND, WriteMode.REPLACE)
 
 
@@ -128,6 +129,10 @@ def _cast_routes(into: Column, forms: Sequence[Form]) -> Iterator[Route]:
 
 def _new_table(source: Table, forms: Forms, transfer: Transfer, name: TableName) -> Table:
     """The source's table under its new names, with what SQLite can carry of it."""
+    if name.name.lower().startswith(RESERVED):
+        raise ConfigError(
+            f"SQLite keeps names like {name.name!r} for itself", hint="Name the table with --target-table"
+        )
     names = new_names(source, transfer)
     same = source.dialect == DIALECT
     columns = tuple(
