@@ -324,3 +324,31 @@ def test_views_become_tables_in_another_database_and_the_plan_says_so(
     assert sqlite_rows(tmp_path / "there.db", "select type from sqlite_master where name = 'later'") == [
         ("table",)
     ]
+
+
+# -- numbers that rows had ---------------------------------------------------------------------------------
+
+AUTOINCREMENT = """
+create table "it's" (id integer primary key autoincrement, note text);
+insert into "it's" (note) values ('a'), ('b'), ('c'); delete from "it's" where id > 1;
+create table emptied (id integer primary key autoincrement, note text);
+insert into emptied (note) values ('a'), ('b'); delete from emptied;
+"""
+
+
+@pytest.mark.parametrize("mode", ["create", "replace"])
+def test_autoincrement_numbers_no_row_like_one_that_was_deleted(
+    sqlite_file: Callable[..., Path],
+    sqlite_rows: Callable[..., list[tuple[object, ...]]],
+    new_database: Callable[..., Database],
+    mode: str,
+) -> None:
+    source, copied, target = sqlite_file(AUTOINCREMENT), sqlite_file(name="copied.db"), new_database()
+    for _ in range(1 + (mode == "replace")):
+        arrowsync.copy(source, copied, mode=mode)
+        arrowsync.copy(source, target.uri, mode=mode)
+    more = "insert into \"it's\" (note) values ('d'); insert into emptied (note) values ('d')"
+    ids = 'select max(id), (select max(id) from emptied) from "it\'s"'
+    sqlite_file(more, name="copied.db")
+    target.execute(more)
+    assert sqlite_rows(copied, ids) == target.execute(ids) == [(4, 3)]

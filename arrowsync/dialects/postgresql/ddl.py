@@ -11,6 +11,7 @@ from arrowsync.core.table import Check, Column, ForeignKey, Index, Key, Serial, 
 from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.dialects.ansi import Dialect
 from arrowsync.dialects.postgresql.blocks import CHECK_NAMES, SWAP, do_block, make_type, quote_text
+from arrowsync.dialects.postgresql.design import BYTES
 from arrowsync.dialects.postgresql.storages import NUMERIC_WIRE
 
 SOURCE = "postgresql"
@@ -292,14 +293,11 @@ def _free(usual: str, taken: set[str]) -> str:
 _PLAIN_SERIAL = Serial(TableName(""), "bigint", 1, 1, 1, 2**63 - 1, 1, False, 1)
 
 
-_BYTES = {"smallint": 2, "integer": 4, "bigint": 8}
-
-
 def _options(serial: Serial | None, *, typed: bool = True) -> str:
     """What differs from a plain sequence of the type; an identity's sequence has its column's type."""
     if serial is None:
         return ""
-    up, half = serial.increment > 0, 1 << 8 * _BYTES[serial.type] - 1
+    up, half = serial.increment > 0, 1 << 8 * BYTES[serial.type] - 1
     least, most = (1, half - 1) if up else (-half, -1)
     options = [
         (f" as {serial.type}", typed and serial.type != "bigint"),

@@ -178,6 +178,7 @@ def _new_column(
         identity=column.identity,
         generated=column.generated if kept and _unchanged(column.generated or "", names) else None,
         collation=column.collation if kept else None,
+        serial=column.serial if column.identity else None,
     )
 
 
