@@ -178,6 +178,11 @@ class Sink(Source, Protocol):
         """How many writers may be open at once; None: any number."""
         ...
 
+    @property
+    def adds_references(self) -> bool:
+        """Whether a table gets its foreign keys when the others are there; else it is made with them."""
+        ...
+
     def locate(self, name: TableName) -> TableName:
         """The name a table gets here: the default schema filled in, or dropped where there are no schemas.
 

@@ -145,6 +145,10 @@ class Database:
     def writers(self) -> int | None:
         return self.speaks.writers
 
+    @property
+    def adds_references(self) -> bool:
+        return self.speaks.adds_references
+
     def locate(self, name: TableName) -> TableName:
         if not self.speaks.exists(fill_in(self.uri)):
             self.speaks.options(fill_in(self.uri), read_only=False)  # raises where none can come into being

@@ -203,6 +203,10 @@ class Files:
     def writers(self) -> int | None:
         return None
 
+    @property
+    def adds_references(self) -> bool:
+        return True
+
     def locate(self, name: TableName) -> TableName:
         """The one name that this place has. Raises ConfigError where nothing could be written."""
         if self._is_pattern:
