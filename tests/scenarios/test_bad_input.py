@@ -184,3 +184,13 @@ def test_a_table_s_name_that_sqlite_keeps_for_itself(postgresql: Database, tmp_p
     words = refusal(arrowsync("plan", postgresql.uri, tmp_path / "t.db"), 2)
     assert "'SQLite_stuff'" in words
     assert "--target-table" in words
+
+
+def test_a_view_on_a_table_that_is_to_be_replaced(source: Path, postgresql: Database) -> None:
+    postgresql.execute(f"{ORDERS}; create view seen as select * from orders; create schema s;")
+    postgresql.execute('create materialized view s."Kept" as select id from orders')
+    words = refusal(arrowsync("plan", source, postgresql.uri, "-m", "replace"), 2)
+    assert 's."Kept", seen' in words
+    assert "Drop" in words
+    postgresql.execute('drop view seen; drop materialized view s."Kept"')
+    assert arrowsync("plan", source, postgresql.uri, "-m", "replace").returncode == 0
