@@ -185,11 +185,20 @@ class Sink(Source, Protocol):
         """How many writers may be open at once; None: any number."""
         ...
 
+    @property
+    def adds_references(self) -> bool:
+        """Whether a table gets its foreign keys when the others are there; else it is made with them."""
+        ...
+
     def locate(self, name: TableName) -> TableName:
         """The name a table gets here: the default schema filled in, or dropped where there are no schemas.
 
         Raises ConfigError for a schema that does not exist.
         """
+        ...
+
+    def folded(self, name: TableName) -> TableName:
+        """The name without what does not tell tables apart here: letters' case, in SQLite."""
         ...
 
     def find(self, name: TableName) -> Table | None:

@@ -32,6 +32,7 @@ class Dialect:
     cancels: ClassVar[bool] = True
     begin_write: ClassVar[str] = "begin"
     query_options: ClassVar[Mapping[str, str]] = {}  # ADBC statement options for small catalogue queries
+    adds_references: ClassVar[bool] = True  # foreign keys, to tables that are there
     drops_journal: ClassVar[bool] = False  # at the last transfer's end: a file is somebody's document
     staging_options: ClassVar[Mapping[str, Any]] = {"temporary": True}  # adbc_ingest's, for a temporary table
     keep_row: ClassVar[str] = ""  # a SELECT's ending that keeps others from deleting its row before we commit
@@ -157,6 +158,10 @@ class Dialect:
 
     def locate(self, connection: Connection, name: TableName) -> TableName:
         """The name with this database's default schema, or without one. Raises ConfigError."""
+        return name
+
+    def folded(self, name: TableName) -> TableName:
+        """See Sink.folded."""
         return name
 
     def design(

@@ -41,7 +41,7 @@ EXISTING = {
 # TPC-H lineitem (16 columns, 820 MB as Arrow) takes about 10 s between SQLite and PostgreSQL on two cores.
 VALUES_PER_SECOND = 10e6
 BYTES_PER_SECOND = 80e6
-_BLOCK = re.compile(r"\s*do\s+\$\$", re.IGNORECASE)  # plpgsql: guards, sequences
+_BLOCK = re.compile(r"\s*do\s+\$\w*\$", re.IGNORECASE)  # plpgsql: guards, sequences
 START_SECONDS = 0.3  # connections, catalogue, publish
 
 

@@ -156,11 +156,19 @@ class Database:
     def writers(self) -> int | None:
         return self.speaks.writers
 
+    @property
+    def adds_references(self) -> bool:
+        return self.speaks.adds_references
+
     def locate(self, name: TableName) -> TableName:
         if not self.speaks.exists(fill_in(self.uri)):
+            self.speaks.options(fill_in(self.uri), read_only=False)  # raises where none can come into being
             return TableName(name.name)  # only files come into being, and files have no schemas
         with self.connect() as connection:
             return self.speaks.locate(connection, name)
+
+    def folded(self, name: TableName) -> TableName:
+        return self.speaks.folded(name)
 
     def find(self, name: TableName) -> Table | None:
         if not self.speaks.exists(fill_in(self.uri)):
@@ -311,8 +319,6 @@ class Database:
     def transfers(self, journal: str) -> list[TransferStatus]:
         """What the journal tells of transfers into this database."""
         dialect = self.speaks
-        if not dialect.exists(fill_in(self.uri)):
-            return []
         with self.connect() as connection:
             return [
                 entry

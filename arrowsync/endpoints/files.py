@@ -206,6 +206,10 @@ class Files:
     def writers(self) -> int | None:
         return None
 
+    @property
+    def adds_references(self) -> bool:
+        return True
+
     def locate(self, name: TableName) -> TableName:
         """The one name that this place has. Raises ConfigError where nothing could be written."""
         if self._is_pattern:
@@ -215,6 +219,9 @@ class Files:
         if not self._real.parent.is_dir():
             raise ConfigError(f"there is no folder {str(self._real.parent)!r}", hint="Make it first")
         return self._name
+
+    def folded(self, name: TableName) -> TableName:
+        return name
 
     def find(self, name: TableName) -> Table | None:
         return self._described(name) if self._paths() else None

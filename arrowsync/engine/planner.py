@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from arrowsync.core.contracts import Sink, Source
 from arrowsync.core.plan import Fidelity, Partition, TablePlan, Unfinished
-from arrowsync.core.table import Table, TableName, find_table, match_tables
+from arrowsync.core.table import ForeignKey, Table, TableName, find_table, match_tables
 from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.engine.pipes import connected_pipes
 from arrowsync.errors import ConfigError, ResumeError, SchemaError
@@ -24,13 +24,14 @@ def make_plans(transfer: Transfer, source: Source, sink: Sink) -> list[TablePlan
     if transfer.schema_only:
         _check_schema_only(transfer, sink)
     tables = find_tables(transfer, source)
+    copied = set() if sink.adds_references else {sink.folded(target_name(transfer, t, sink)) for t in tables}
     plans = []
     for number, table in enumerate(in_reference_order(tables)):
         try:
-            plans.append(_plan(transfer, table, number, source, sink))
+            plans.append(_plan(transfer, table, number, source, sink, copied))
         except SchemaError as error:
             raise error.at(table=str(table.name)) from error.__cause__
-    _refuse_collisions(plans)
+    _refuse_collisions(plans, sink)
     _refuse_losses(plans)
     return plans
 
@@ -155,7 +156,9 @@ def _check_schema_only(transfer: Transfer, sink: Sink) -> None:
         raise ConfigError("schema_only: mode append only adds rows", hint="Modes are create and replace")
 
 
-def _plan(transfer: Transfer, table: Table, number: int, source: Source, sink: Sink) -> TablePlan:
+def _plan(
+    transfer: Transfer, table: Table, number: int, source: Source, sink: Sink, copied: set[TableName]
+) -> TablePlan:
     name = target_name(transfer, table, sink)
     if transfer.source == transfer.target and table.kind != "query" and sink.locate(table.name) == name:
         raise ConfigError("source and target are the same table", hint="Name another with --target-table")
@@ -181,6 +184,9 @@ def _plan(transfer: Transfer, table: Table, number: int, source: Source, sink: S
             source.check_where(table, transfer.where)
         table = measured(source, table, transfer.where)
     forms = source.forms(table)
+    made = existing is None or transfer.mode is WriteMode.REPLACE
+    dangling = _dangling(table, copied, sink) if made and not sink.adds_references else []
+    table = replace(table, foreign_keys=tuple(key for key in table.foreign_keys if key not in dangling))
     target, columns = sink.design(table, forms, transfer, existing.name if existing else name, existing)
     plan = TablePlan(
         transfer,
@@ -194,7 +200,11 @@ def _plan(transfer: Transfer, table: Table, number: int, source: Source, sink: S
         journal=journal,
         run=resumes.run if resumes else uuid4().hex,
         discards=discards,
-        warnings=(*(_given_up(each) for each in discards if each.receipts), *_of_view(transfer, table)),
+        warnings=(
+            *(_given_up(each) for each in discards if each.receipts),
+            *_of_view(transfer, table),
+            *(_left_out(key) for key in dangling),
+        ),
     )
     return sink.statements(plan)
 
@@ -214,6 +224,22 @@ def _plan_view(
 def _of_view(transfer: Transfer, table: Table) -> tuple[str, ...]:
     asked = transfer.views and table.kind == "view"
     return ("it is a view; its copy is a table of its rows",) if asked else ()
+
+
+def _dangling(table: Table, copied: set[TableName], sink: Sink) -> list[ForeignKey]:
+    """Keys to tables that are neither copied nor there: SQLite takes such a key, and then no row."""
+    others = {key.references: sink.locate(key.references) for key in table.foreign_keys}
+    missing = {
+        name
+        for name, there in others.items()
+        if name != table.name and sink.folded(there) not in copied and sink.find(there) is None
+    }
+    return [key for key in table.foreign_keys if key.references in missing]
+
+
+def _left_out(key: ForeignKey) -> str:
+    what = f"foreign key {key.name!r}" if key.name else f"the foreign key of {', '.join(key.columns)}"
+    return f"{what} is left out: there is no table {key.references.name}"
 
 
 def _landing(unfinished: Unfinished) -> TableName:
@@ -302,11 +328,11 @@ def _check_mode(transfer: Transfer, name: TableName, existing: Table | None, sin
         )
 
 
-def _refuse_collisions(plans: Sequence[TablePlan]) -> None:
-    """Schemas that the target does not have, or a target that is one table, may give two tables one name."""
+def _refuse_collisions(plans: Sequence[TablePlan], sink: Sink) -> None:
+    """Schemas or cases that the target does not have, or its being one table, may give two one name."""
     taken: dict[TableName, TableName] = {}
     for plan in plans:
-        other = taken.setdefault(plan.target.name, plan.source.name)
+        other = taken.setdefault(sink.folded(plan.target.name), plan.source.name)
         if other != plan.source.name:
             raise ConfigError(
                 f"{other} and {plan.source.name} would both become {plan.target.name}",

@@ -324,3 +324,63 @@ def test_views_become_tables_in_another_database_and_the_plan_says_so(
     assert sqlite_rows(tmp_path / "there.db", "select type from sqlite_master where name = 'later'") == [
         ("table",)
     ]
+
+
+# -- numbers that rows had ---------------------------------------------------------------------------------
+
+AUTOINCREMENT = """
+create table "it's" (id integer primary key autoincrement, note text);
+insert into "it's" (note) values ('a'), ('b'), ('c'); delete from "it's" where id > 1;
+create table emptied (id integer primary key autoincrement, note text);
+insert into emptied (note) values ('a'), ('b'); delete from emptied;
+"""
+
+
+@pytest.mark.parametrize("mode", ["create", "replace"])
+def test_autoincrement_numbers_no_row_like_one_that_was_deleted(
+    sqlite_file: Callable[..., Path],
+    sqlite_rows: Callable[..., list[tuple[object, ...]]],
+    new_database: Callable[..., Database],
+    mode: str,
+) -> None:
+    source, copied, target = sqlite_file(AUTOINCREMENT), sqlite_file(name="copied.db"), new_database()
+    for _ in range(1 + (mode == "replace")):
+        arrowsync.copy(source, copied, mode=mode)
+        arrowsync.copy(source, target.uri, mode=mode)
+    more = "insert into \"it's\" (note) values ('d'); insert into emptied (note) values ('d')"
+    ids = 'select max(id), (select max(id) from emptied) from "it\'s"'
+    sqlite_file(more, name="copied.db")
+    target.execute(more)
+    assert sqlite_rows(copied, ids) == target.execute(ids) == [(4, 3)]
+
+
+# -- foreign keys to tables that are not there -------------------------------------------------------------
+
+FAMILY = """
+create table customers (id integer primary key);
+create table orders (id integer primary key, customer integer references customers, parent integer
+    references orders (id));
+insert into customers values (1);
+insert into orders values (1, 1, null);
+"""
+KEYS = """select m.name, f."table" from sqlite_master m, pragma_foreign_key_list(m.name) f order by 1, 2"""
+
+
+def test_a_foreign_key_to_a_table_that_is_not_there_is_left_out_of_a_sqlite_file(
+    postgresql: Database,
+    sqlite_file: Callable[..., Path],
+    sqlite_rows: Callable[..., list[tuple[object, ...]]],
+    tmp_path: Path,
+) -> None:
+    postgresql.execute(FAMILY)
+    for number, source in enumerate((sqlite_file(FAMILY), postgresql.uri)):
+        alone = tmp_path / f"alone{number}.db"
+        plan = arrowsync.plan(source, alone, table="orders", target_table="Orders 2")
+        assert "left out: there is no table customers" in " ".join(plan.warnings)
+        plan.run()
+        assert sqlite_rows(alone, KEYS) == [("Orders 2", "Orders 2")]
+        assert arrowsync.copy(source, both := tmp_path / f"both{number}.db").warnings == ()
+        assert sqlite_rows(both, KEYS) == [("orders", "customers"), ("orders", "orders")]
+        arrowsync.copy(source, there := tmp_path / f"there{number}.db", table="customers")
+        assert arrowsync.copy(source, there, table="orders").warnings == ()
+        assert sqlite_rows(there, KEYS) == [("orders", "customers"), ("orders", "orders")]

@@ -54,6 +54,16 @@ def test_a_missing_source_file_is_not_created(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_target_in_a_folder_that_is_not_there(source: Path, tmp_path: Path) -> None:
+    for command in ("plan", "copy"):
+        words = refusal(arrowsync(command, source, tmp_path / "nodir" / "x.db"), 2)
+        assert f"there is no folder '{tmp_path / 'nodir'}' Make it first" in words
+
+
+def test_the_status_of_a_file_that_is_not_there(tmp_path: Path) -> None:
+    assert "missing.db" in refusal(arrowsync("status", tmp_path / "missing.db"), 2)
+
+
 def test_a_file_that_is_no_sqlite_database(tmp_path: Path) -> None:
     text = tmp_path / "text.db"
     text.write_text("name,price\nx,1\n")
@@ -168,3 +178,30 @@ def test_json_is_one_object_on_stdout_for_failures_too(source: Path, tmp_path: P
     report: dict[str, Any] = json.loads(done.stdout)
     assert report["status"] == "failed"
     assert report["errors"][0]["type"] == "ConfigError"
+
+
+def test_two_tables_that_sqlite_does_not_tell_apart(postgresql: Database, tmp_path: Path) -> None:
+    postgresql.execute('create table foo (id int); create table "Foo" (id int)')
+    words = refusal(arrowsync("plan", postgresql.uri, tmp_path / "t.db"), 2)
+    assert "would both become" in words
+    assert '"Foo"' in words
+    postgresql.execute('drop table foo; create table "É" (id int); create table "é" (id int)')
+    done = arrowsync("copy", postgresql.uri, tmp_path / "t.db")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_table_s_name_that_sqlite_keeps_for_itself(postgresql: Database, tmp_path: Path) -> None:
+    postgresql.execute('create table "SQLite_stuff" (id int)')
+    words = refusal(arrowsync("plan", postgresql.uri, tmp_path / "t.db"), 2)
+    assert "'SQLite_stuff'" in words
+    assert "--target-table" in words
+
+
+def test_a_view_on_a_table_that_is_to_be_replaced(source: Path, postgresql: Database) -> None:
+    postgresql.execute(f"{ORDERS}; create view seen as select * from orders; create schema s;")
+    postgresql.execute('create materialized view s."Kept" as select id from orders')
+    words = refusal(arrowsync("plan", source, postgresql.uri, "-m", "replace"), 2)
+    assert 's."Kept", seen' in words
+    assert "Drop" in words
+    postgresql.execute('drop view seen; drop materialized view s."Kept"')
+    assert arrowsync("plan", source, postgresql.uri, "-m", "replace").returncode == 0

@@ -9,12 +9,17 @@ def quote_text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def do_block(body: str) -> str:
+    """The body in a dollar quote that nothing in it ends, whatever names people have given."""
+    tag = next(tag for n in range(len(body)) if (tag := f"$t{n}$") not in body)
+    return f"do {tag} {body} {tag}"
+
+
 def make_type(type: UserType) -> str:
     """Makes the type unless it is there; one that is must know every label."""
     definition, name = type.definition or "", quote_text(type.name)
     if type.extension:
         return definition
-    tag = next(tag for n in range(len(definition)) if (tag := f"$t{n}$") not in definition)
     schema = quote_text(type.name[: _schema_end(type.name)])
     labels = definition.partition(" as enum (")[2].removesuffix(")") if type.kind == "enum" else ""
     known = f"(select array_agg(enumlabel::text) from pg_enum where enumtypid = to_regtype({name}))"
@@ -23,13 +28,13 @@ def make_type(type: UserType) -> str:
         f"    raise exception 'type % of the target lacks labels of the source''s', {name}\n"
         "      using errcode = '42704';\n"
     )
-    return (
-        f"do {tag} begin\n"
+    return do_block(
+        "begin\n"
         f"  if to_regtype({name}) is null then\n"
         f"    if to_regnamespace({schema}) is null then execute 'create schema ' || {schema}; end if;\n"
         f"    {definition};\n"
         f"{check if labels else ''}"
-        f"  end if;\nend {tag}"
+        "  end if;\nend"
     )
 
 
@@ -43,7 +48,7 @@ def _schema_end(name: str) -> int:
     return 0
 
 
-CHECK_NAMES = """do $$ declare taken text; begin
+CHECK_NAMES = """declare taken text; begin
   select c.relname into taken from pg_class c
   where c.relnamespace = to_regnamespace(quote_ident({schema})) and c.relname in ({names})
     and not exists (select from pg_index i where i.indexrelid = c.oid and i.indrelid = to_regclass({table}))
@@ -54,12 +59,12 @@ CHECK_NAMES = """do $$ declare taken text; begin
     raise exception 'the name "%" is taken in the target', taken
       using errcode = '42P07', hint = 'Rename or drop what bears it';
   end if;
-end $$"""
+end"""
 
 # Owner, rights, triggers, policies and comment of the old table go over to the new one, and so do other
 # tables' foreign keys, which stay unchecked where rows break them. A view on the old table makes the drop
 # fail, and the old table stays.
-SWAP = """do $$ declare
+SWAP = """declare
   kept text[]; dropped text[]; added text[]; checked text[]; step text;
   target text := {old}; old regclass := {old};
 begin
@@ -107,4 +112,4 @@ begin
   foreach step in array coalesce(checked, '{{}}') loop
     begin execute step; exception when foreign_key_violation then null; end;
   end loop;
-end $$"""
+end"""

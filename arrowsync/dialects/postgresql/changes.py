@@ -11,7 +11,7 @@ from arrowsync.core.contracts import Connection
 from arrowsync.core.plan import Receipt, TablePlan, Unfinished
 from arrowsync.core.table import Table, TableName
 from arrowsync.dialects.ansi import Dialect
-from arrowsync.dialects.postgresql.blocks import quote_text
+from arrowsync.dialects.postgresql.blocks import do_block, quote_text
 from arrowsync.dialects.postgresql.partitions import rows_of
 from arrowsync.errors import ConfigError, TransientError
 
@@ -156,7 +156,9 @@ def create_journal(dialect: Dialect, journal: str) -> tuple[str, ...]:
     """
     name = quote_text(journal)
     return (
-        "do $$ begin perform pg_advisory_xact_lock(hashtextextended('arrowsync journal', 0)); "
-        f"if not exists (select from pg_namespace where nspname = {name}) "
-        f"then create schema {dialect.quote(journal)}; end if; end $$",
+        do_block(
+            "begin perform pg_advisory_xact_lock(hashtextextended('arrowsync journal', 0)); "
+            f"if not exists (select from pg_namespace where nspname = {name}) "
+            f"then create schema {dialect.quote(journal)}; end if; end"
+        ),
     )

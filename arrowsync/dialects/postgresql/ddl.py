@@ -10,7 +10,8 @@ from arrowsync.core.plan import Fidelity, Reference, TablePlan
 from arrowsync.core.table import Check, Column, ForeignKey, Index, Key, Serial, Table, TableName
 from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.dialects.ansi import Dialect
-from arrowsync.dialects.postgresql.blocks import CHECK_NAMES, SWAP, make_type, quote_text
+from arrowsync.dialects.postgresql.blocks import CHECK_NAMES, SWAP, do_block, make_type, quote_text
+from arrowsync.dialects.postgresql.design import BYTES
 from arrowsync.dialects.postgresql.storages import NUMERIC_WIRE
 
 SOURCE = "postgresql"
@@ -109,7 +110,7 @@ class _NewTable:
             quote_text(self._target.name.schema or ""),
             ", ".join(quote_text(p.name) for p in self._parts),
         )
-        return CHECK_NAMES.format(schema=schema, names=names, table=quote_text(self._final))
+        return do_block(CHECK_NAMES.format(schema=schema, names=names, table=quote_text(self._final)))
 
     def _create_sequence(self, column: Column, serial: Serial) -> str:
         name = self._sequence(column)
@@ -191,7 +192,7 @@ class _NewTable:
         yield from self._finish_sequences()
         if self._swapped:
             names = {"old": self._final, "new": self._landing, "name": self._target.name.name}
-            yield SWAP.format(**{key: quote_text(name) for key, name in names.items()})
+            yield do_block(SWAP.format(**{key: quote_text(name) for key, name in names.items()}))
             yield from (self._rename(part) for part in self._parts)
         yield from self._comments()
 
@@ -292,14 +293,11 @@ def _free(usual: str, taken: set[str]) -> str:
 _PLAIN_SERIAL = Serial(TableName(""), "bigint", 1, 1, 1, 2**63 - 1, 1, False, 1)
 
 
-_BYTES = {"smallint": 2, "integer": 4, "bigint": 8}
-
-
 def _options(serial: Serial | None, *, typed: bool = True) -> str:
     """What differs from a plain sequence of the type; an identity's sequence has its column's type."""
     if serial is None:
         return ""
-    up, half = serial.increment > 0, 1 << 8 * _BYTES[serial.type] - 1
+    up, half = serial.increment > 0, 1 << 8 * BYTES[serial.type] - 1
     least, most = (1, half - 1) if up else (-half, -1)
     options = [
         (f" as {serial.type}", typed and serial.type != "bigint"),
@@ -334,9 +332,9 @@ def _advance(sequence: str, serial: Serial, table: str | None = None, column: st
     furthest = f"{'greatest' if up else 'least'}({known})"
     kept = f"least(v, {serial.maximum})" if up else f"greatest(v, {serial.minimum})"
     begun = f"v >= {serial.minimum}" if up else f"v <= {serial.maximum}"
-    return (
-        f"do $$ begin if has_sequence_privilege({literal}, 'update') then perform setval({literal}, {kept}) "
-        f"from (select {furthest}::bigint as v) as used where {begun}; end if; end $$"
+    return do_block(
+        f"begin if has_sequence_privilege({literal}, 'update') then perform setval({literal}, {kept}) "
+        f"from (select {furthest}::bigint as v) as used where {begun}; end if; end"
     )
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from arrowsync.core.contracts import Forms
 from arrowsync.core.plan import ColumnPlan, Fidelity, Form, Route, Storage
-from arrowsync.core.table import Check, Column, ForeignKey, Index, Key, NativeType, Table, TableName
+from arrowsync.core.table import Check, Column, ForeignKey, Index, Key, NativeType, Serial, Table, TableName
 from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.dialects.postgresql.checks import carried_check
 from arrowsync.dialects.postgresql.defaults import carried_default
@@ -20,6 +20,7 @@ from arrowsync.dialects.postgresql.typename import TypeName
 from arrowsync.errors import ConfigError, SchemaError
 
 DIALECT = "postgresql"
+BYTES = {"smallint": 2, "integer": 4, "bigint": 8}
 _T = TypeVar("_T", Key, ForeignKey, Index)
 
 
@@ -167,7 +168,7 @@ def _new_column(
     kept = same and column.name not in transfer.cast
     generated = column.generated if kept and carried(column.generated or "", new_names) else None
     default = column.default if kept else carried_default(column.default or "", type)
-    identity = column.identity if type.cast in ("smallint", "integer", "bigint") else None
+    identity = column.identity if type.cast in BYTES else None
     at_home = column.origin.dialect == DIALECT and column.name not in transfer.cast
     return Column(
         new_names[column.name],
@@ -181,8 +182,16 @@ def _new_column(
         comment=column.comment,
         base=column.base if at_home else None,
         virtual=bool(generated) and column.virtual,
-        serial=column.serial if kept else None,
+        serial=column.serial if kept else _serial(column, type) if identity else None,
     )
+
+
+def _serial(column: Column, type: TypeName) -> Serial | None:
+    """A sequence of the new type, with a name of its own, that goes on where the source's does."""
+    if column.serial is None:
+        return None
+    most = (1 << 8 * BYTES[type.cast] - 1) - 1
+    return Serial(TableName(""), type.cast, 1, 1, 1, most, 1, False, min(column.serial.next, most))
 
 
 def _new_type(column: Column, forms: Sequence[Form], transfer: Transfer) -> TypeName:

@@ -1,4 +1,4 @@
-"""Rights that a copy will need, asked for while it is planned: later it would fail half way."""
+"""What a copy will need: rights, and no view in its way; asked while it is planned, not half way through."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ _IS_HIDDEN = "select row_security_active(to_regclass($1)) and current_setting('r
 _IS_OWNER = "select pg_has_role(relowner, 'usage') from pg_class where oid = to_regclass($1)"
 _MAY_CREATE = "select has_schema_privilege(oid, 'create') from pg_namespace where nspname = $1"
 
+_VIEWS = """
+select distinct v.oid::regclass::text from pg_depend d
+join pg_rewrite r on d.classid = 'pg_rewrite'::regclass and r.oid = d.objid
+join pg_class v on v.oid = r.ev_class and v.relkind in ('v', 'm')
+where d.refclassid = 'pg_class'::regclass and d.refobjid = to_regclass($1) order by 1
+"""
+
 
 def check_reading(dialect: Dialect, connection: Connection, table: Table) -> None:
     """Raises ConfigError when a column of the table may not be read, or a policy would hide its rows."""
@@ -37,9 +44,20 @@ def check_writing(dialect: Dialect, connection: Connection, plan: TablePlan) -> 
     if plan.exists and plan.transfer.mode is WriteMode.REPLACE:
         if not connection.rows(_IS_OWNER, [dialect.quote_table(name)])[0][0]:
             raise _denied(f"must be owner of table {name}", "Run it as the owner, or use mode append")
+        _check_views(dialect, connection, name)
     elif plan.exists:
         names = [column.target.name for column in plan.columns]
         _check_columns(dialect, connection, name, names, "insert")
+
+
+def _check_views(dialect: Dialect, connection: Connection, name: TableName) -> None:
+    """The old table goes when all rows are in, and none goes from under a view."""
+    if views := connection.rows(_VIEWS, [dialect.quote_table(name)]):
+        listed = ", ".join(str(view) for (view,) in views)
+        raise ConfigError(
+            f"table {name} cannot be replaced: views read it: {listed}",
+            hint="Drop them and make them again afterwards, or empty the table and use mode append",
+        )
 
 
 def _check_columns(

@@ -47,6 +47,7 @@ class SQLite(Dialect):
     seconds_since: ClassVar[str] = "(julianday('now') - julianday({})) * 86400"
     # The catalogue's rows come as one batch: the driver takes types from the first one alone.
     query_options: ClassVar[Mapping[str, str]] = {reading.BATCH_ROWS: "65536"}
+    adds_references: ClassVar[bool] = False
     drops_journal: ClassVar[bool] = True
     staging_options: ClassVar[Mapping[str, Any]] = {"catalog_name": "temp"}
     rows_changed: ClassVar[str] = "select changes()"
@@ -128,6 +129,11 @@ class SQLite(Dialect):
             table.name for table in catalog.listed(connection) if table.name.lower() == name.name.lower()
         )
         return TableName(next(spelled, name.name))
+
+    def folded(self, name: TableName) -> TableName:
+        return TableName(
+            name.name.encode().lower().decode()
+        )  # of bytes, ASCII's letters alone, as SQLite does
 
     def design(
         self, source: Table, forms: Forms, transfer: Transfer, name: TableName, existing: Table | None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from arrowsync.core.contracts import Connection
-from arrowsync.core.table import Check, Column, ForeignKey, Index, Key, NativeType, Table, TableName
+from arrowsync.core.table import Check, Column, ForeignKey, Index, Key, NativeType, Serial, Table, TableName
 from arrowsync.core.units import GiB
 from arrowsync.dialects.sqlite.defaults import original_default
 from arrowsync.dialects.sqlite.sql import (
@@ -116,6 +116,9 @@ def _describe(connection: Connection, entry: Listed, small: bool) -> Table:
         and not any(origin == "pk" for _, _, origin, _ in indexes)
     )
     columns = _columns(connection, entry.name, made, entry, alias=alias)
+    if any(c.kind == "PRIMARY" and "AUTOINCREMENT" in c.text.upper() for c in made.constraints):
+        serial = _serial(connection, entry.name)
+        columns = tuple(replace(column, serial=serial) if column.identity else column for column in columns)
     table = Table(
         TableName(entry.name),
         "sqlite",
@@ -170,6 +173,13 @@ def _column(
         generated=made.generated.get(name) if hidden in (2, 3) else None,
         collation=made.collations.get(name),
     )
+
+
+def _serial(connection: Connection, name: str) -> Serial:
+    """How far AUTOINCREMENT has counted: it gives no number twice, not even a deleted row's."""
+    query = "select max(seq) from sqlite_sequence where name = ? and typeof(seq) = 'integer'"
+    last = _value(connection, query, name) or 0
+    return Serial(TableName("sqlite_sequence"), "bigint", 1, 1, 1, 2**63 - 1, 1, False, int(last) + 1)
 
 
 def _primary_key(columns: list[str], made: CreateTable) -> Key | None:

@@ -29,7 +29,7 @@ def statements(plan: TablePlan) -> TablePlan:
     return replace(
         plan,
         before=(create_table(target, landing),),
-        after=tuple(after),
+        after=(*after, *_count_on(plan)),
         warnings=(*plan.warnings, *_left_behind(plan.source, target)),
     )
 
@@ -49,6 +49,20 @@ def create_table(table: Table, name: str) -> str:
     mark = f"{MARK} " if any(column.origin.dialect == "postgresql" for column in table.columns) else ""
     body = ",\n  ".join(lines)
     return f"create table {quote(name)} (\n  {mark}{body}\n)"
+
+
+def _count_on(plan: TablePlan) -> Iterator[str]:
+    """AUTOINCREMENT goes on where the source's does; where its rows end, it goes on by itself."""
+    target, column = plan.target, rowid_alias(plan.target)
+    if column is None or column.serial is None or not _autoincrement(column, target.primary_key):
+        return
+    last = column.serial.next - column.serial.increment
+    if last < 1 or not plan.partitions:
+        return  # no number was given yet, or none to rows of this table
+    name = "'" + target.name.name.replace("'", "''") + "'"
+    mine = f"from sqlite_sequence where name = {name}"
+    yield f"insert into sqlite_sequence (name, seq) select {name}, 0 where not exists (select 1 {mine})"
+    yield f"update sqlite_sequence set seq = max(seq, {last}) where name = {name}"
 
 
 def rowid_alias(table: Table) -> Column | None:
@@ -87,10 +101,13 @@ def _declared(column: Column) -> str:
 
 def _rowid_key(column: Column, key: Key | None) -> str:
     named = _named(key.name if key else None)
+    return f"{named}primary key{' autoincrement' if _autoincrement(column, key) else ''}"
+
+
+def _autoincrement(column: Column, key: Key | None) -> bool:
     theirs = "AUTOINCREMENT" in ((key and key.definition) or "").upper()
     # PostgreSQL's identity counts on after a delete, as AUTOINCREMENT does; a plain rowid is people's own.
-    ours = column.identity and column.origin.dialect == "postgresql"
-    return f"{named}primary key{' autoincrement' if theirs or ours else ''}"
+    return theirs or (column.identity is not None and column.origin.dialect == "postgresql")
 
 
 def _constraint(key: Key, kind: str) -> str:

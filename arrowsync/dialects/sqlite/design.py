@@ -22,6 +22,7 @@ from arrowsync.errors import ConfigError, SchemaError
 
 DIALECT = "sqlite"
 OURS = "postgresql"  # the origin of columns that are declared as PostgreSQL's types
+RESERVED = "sqlite_"
 MODES = (WriteMode.CREATE, WriteMode.APPEND, WriteMode.REPLACE)
 
 
@@ -128,6 +129,10 @@ def _cast_routes(into: Column, forms: Sequence[Form]) -> Iterator[Route]:
 
 def _new_table(source: Table, forms: Forms, transfer: Transfer, name: TableName) -> Table:
     """The source's table under its new names, with what SQLite can carry of it."""
+    if name.name.lower().startswith(RESERVED):
+        raise ConfigError(
+            f"SQLite keeps names like {name.name!r} for itself", hint="Name the table with --target-table"
+        )
     names = new_names(source, transfer)
     same = source.dialect == DIALECT
     columns = tuple(
@@ -148,7 +153,7 @@ def _new_table(source: Table, forms: Forms, transfer: Transfer, name: TableName)
         primary_key=source.primary_key and _key(source.primary_key, names, same),
         unique=tuple(_key(key, names, same) for key in source.unique),
         checks=tuple(check for check in source.checks if same and _unchanged(check.expression, names)),
-        foreign_keys=tuple(_foreign_key(key, names) for key in source.foreign_keys),
+        foreign_keys=tuple(_foreign_key(key, names, source.name, name) for key in source.foreign_keys),
         indexes=tuple(_indexes(source, name, names, same)),
     )
 
@@ -173,6 +178,7 @@ def _new_column(
         identity=column.identity,
         generated=column.generated if kept and _unchanged(column.generated or "", names) else None,
         collation=column.collation if kept else None,
+        serial=column.serial if column.identity else None,
     )
 
 
@@ -204,10 +210,16 @@ def _key(key: Key, names: Mapping[str, str], same: bool) -> Key:
     return Key(key.name, columns, key.definition if same and columns == key.columns else None)
 
 
-def _foreign_key(key: ForeignKey, names: Mapping[str, str]) -> ForeignKey:
+def _foreign_key(
+    key: ForeignKey, names: Mapping[str, str], source: TableName, target: TableName
+) -> ForeignKey:
+    """A key to the table itself follows it to its new name."""
     columns = tuple(names[name] for name in key.columns)
+    other, referenced = TableName(key.references.name), key.referenced
+    if key.references == source:
+        other, referenced = target, tuple(names.get(name, name) for name in referenced)
     return replace(
-        key, columns=columns, references=TableName(key.references.name), definition=None, comment=None
+        key, columns=columns, references=other, referenced=referenced, definition=None, comment=None
     )
 
 

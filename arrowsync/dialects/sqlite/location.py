@@ -35,12 +35,12 @@ def locate(uri: str) -> Location:
     """Read sqlite:///relative, sqlite:////absolute, file:… or a bare path. Raises ConfigError."""
     scheme, separator, rest = uri.partition("://")
     if separator and scheme.partition("+")[0].lower() == "sqlite":
-        path, query = _without_host(rest, uri)
+        path, query = _without_host(rest)
     elif uri.startswith("file:"):
         path, query = _file_uri(uri)
     elif separator:
         raise ConfigError(
-            f"{uri!r} is no SQLite URI", hint="Write sqlite:///relative.db or sqlite:////absolute.db"
+            f"'{scheme}://…' is no SQLite URI", hint="Write sqlite:///relative.db or sqlite:////absolute.db"
         )
     else:
         path, query = uri, ""
@@ -53,15 +53,16 @@ def locate(uri: str) -> Location:
     return Location(Path(os.path.realpath(path)), parameters)
 
 
-def _without_host(rest: str, uri: str) -> tuple[str, str]:
+def _without_host(rest: str) -> tuple[str, str]:
     location, _, query = rest.partition("?")
     host, slash, path = location.partition("/")
     if host or not slash:
         if not location:
             return "", query
         raise ConfigError(
-            f"{uri!r} names a host, which SQLite has none",
-            hint=f"A relative path has three slashes: sqlite:///{location}",
+            "the URI names a host, which SQLite has none",
+            # Before an @ stands what may be a password: no error shows it.
+            hint=f"A relative path has three slashes: sqlite:///{rest.rpartition('@')[2].partition('?')[0]}",
         )
     return unquote(path), query
 
@@ -71,7 +72,7 @@ def _file_uri(uri: str) -> tuple[str, str]:
     if path.startswith("//"):
         host, _, path = path[2:].partition("/")
         if host not in ("", "localhost"):
-            raise ConfigError(f"{uri!r} names a host, which SQLite has none")
+            raise ConfigError("the URI names a host, which SQLite has none")
         path = f"/{path}"
     return unquote(path), query
 
@@ -103,7 +104,7 @@ def sink_uri(location: Location) -> str:
     path = location.path
     if not path.exists():
         if not path.parent.is_dir():
-            raise ConfigError(f"no folder {str(path.parent)!r} to make {path.name!r} in")
+            raise ConfigError(f"there is no folder {str(path.parent)!r}", hint="Make it first")
         if not _writable(path.parent):
             raise ConfigError(f"the folder {str(path.parent)!r} is read-only")
         return location.uri(mode="rwc")

@@ -9,6 +9,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 
+import arrowsync
 from arrowsync.core.plan import Form, TablePlan
 from arrowsync.core.table import Check, Column, ForeignKey, Index, Key, NativeType, Table, TableName
 from arrowsync.core.transfer import Transfer
@@ -425,3 +426,22 @@ def test_a_table_of_another_database_keeps_what_means_the_same(postgresql: Datab
         "index 'some' is not carried over",
         "index 'lowered' is not carried over",
     }
+
+
+@pytest.mark.parametrize(
+    "name", ["$$", "$t0$ $arrowsync$", "$$; drop table victims; do $$", 'it\'s "odd"\n$$']
+)
+@pytest.mark.parametrize("mode", ["create", "replace"])
+def test_no_table_s_name_ends_a_block_of_plpgsql(
+    new_database: Callable[..., Database], name: str, mode: str
+) -> None:
+    source, target = new_database(), new_database()
+    quoted = PG.quote(name)
+    source.execute(f"create table {quoted} (id serial primary key, {quoted} int unique)")
+    source.execute(f"insert into {quoted} ({quoted}) values (5)")
+    target.execute("create table victims ()")
+    if mode == "replace":
+        target.execute(f"create table {quoted} ()")
+    report = arrowsync.copy(source.uri, target.uri, mode=mode, journal=f"journal {name}")
+    assert report.status == "complete"
+    assert target.execute(f"select * from {quoted}, (select count(*) from victims) v") == [(1, 5, 0)]

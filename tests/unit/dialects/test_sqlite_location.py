@@ -111,6 +111,23 @@ def test_what_cannot_be_read_is_said_so(folder: Path, uri: str, message: str) ->
 
 
 @pytest.mark.parametrize(
+    "uri",
+    [
+        "sqlite://u:Secret5@h/db",
+        "sqlite://u:Sec/ret5@h/db",
+        "sqlite://u:Sec?ret5@h/db",
+        "file://u:Secret5@h/db",
+        "mysql://u:Secret5@h/db",
+    ],
+)
+def test_a_password_that_sqlite_has_no_use_for_is_not_shown(uri: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        SQLITE.identity(uri)
+    assert "Sec" not in str(caught.value)
+    assert "ret5" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("uri", "message"),
     [
         ("sqlite:///nowhere/new.db", "no folder"),
