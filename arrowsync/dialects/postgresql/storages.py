@@ -247,13 +247,18 @@ def _staged(target: Target, *, exact: bool) -> Storage:
     value = f"{{}}::{bare}" if _reads_text(target.type) else _through_input(bare)
     if bare in _READ_BY_ANOTHER:
         value = f"{{}}::{_READ_BY_ANOTHER[bare]}::{bare}"
-    if not exact and target.type.modifiers:
+    if not exact and (target.base.modifiers or target.base.fields):
         # An error that holds the value: PostgreSQL has no expression that raises one.
         complaint = f"({{}} || ' is no {str(target.type).replace(chr(39), chr(39) * 2)}')::int::text::{bare}"
-        value = (
-            f"case when ({value})::{target.type} = {value} or {{}} is null then {value} else {complaint} end"
-        )
+        value = f"case when {_unchanged(target.base)} or {{}} is null then {value} else {complaint} end"
     return Storage(pa.string(), staging="text", insert=value)
+
+
+def _unchanged(type: TypeName) -> str:
+    """Whether the type's digits or fields keep the text's value; under a domain its cast cuts as silently."""
+    # 1 year 1 mon -30 days equals 1 year: only their texts differ.
+    compared = "::text" if type.bare == "interval" else ""
+    return f"{{}}::{type.cast}::{type}{compared} = {{}}::{type.cast}{compared}"
 
 
 _READ_BY_ANOTHER = {
@@ -386,7 +391,10 @@ _LIST_ITEMS: dict[str, pa.DataType] = {
 def _keeping_digits(storage: Storage, name: TypeName | None, target: Target) -> Storage | None:
     """Refuse the times that the column's precision would round."""
     base = target.base
-    if " time zone" not in base.bare or not base.modifiers or (name and base.holds(name)):
+    if base.fields:
+        return None  # an interval of years or days alone: the server would cut a duration to them
+    timed = " time zone" in base.bare or base.bare == "interval"
+    if not timed or not base.modifiers or (name and base.holds(name)):
         return storage
     whole = partial(conversions.keeping_steps, step=10 ** (6 - base.modifiers[0]))
     encode = partial(codecs.in_turn, first=storage.encode, then=whole) if storage.encode else whole

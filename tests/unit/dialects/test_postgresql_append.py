@@ -243,6 +243,41 @@ def test_a_cast_leaves_nothing_to_the_servers_liberal_input(
     assert target.rows("select count(*) from t") == [(0,)]
 
 
+@pytest.mark.parametrize(
+    ("type", "into", "kept", "cut"),
+    [
+        ("interval", "interval year", "2 years", "1 year 2 mons 3 days"),
+        ("interval", "interval year", "2 years", "1 year 1 mon -30 days"),
+        ("interval", "interval(3)", "0.125 s", "0.1255 s"),
+        ("interval[]", "interval day to minute[]", "{1 day}", "{1 day 1 second}"),
+        ("numeric", "price", "1.5000", "1.00005"),
+    ],
+)
+def test_a_value_with_more_digits_or_fields_than_the_column_keeps_is_a_bad_row(
+    target: AdbcConnection, type: str, into: str, kept: str, cut: str
+) -> None:
+    target.run(f"create table t (v {into})")
+    target.run(f"create table good as select '{kept}'::{type} as v")
+    target.run(f"create table bad as select '{cut}'::{type} as v")
+    copy(target, target, plan_of(target, target, TableName("good"), T, mode="append"))
+    plan = plan_of(target, target, TableName("bad"), T, mode="append")
+    for route in plan.columns[0].routes:
+        with pytest.raises(DataError, match="is no"):
+            copy(target, target, by(plan, "v", route))
+    assert target.rows(f"select v = '{kept}'::{into} from t") == [(True,)]
+
+
+def test_a_duration_that_an_interval_would_cut_is_refused(target: AdbcConnection) -> None:
+    target.run("create table t (v interval(3))")
+    append(target, T, ("v", pa.array([1_500_000], pa.duration("us"))), mode="append")
+    with pytest.raises(Refused, match="more digits"):
+        append(target, T, ("v", pa.array([1_500_001], pa.duration("us"))), mode="append")
+    assert stored(target) == ["PT1.5S"]
+    target.run("alter table t alter v type interval year")
+    with pytest.raises(SchemaError, match="does not fit interval year"):
+        append(target, T, ("v", pa.array([1_500_000], pa.duration("us"))), mode="append")
+
+
 def test_a_cast_is_said_to_be_one() -> None:
     table, forms = frame(("v", pa.array(["1"])))
     _, (plan,) = PG.design(table, forms, asked(cast={"v": "int"}), T, None)
