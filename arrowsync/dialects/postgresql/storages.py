@@ -54,6 +54,7 @@ class Take:
 # -- the table ---------------------------------------------------------------------------------------------
 
 _WIDER = Fidelity.WIDENED
+_NEAREST = "the binary number nearest to each decimal"
 
 
 def _integer(type: pa.DataType) -> dict[str, Take]:
@@ -72,7 +73,7 @@ def _number(type: pa.DataType, from_double: Convert) -> dict[str, Take]:
         "int": whole,
         "uint64": whole,
         "text": Take(type, text, ask=True),
-        "decimal": Take(type, nearest, Fidelity.LOSSY, "the binary number nearest to each decimal", ask=True),
+        "decimal": Take(type, nearest, Fidelity.LOSSY, _NEAREST, ask=True),
     }
 
 
@@ -236,6 +237,8 @@ def _store_words(name: TypeName, target: Target) -> Storage | None:
     # The server reads text liberally ('now', '0x1A', a timestamp as its date): where there is a plain form,
     # its strict conversion has the last word.
     strict = name.bare in READS and target.base.bare in (*TAKES, "numeric") and not target.base.array
+    if target.cast and name.cast == "numeric" and target.base.cast in ("real", "double precision"):
+        return replace(_staged(target, exact=False), fidelity=Fidelity.LOSSY, reason=_NEAREST)
     if target.cast and not strict:
         return replace(_staged(target, exact=False), fidelity=_WIDER, reason=f"{name} as {target.type}")
     return None

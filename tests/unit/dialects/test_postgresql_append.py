@@ -3,7 +3,8 @@
 import datetime
 import decimal
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -12,6 +13,7 @@ from arrowsync.core.plan import Fidelity, TablePlan
 from arrowsync.core.table import Column, NativeType, Table, TableName
 from arrowsync.core.transfer import Transfer
 from arrowsync.dialects.postgresql import PostgreSQL
+from arrowsync.dialects.sqlite import SQLite
 from arrowsync.endpoints.connections import AdbcConnection
 from arrowsync.errors import DataError, Refused, SchemaError
 from tests.fix_postgresql import Database
@@ -276,6 +278,47 @@ def test_a_duration_that_an_interval_would_cut_is_refused(target: AdbcConnection
     target.run("alter table t alter v type interval year")
     with pytest.raises(SchemaError, match="does not fit interval year"):
         append(target, T, ("v", pa.array([1_500_000], pa.duration("us"))), mode="append")
+
+
+@pytest.mark.parametrize(
+    ("type", "value", "cast", "reason"),
+    [
+        ("numeric(20,2)", "12345678.91", "real", "nearest to each decimal"),
+        ("numeric(20,2)", "12345678.91", "float8", "nearest to each decimal"),
+        ("numeric", "0.1234567890123456789", "float8", "nearest to each decimal"),
+        ("timestamp", "2024-02-29", "timestamptz", "taken as UTC"),
+    ],
+)
+def test_a_cast_that_changes_values_is_lossy(
+    target: AdbcConnection, type: str, value: str, cast: str, reason: str
+) -> None:
+    target.run(f"create table source as select '{value}'::{type} as v")
+    [column] = plan_of(target, target, TableName("source"), T, cast={"v": cast}).columns
+    assert {route.fidelity for route in column.routes} == {Fidelity.LOSSY}
+    assert reason in column.route.reason
+
+
+def test_what_an_exact_route_refuses_takes_no_lossy_one(
+    target: AdbcConnection, sqlite_file: Callable[..., Path]
+) -> None:
+    path = sqlite_file("create table t (v decimal(10,2)); insert into t values (12345678.91)")
+    with connect(SQLite(), str(path), read_only=True) as source:
+        plan = plan_of(source, target, TableName("t"), T, cast={"v": "real"})
+        target.run(plan.before[0])
+        for route in plan.columns[0].routes:
+            assert route.fidelity is Fidelity.EXACT
+            with pytest.raises(Refused, match="no float32"):
+                copy(source, target, by(plan, "v", route))
+
+
+def test_a_text_without_zone_as_a_time_with_one_is_lossy(
+    target: AdbcConnection, sqlite_file: Callable[..., Path]
+) -> None:
+    path = sqlite_file("create table t (v datetime); insert into t values ('2024-02-29 12:00:00')")
+    with connect(SQLite(), str(path), read_only=True) as source:
+        plan = plan_of(source, target, TableName("t"), T, cast={"v": "timestamptz"})
+    assert [route.fidelity for route in plan.columns[0].routes] == [Fidelity.LOSSY]
+    assert "taken as UTC" in plan.columns[0].route.reason
 
 
 def test_a_cast_is_said_to_be_one() -> None:
