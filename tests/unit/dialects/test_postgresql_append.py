@@ -298,6 +298,50 @@ def test_a_cast_that_changes_values_is_lossy(
     assert reason in column.route.reason
 
 
+@pytest.mark.parametrize(
+    ("type", "cast", "kept", "changed"),
+    [
+        ("text", '"char"', "a", "abc"),
+        ("varchar(10)", '"char"', "\\377", "é"),
+        ("text[]", '"char"[]', "{a}", "{abc}"),
+        ("varchar(10)", "char(5)", "abc", "ab  "),
+        ("text", "char(5)", "abc  ", " "),
+        ("text", "bpchar", "abc", "abc "),
+    ],
+)
+def test_a_text_that_a_column_of_blanks_or_one_byte_would_change_is_refused(
+    target: AdbcConnection, type: str, cast: str, kept: str, changed: str
+) -> None:
+    target.run(f"create table good as select '{kept}'::{type} as v")
+    target.run(f"create table bad as select '{changed}'::{type} as v")
+    plan = plan_of(target, target, TableName("good"), T, cast={"v": cast})
+    assert {route.fidelity for route in plan.columns[0].routes} == {Fidelity.WIDENED}
+    target.run(plan.before[0])
+    copy(target, target, plan)
+    bad = plan_of(target, target, TableName("bad"), T, cast={"v": cast})
+    for route in bad.columns[0].routes:
+        with pytest.raises((Refused, DataError)):
+            copy(target, target, by(bad, "v", route))
+    assert target.rows(f"select v = '{kept}'::{cast} from t") == [(True,)]
+
+
+def test_blanks_of_a_char_column_stay_blanks(target: AdbcConnection) -> None:
+    target.run("create table source as select 'ab'::char(3) as v")
+    target.run("create table t (v char(5))")
+    plan = plan_of(target, target, TableName("source"), T, mode="append")
+    assert plan.columns[0].route.fidelity is Fidelity.EXACT
+    copy(target, target, plan)
+    assert stored(target) == ["ab"]
+
+
+def test_a_real_as_numeric_or_text_is_its_own_shortest_decimal(target: AdbcConnection) -> None:
+    target.run("create table source as select 1.1::real as v, 1e-7::real as w, 1.1::real as t")
+    plan = plan_of(target, target, TableName("source"), T, cast={"v": "numeric", "w": "numeric", "t": "text"})
+    target.run(plan.before[0])
+    copy(target, target, plan)
+    assert target.rows("select v::text, w::text, t from t") == [("1.1", "0.0000001", "1.1")]
+
+
 def test_what_an_exact_route_refuses_takes_no_lossy_one(
     target: AdbcConnection, sqlite_file: Callable[..., Path]
 ) -> None:
