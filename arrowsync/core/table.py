@@ -274,6 +274,7 @@ class Table:
     partition_key: str | None = None  # "range (day)" of a partitioned table
     types: tuple[UserType, ...] = ()  # in the order in which they can be made
     widths: Widths | None = None
+    options: tuple[str, ...] = ()  # behind a CREATE TABLE's parentheses, usable between equal databases only
 
     def column(self, name: str) -> Column:
         """The column of exactly that name. Raises ConfigError with the nearest names."""
