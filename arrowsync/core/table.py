@@ -157,6 +157,7 @@ class UserType:
     base: str | None = None
     definition: str | None = None
     extension: str | None = None
+    comment: str | None = None
 
 
 # `definition` below is what the database itself writes after the constraint's name; it says what the other

@@ -14,9 +14,13 @@ def make_type(type: UserType) -> str:
     definition, name = type.definition or "", quote_text(type.name)
     if type.extension:
         return definition
+    if type.comment:
+        definition += f";\n    comment on type {type.name} is {quote_text(type.comment)}"
     tag = next(tag for n in range(len(definition)) if (tag := f"$t{n}$") not in definition)
     schema = quote_text(type.name[: _schema_end(type.name)])
-    labels = definition.partition(" as enum (")[2].removesuffix(")") if type.kind == "enum" else ""
+    labels = (
+        (type.definition or "").partition(" as enum (")[2].removesuffix(")") if type.kind == "enum" else ""
+    )
     known = f"(select array_agg(enumlabel::text) from pg_enum where enumtypid = to_regtype({name}))"
     check = (
         f"  elsif not array[{labels}]::text[] <@ {known} then\n"
