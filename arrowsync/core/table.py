@@ -157,6 +157,7 @@ class UserType:
     base: str | None = None
     definition: str | None = None
     extension: str | None = None
+    comment: str | None = None
 
 
 # `definition` below is what the database itself writes after the constraint's name; it says what the other
@@ -274,6 +275,7 @@ class Table:
     partition_key: str | None = None  # "range (day)" of a partitioned table
     types: tuple[UserType, ...] = ()  # in the order in which they can be made
     widths: Widths | None = None
+    options: tuple[str, ...] = ()  # behind a CREATE TABLE's parentheses, usable between equal databases only
 
     def column(self, name: str) -> Column:
         """The column of exactly that name. Raises ConfigError with the nearest names."""

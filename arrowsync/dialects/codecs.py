@@ -292,6 +292,14 @@ def number_to_oid(array: pa.Array) -> pa.Array:
     return pc.cast(array, pa.uint32()).view(pa.int32())
 
 
+def text_to_cents(array: pa.Array) -> pa.Array:
+    """PostgreSQL's text of money, -$1,234.50 under lc_monetary C, as its own number."""
+    refuse_unless(
+        pc.match_substring_regex(array, r"^-?\$[0-9]{1,3}(,[0-9]{3})*\.[0-9]{2}$"), array, "is no money"
+    )
+    return pc.cast(pc.replace_substring_regex(array, r"[$,.]", ""), pa.int64())
+
+
 def text_to_decimal(array: pa.Array, *, precision: int, scale: int) -> pa.Array:
     """A decimal; refuses NaN, infinity and digits beyond precision or scale."""
     return to_scale(array, pa.decimal128(precision, scale))

@@ -153,6 +153,11 @@ def forms(column: Kept) -> tuple[Form, ...]:
         if numbers := raw(words):
             arrow = pa.opaque(numbers.storage, words, POSTGRESQL)
             text = (Form(name, pa.string(), arrow, numbers.from_text), *text)
+        if words == "money":  # the text is the file's, but SQLite keeps the number
+            text = (
+                Form(name, pa.string(), pa.opaque(pa.int64(), words, POSTGRESQL), codecs.text_to_cents),
+                *text,
+            )
     return text if type == pa.string() else (as_it_is, *text)
 
 

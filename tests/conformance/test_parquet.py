@@ -116,6 +116,24 @@ def test_sqlite_keeps_what_came_from_a_file(
     assert home.execute(CELLS) == moments.execute(CELLS)
 
 
+def test_money_goes_from_a_file_to_sqlite_and_home(
+    new_database: Callable[..., Database], tmp_path: Path
+) -> None:
+    source, home = new_database(), new_database()
+    source.execute(
+        "create table t (k int primary key, v money); insert into t values (1, '0.05'), (2, '-1234567.89'), "
+        "(3, null), (4, '-92233720368547758.08'), (5, '92233720368547758.07')"
+    )
+    arrowsync.copy(source.uri, tmp_path / "t.parquet", table="t")
+    arrowsync.copy(tmp_path / "t.parquet", tmp_path / "t.db", table="t")
+    arrowsync.copy(tmp_path / "t.db", home.uri, table="t")
+    query = "select k, v::text from t order by k"
+    assert home.execute(query) == source.execute(query)
+    report = arrowsync.copy(tmp_path / "t.parquet", home.uri, table="t", mode="replace", verify="hash")
+    assert report.verified == "hash"
+    assert home.execute(query) == source.execute(query)
+
+
 def test_a_nested_column_is_an_array_or_json_in_postgresql(postgresql: Database, tmp_path: Path) -> None:
     frame = pl.DataFrame({"tags": [[1, 2], None], "item": [{"a": 1, "b": ["x"]}, {"a": None, "b": []}]})
     frame.write_parquet(tmp_path / "t.parquet")

@@ -250,6 +250,32 @@ def test_schema_only_refuses_what_has_no_schema_without_rows(pair: Pair, tmp_pat
         arrowsync.plan(pair.source.uri, pair.target.uri, table="orders", mode="append", schema_only=True)
 
 
+# -- types that somebody made ------------------------------------------------------------------------------
+
+COMMENTED = """
+create type mood as enum ('sad', 'ok'); comment on type mood is 'how it''s $t0$ going';
+create domain price as numeric check (value > 0); comment on domain price is 'in euros';
+create type pair as (a int, b price); comment on type pair is 'two of them';
+create table t (a mood, b price[], c pair); insert into t values ('ok', '{1}', '(1,2)');
+"""
+COMMENTS = """
+select typname::text, obj_description(oid, 'pg_type') from pg_type
+where obj_description(oid, 'pg_type') is not null and typnamespace = 'public'::regnamespace order by 1
+"""
+
+
+def test_types_keep_their_comments_and_those_that_are_there_their_own(
+    new_database: Callable[..., Database],
+) -> None:
+    source, target = new_database(), new_database()
+    source.execute(COMMENTED)
+    arrowsync.copy(source.uri, target.uri, table="t")
+    assert target.execute(COMMENTS) == source.execute(COMMENTS)
+    target.execute("comment on type mood is 'ours'")
+    arrowsync.copy(source.uri, target.uri, table="t", mode="replace")
+    assert dict(target.execute(COMMENTS))["mood"] == "ours"
+
+
 # -- views -------------------------------------------------------------------------------------------------
 
 VIEWS = """

@@ -20,8 +20,12 @@ def make_type(type: UserType) -> str:
     definition, name = type.definition or "", quote_text(type.name)
     if type.extension:
         return definition
+    if type.comment:
+        definition += f";\n    comment on type {type.name} is {quote_text(type.comment)}"
     schema = quote_text(type.name[: _schema_end(type.name)])
-    labels = definition.partition(" as enum (")[2].removesuffix(")") if type.kind == "enum" else ""
+    labels = (
+        (type.definition or "").partition(" as enum (")[2].removesuffix(")") if type.kind == "enum" else ""
+    )
     known = f"(select array_agg(enumlabel::text) from pg_enum where enumtypid = to_regtype({name}))"
     check = (
         f"  elsif not array[{labels}]::text[] <@ {known} then\n"

@@ -229,6 +229,7 @@ _TYPES = (
     _INSIDE
     + """
 select i.name, format_type(t.oid, null), t.typtype::text, quote_ident(e.extname),
+  obj_description(t.oid, 'pg_type'),
   case t.typtype
     when 'e' then 'as enum (' || (
       select string_agg(quote_literal(enumlabel), ', ' order by enumsortorder) from pg_enum
@@ -484,13 +485,13 @@ def _needed(columns: Sequence[Column], types: list[tuple[str, UserType]]) -> tup
 
 
 def _user_type(row: Row, facts: dict[str, TypeFacts]) -> UserType:
-    _, name, letter, extension, body = row
+    _, name, letter, extension, comment, body = row
     base = str(facts[name].base) if name in facts and facts[name].domain else None
     make = "domain" if letter == "d" else "type"
     definition = f"create {make} {name} {body}" if body and not extension else None
     if extension:
         definition = f"create extension if not exists {extension}"
-    return UserType(name, _KINDS[letter], base, definition, extension)
+    return UserType(name, _KINDS[letter], base, definition, extension, comment)
 
 
 def _key(row: Row) -> Key:

@@ -61,6 +61,23 @@ def plain_text(array: pa.Array) -> pa.Array:
     return pc.cast(codecs.storage(array), pa.string())
 
 
+def ending_in_no_blank(array: pa.Array, *, length: int | None) -> pa.Array:
+    """Texts that a column of character(length) keeps: blanks at the end of a shorter one it would forget."""
+    array = plain_text(array)
+    lost = pc.ends_with(array, " ")
+    if length is not None:
+        lost = pc.and_(lost, pc.not_equal(pc.utf8_length(array), length))
+    codecs.refuse_unless(pc.invert(lost), array, "ends in blanks, which would not count")
+    return array
+
+
+def float_to_text(array: pa.Array) -> pa.Array:
+    """The shortest text that reads back as the same number of that width: 1.1 for a float32, too."""
+    if pa.types.is_float32(array.type):
+        return pc.cast(array, pa.string())
+    return codecs.double_to_text(array)
+
+
 def plain_bytes(array: pa.Array) -> pa.Array:
     return pc.cast(codecs.storage(array), pa.binary())
 

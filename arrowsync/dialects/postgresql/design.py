@@ -67,7 +67,14 @@ def _column_plan(
             column=column.name,
             hint=f"Choose the type, e.g. cast={{{column.name!r}: 'text'}}, or convert it in a query",
         )
-    return ColumnPlan(column, into, tuple(sorted(routes, key=_cost)))
+    return ColumnPlan(column, into, tuple(sorted(_as_planned(routes), key=_cost)))
+
+
+def _as_planned(routes: list[Route]) -> list[Route]:
+    """Without the routes by which values that a better one refuses would lose more than the plan says."""
+    losses = [route for route in routes if route.fidelity is Fidelity.LOSSY and not route.storage.agreed]
+    exact = [route for route in routes if route.fidelity is Fidelity.EXACT]
+    return (exact or losses) if losses else routes
 
 
 def _cost(route: Route) -> tuple[int, bool]:

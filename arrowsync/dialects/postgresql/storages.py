@@ -6,6 +6,7 @@ every array is brought to its column's own Arrow type before the driver sees it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -54,6 +55,7 @@ class Take:
 # -- the table ---------------------------------------------------------------------------------------------
 
 _WIDER = Fidelity.WIDENED
+_NEAREST = "the binary number nearest to each decimal"
 
 
 def _integer(type: pa.DataType) -> dict[str, Take]:
@@ -72,7 +74,7 @@ def _number(type: pa.DataType, from_double: Convert) -> dict[str, Take]:
         "int": whole,
         "uint64": whole,
         "text": Take(type, text, ask=True),
-        "decimal": Take(type, nearest, Fidelity.LOSSY, "the binary number nearest to each decimal", ask=True),
+        "decimal": Take(type, nearest, Fidelity.LOSSY, _NEAREST, ask=True),
     }
 
 
@@ -82,7 +84,7 @@ _SPELLED = {  # text columns take the text of these; equal values stay equal, th
     "int": Take(pa.string(), conversions.number_to_text, _WIDER, "numbers as text"),
     "uint64": Take(pa.string(), conversions.number_to_text, _WIDER, "numbers as text"),
     "decimal": Take(pa.string(), codecs.decimal_to_text, _WIDER, "numbers as text"),
-    "float": Take(pa.string(), codecs.double_to_text, _WIDER, "numbers as text"),
+    "float": Take(pa.string(), conversions.float_to_text, _WIDER, "numbers as text"),
     "uuid": Take(pa.string(), codecs.uuid_to_text, _WIDER, "uuids as text"),
 }
 _CLOCKS = {
@@ -236,6 +238,8 @@ def _store_words(name: TypeName, target: Target) -> Storage | None:
     # The server reads text liberally ('now', '0x1A', a timestamp as its date): where there is a plain form,
     # its strict conversion has the last word.
     strict = name.bare in READS and target.base.bare in (*TAKES, "numeric") and not target.base.array
+    if target.cast and name.cast == "numeric" and target.base.cast in ("real", "double precision"):
+        return replace(_staged(target, exact=False), fidelity=Fidelity.LOSSY, reason=_NEAREST)
     if target.cast and not strict:
         return replace(_staged(target, exact=False), fidelity=_WIDER, reason=f"{name} as {target.type}")
     return None
@@ -247,13 +251,20 @@ def _staged(target: Target, *, exact: bool) -> Storage:
     value = f"{{}}::{bare}" if _reads_text(target.type) else _through_input(bare)
     if bare in _READ_BY_ANOTHER:
         value = f"{{}}::{_READ_BY_ANOTHER[bare]}::{bare}"
-    if not exact and target.type.modifiers:
+    if not exact and (target.base.modifiers or target.base.fields or target.base.bare == '"char"'):
         # An error that holds the value: PostgreSQL has no expression that raises one.
         complaint = f"({{}} || ' is no {str(target.type).replace(chr(39), chr(39) * 2)}')::int::text::{bare}"
-        value = (
-            f"case when ({value})::{target.type} = {value} or {{}} is null then {value} else {complaint} end"
-        )
+        value = f"case when {_unchanged(target.base)} or {{}} is null then {value} else {complaint} end"
     return Storage(pa.string(), staging="text", insert=value)
+
+
+def _unchanged(type: TypeName) -> str:
+    """Whether the type's digits or fields keep the text's value; under a domain its cast cuts as silently."""
+    if type.bare == '"char"':
+        return f"{{}}::{type.cast}::text{'[]' * type.array} = {{}}::text{'[]' * type.array}"
+    # 1 year 1 mon -30 days equals 1 year: only their texts differ.
+    compared = "::text" if type.bare == "interval" else ""
+    return f"{{}}::{type.cast}::{type}{compared} = {{}}::{type.cast}{compared}"
 
 
 _READ_BY_ANOTHER = {
@@ -293,12 +304,27 @@ def _store_plain(arrow: pa.DataType, target: Target) -> Storage | None:
         return None
     if take.staged or (target.domain and target.base.bare not in _DOMAIN_TAKES):
         return _staged_text(name, target)
+    if target.base.bare == "bpchar" and name == "text" and not _padded(target):
+        return _padding(target)
     fidelity, reason = take.fidelity, take.reason
     if target.base.bare == "jsonb" and name == "json" and target.origin != "jsonb":
         fidelity, reason = _WIDER, _JSON_VALUE
     if take.ask and fidelity is Fidelity.EXACT:
         fidelity, reason = _WIDER, f"{name} as {target.type}, as the cast says"
     return _keeping_digits(Storage(take.arrow, take.encode, None, "{}", fidelity, reason), None, target)
+
+
+def _padded(target: Target) -> bool:
+    """Whether the values come from such a column, where blanks at the end mean nothing already."""
+    return target.origin == str(target.type) or re.match(r"bpchar|character\(", target.origin) is not None
+
+
+def _padding(target: Target) -> Storage:
+    """Any other text; blanks at its end would be taken for padding."""
+    length = target.base.modifiers[0] if target.base.modifiers else None
+    encode = partial(conversions.ending_in_no_blank, length=length)
+    reason = f"{target.base} pads texts with blanks, which do not count"
+    return Storage(pa.string(), encode, fidelity=_WIDER, reason=reason)
 
 
 _AS_TEXT = {
@@ -330,7 +356,7 @@ def _store_numeric(arrow: pa.DataType, name: str, target: Target) -> Storage | N
         return replace(staged, encode=conversions.number_text, reason=reason)
     precision, scale = (*target.base.modifiers, 0, 0)[:2]
     if target.domain or not 0 < precision <= 15 or scale < 0:
-        return replace(staged, encode=codecs.double_to_text, reason="the shortest decimal of each number")
+        return replace(staged, encode=conversions.float_to_text, reason="the shortest decimal of each number")
     nearest = partial(codecs.double_to_decimal, precision=precision, scale=scale)
     return Storage(
         pa.decimal128(precision, scale),
@@ -386,7 +412,10 @@ _LIST_ITEMS: dict[str, pa.DataType] = {
 def _keeping_digits(storage: Storage, name: TypeName | None, target: Target) -> Storage | None:
     """Refuse the times that the column's precision would round."""
     base = target.base
-    if " time zone" not in base.bare or not base.modifiers or (name and base.holds(name)):
+    if base.fields:
+        return None  # an interval of years or days alone: the server would cut a duration to them
+    timed = " time zone" in base.bare or base.bare == "interval"
+    if not timed or not base.modifiers or (name and base.holds(name)):
         return storage
     whole = partial(conversions.keeping_steps, step=10 ** (6 - base.modifiers[0]))
     encode = partial(codecs.in_turn, first=storage.encode, then=whole) if storage.encode else whole

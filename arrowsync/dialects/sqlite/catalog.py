@@ -37,6 +37,12 @@ class Listed:
     without_rowid: bool
     strict: bool
 
+    @property
+    def options(self) -> tuple[str, ...]:
+        """As they stand behind CREATE TABLE's parentheses."""
+        asked = (("strict", self.strict), ("without rowid", self.without_rowid))
+        return tuple(word for word, given in asked if given and self.kind == "table")
+
 
 def listed(connection: Connection) -> list[Listed]:
     connection.run(REFRESH)
@@ -132,6 +138,7 @@ def _describe(connection: Connection, entry: Listed, small: bool) -> Table:
         foreign_keys=_foreign_keys(connection, entry.name, made),
         indexes=_indexes(connection, indexes),
         definition=sql if entry.kind == "view" else None,
+        options=entry.options,
     )
     return table if entry.kind == "view" else _sized(connection, table, small)
 
@@ -163,9 +170,11 @@ def _column(
     identity: Literal["by default"] | None = (
         "by default" if pk and alias and (autoincrement or not marked) else None
     )
+    # In a STRICT table ANY is no affinity, elsewhere it is NUMERIC's: here it is a column without a type.
+    free = entry.strict and str(declared).upper() == "ANY"
     return Column(
         name,
-        declared,
+        "" if free else declared,
         NativeType("postgresql", marked) if marked else NativeType("sqlite", declared),
         nullable=not (notnull or (pk and (alias or entry.without_rowid or entry.strict))),
         default=(original_default(default) if marked else default) if hidden == 0 else None,

@@ -48,7 +48,8 @@ def create_table(table: Table, name: str) -> str:
     lines += [_foreign_key(key) for key in table.foreign_keys]
     mark = f"{MARK} " if any(column.origin.dialect == "postgresql" for column in table.columns) else ""
     body = ",\n  ".join(lines)
-    return f"create table {quote(name)} (\n  {mark}{body}\n)"
+    options = " " + ", ".join(table.options) if table.options else ""
+    return f"create table {quote(name)} (\n  {mark}{body}\n){options}"
 
 
 def _count_on(plan: TablePlan) -> Iterator[str]:
@@ -83,6 +84,8 @@ def _column(column: Column, table: Table, rowid: Column | None) -> str:
         parts.append(_rowid_key(column, table.primary_key))
     elif column.type:
         parts.append(_declared(column))
+    elif "strict" in table.options:
+        parts.append("ANY")
     if column.generated is not None:
         parts.append(f"generated always as ({column.generated})")
     if not column.nullable:

@@ -23,6 +23,7 @@ from arrowsync.errors import ConfigError, SchemaError
 DIALECT = "sqlite"
 OURS = "postgresql"  # the origin of columns that are declared as PostgreSQL's types
 RESERVED = "sqlite_"
+_STRICT_TYPES = {"INT", "INTEGER", "REAL", "TEXT", "BLOB", ""}  # "": ANY
 MODES = (WriteMode.CREATE, WriteMode.APPEND, WriteMode.REPLACE)
 
 
@@ -146,16 +147,26 @@ def _new_table(source: Table, forms: Forms, transfer: Transfer, name: TableName)
             column=twice,
             hint="Use rename",
         )
+    key = source.primary_key and _key(source.primary_key, names, same)
     return Table(
         name,
         DIALECT,
         columns,
-        primary_key=source.primary_key and _key(source.primary_key, names, same),
+        primary_key=key,
         unique=tuple(_key(key, names, same) for key in source.unique),
         checks=tuple(check for check in source.checks if same and _unchanged(check.expression, names)),
         foreign_keys=tuple(_foreign_key(key, names, source.name, name) for key in source.foreign_keys),
         indexes=tuple(_indexes(source, name, names, same)),
+        options=tuple(_options(source, columns, key)) if same else (),
     )
+
+
+def _options(source: Table, columns: Sequence[Column], key: Key | None) -> Iterator[str]:
+    """Those that the new table can have: a cast may name a type that STRICT does not know."""
+    if "strict" in source.options and all(column.type.upper() in _STRICT_TYPES for column in columns):
+        yield "strict"
+    if "without rowid" in source.options and key:
+        yield "without rowid"
 
 
 def _new_column(

@@ -3,7 +3,8 @@
 import datetime
 import decimal
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -12,6 +13,7 @@ from arrowsync.core.plan import Fidelity, TablePlan
 from arrowsync.core.table import Column, NativeType, Table, TableName
 from arrowsync.core.transfer import Transfer
 from arrowsync.dialects.postgresql import PostgreSQL
+from arrowsync.dialects.sqlite import SQLite
 from arrowsync.endpoints.connections import AdbcConnection
 from arrowsync.errors import DataError, Refused, SchemaError
 from tests.fix_postgresql import Database
@@ -241,6 +243,126 @@ def test_a_cast_leaves_nothing_to_the_servers_liberal_input(
         with pytest.raises((Refused, pa.ArrowInvalid)):
             copy(target, target, by(plan, "v", route))
     assert target.rows("select count(*) from t") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("type", "into", "kept", "cut"),
+    [
+        ("interval", "interval year", "2 years", "1 year 2 mons 3 days"),
+        ("interval", "interval year", "2 years", "1 year 1 mon -30 days"),
+        ("interval", "interval(3)", "0.125 s", "0.1255 s"),
+        ("interval[]", "interval day to minute[]", "{1 day}", "{1 day 1 second}"),
+        ("numeric", "price", "1.5000", "1.00005"),
+    ],
+)
+def test_a_value_with_more_digits_or_fields_than_the_column_keeps_is_a_bad_row(
+    target: AdbcConnection, type: str, into: str, kept: str, cut: str
+) -> None:
+    target.run(f"create table t (v {into})")
+    target.run(f"create table good as select '{kept}'::{type} as v")
+    target.run(f"create table bad as select '{cut}'::{type} as v")
+    copy(target, target, plan_of(target, target, TableName("good"), T, mode="append"))
+    plan = plan_of(target, target, TableName("bad"), T, mode="append")
+    for route in plan.columns[0].routes:
+        with pytest.raises(DataError, match="is no"):
+            copy(target, target, by(plan, "v", route))
+    assert target.rows(f"select v = '{kept}'::{into} from t") == [(True,)]
+
+
+def test_a_duration_that_an_interval_would_cut_is_refused(target: AdbcConnection) -> None:
+    target.run("create table t (v interval(3))")
+    append(target, T, ("v", pa.array([1_500_000], pa.duration("us"))), mode="append")
+    with pytest.raises(Refused, match="more digits"):
+        append(target, T, ("v", pa.array([1_500_001], pa.duration("us"))), mode="append")
+    assert stored(target) == ["PT1.5S"]
+    target.run("alter table t alter v type interval year")
+    with pytest.raises(SchemaError, match="does not fit interval year"):
+        append(target, T, ("v", pa.array([1_500_000], pa.duration("us"))), mode="append")
+
+
+@pytest.mark.parametrize(
+    ("type", "value", "cast", "reason"),
+    [
+        ("numeric(20,2)", "12345678.91", "real", "nearest to each decimal"),
+        ("numeric(20,2)", "12345678.91", "float8", "nearest to each decimal"),
+        ("numeric", "0.1234567890123456789", "float8", "nearest to each decimal"),
+        ("timestamp", "2024-02-29", "timestamptz", "taken as UTC"),
+    ],
+)
+def test_a_cast_that_changes_values_is_lossy(
+    target: AdbcConnection, type: str, value: str, cast: str, reason: str
+) -> None:
+    target.run(f"create table source as select '{value}'::{type} as v")
+    [column] = plan_of(target, target, TableName("source"), T, cast={"v": cast}).columns
+    assert {route.fidelity for route in column.routes} == {Fidelity.LOSSY}
+    assert reason in column.route.reason
+
+
+@pytest.mark.parametrize(
+    ("type", "cast", "kept", "changed"),
+    [
+        ("text", '"char"', "a", "abc"),
+        ("varchar(10)", '"char"', "\\377", "é"),
+        ("text[]", '"char"[]', "{a}", "{abc}"),
+        ("varchar(10)", "char(5)", "abc", "ab  "),
+        ("text", "char(5)", "abc  ", " "),
+        ("text", "bpchar", "abc", "abc "),
+    ],
+)
+def test_a_text_that_a_column_of_blanks_or_one_byte_would_change_is_refused(
+    target: AdbcConnection, type: str, cast: str, kept: str, changed: str
+) -> None:
+    target.run(f"create table good as select '{kept}'::{type} as v")
+    target.run(f"create table bad as select '{changed}'::{type} as v")
+    plan = plan_of(target, target, TableName("good"), T, cast={"v": cast})
+    assert {route.fidelity for route in plan.columns[0].routes} == {Fidelity.WIDENED}
+    target.run(plan.before[0])
+    copy(target, target, plan)
+    bad = plan_of(target, target, TableName("bad"), T, cast={"v": cast})
+    for route in bad.columns[0].routes:
+        with pytest.raises((Refused, DataError)):
+            copy(target, target, by(bad, "v", route))
+    assert target.rows(f"select v = '{kept}'::{cast} from t") == [(True,)]
+
+
+def test_blanks_of_a_char_column_stay_blanks(target: AdbcConnection) -> None:
+    target.run("create table source as select 'ab'::char(3) as v")
+    target.run("create table t (v char(5))")
+    plan = plan_of(target, target, TableName("source"), T, mode="append")
+    assert plan.columns[0].route.fidelity is Fidelity.EXACT
+    copy(target, target, plan)
+    assert stored(target) == ["ab"]
+
+
+def test_a_real_as_numeric_or_text_is_its_own_shortest_decimal(target: AdbcConnection) -> None:
+    target.run("create table source as select 1.1::real as v, 1e-7::real as w, 1.1::real as t")
+    plan = plan_of(target, target, TableName("source"), T, cast={"v": "numeric", "w": "numeric", "t": "text"})
+    target.run(plan.before[0])
+    copy(target, target, plan)
+    assert target.rows("select v::text, w::text, t from t") == [("1.1", "0.0000001", "1.1")]
+
+
+def test_what_an_exact_route_refuses_takes_no_lossy_one(
+    target: AdbcConnection, sqlite_file: Callable[..., Path]
+) -> None:
+    path = sqlite_file("create table t (v decimal(10,2)); insert into t values (12345678.91)")
+    with connect(SQLite(), str(path), read_only=True) as source:
+        plan = plan_of(source, target, TableName("t"), T, cast={"v": "real"})
+        target.run(plan.before[0])
+        for route in plan.columns[0].routes:
+            assert route.fidelity is Fidelity.EXACT
+            with pytest.raises(Refused, match="no float32"):
+                copy(source, target, by(plan, "v", route))
+
+
+def test_a_text_without_zone_as_a_time_with_one_is_lossy(
+    target: AdbcConnection, sqlite_file: Callable[..., Path]
+) -> None:
+    path = sqlite_file("create table t (v datetime); insert into t values ('2024-02-29 12:00:00')")
+    with connect(SQLite(), str(path), read_only=True) as source:
+        plan = plan_of(source, target, TableName("t"), T, cast={"v": "timestamptz"})
+    assert [route.fidelity for route in plan.columns[0].routes] == [Fidelity.LOSSY]
+    assert "taken as UTC" in plan.columns[0].route.reason
 
 
 def test_a_cast_is_said_to_be_one() -> None:

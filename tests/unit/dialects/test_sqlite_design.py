@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+import arrowsync
 from arrowsync.core.contracts import Forms
 from arrowsync.core.plan import Fidelity, Form, TablePlan
 from arrowsync.core.table import Check, Column, ForeignKey, Index, Key, NativeType, Table, TableName
@@ -589,6 +590,50 @@ def test_a_table_in_another_file_is_the_same_table(
         assert [check.expression for check in a.checks] == [check.expression for check in b.checks]
     query = "select *, typeof(mixed), hex(mixed), typeof(n), atan2(mixed, -1) from t order by id"
     assert str(sqlite_rows(copied, query)) == str(sqlite_rows(path, query))
+
+
+STRICT = """
+create table t (k integer primary key, v any, w int, x text) strict;
+insert into t values (1, '1', 1, 'a'), (2, 1, 2, 'b'), (3, '007', 3, 'c'), (4, '1e3', 4, 'd'), (5, 1.0, 5, 'e'),
+  (6, x'00', 6, 'f'), (7, null, 7, 'g');
+create table u (a int, v any, primary key (a desc)) strict, without rowid;
+insert into u values (1, 1), (2, 1.0);
+"""
+
+
+@pytest.mark.parametrize("asked", [{}, {"cast": {"w": "bigint"}}], ids=["strict", "not"])
+def test_a_strict_table_keeps_its_values_and_its_rules(
+    tmp_path: Path, sqlite_file: Callable[..., Path], sqlite_rows: Rows, asked: dict[str, Any]
+) -> None:
+    path, copied = sqlite_file(STRICT), tmp_path / "copy.db"
+    plan = arrowsync.plan(path, copied, table="t", **asked)
+    assert plan.run().status == "complete"
+    values = "select k, v, typeof(v), x from t order by k"
+    assert sqlite_rows(copied, values) == sqlite_rows(path, values)
+    rules = "select strict from pragma_table_list where name = 't'"
+    assert sqlite_rows(copied, rules) == [(0 if asked else 1,)]
+
+
+def test_a_table_without_rowid_has_none_in_its_copy(
+    tmp_path: Path, sqlite_file: Callable[..., Path], sqlite_rows: Rows
+) -> None:
+    path, copied = sqlite_file(STRICT), tmp_path / "copy.db"
+    arrowsync.copy(path, copied, table="u")
+    for query in (
+        "select a, v, typeof(v) from u",
+        "select wr, strict from pragma_table_list where name = 'u'",
+        "select name, type from pragma_table_info('u')",
+    ):
+        assert sqlite_rows(copied, query) == sqlite_rows(path, query)
+
+
+def test_text_of_a_strict_table_that_a_number_column_would_change_is_refused(
+    sqlite_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = sqlite_file("create table t (v any) strict; insert into t values ('007'), ('x')")
+    into = sqlite_file("create table t (v any)", name="into.db")
+    report = arrowsync.copy(path, into, table="t", mode="append", quarantine=tmp_path / "bad")
+    assert (report.rows_written, report.rows_quarantined) == (1, 1)
 
 
 def test_a_copy_beside_its_original_has_indexes_of_its_own(sqlite_file: Callable[..., Path]) -> None:
