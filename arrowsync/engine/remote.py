@@ -6,6 +6,7 @@ partition's transaction: a task that is run twice finds the work done.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
@@ -16,6 +17,7 @@ from arrowsync.core.contracts import Sink, Source
 from arrowsync.core.events import Event
 from arrowsync.core.plan import Receipt
 from arrowsync.core.transfer import Transfer
+from arrowsync.engine import forked
 from arrowsync.engine.attempt import attempt
 from arrowsync.engine.gather import gather
 from arrowsync.engine.memory import process_tracker
@@ -116,8 +118,11 @@ def _result(future: Future[Outcome], observe: Callable[[Event], None]) -> Receip
 
 
 def copy_partition_here(remote: RemoteTask) -> Outcome:
-    """Copy a partition in this process, inside its own memory limit."""
+    """Copy a partition in this process, inside its own memory limit; for a forked one in a fresh process."""
     task = remote.task
+    if forked.is_forked() and task.plan.run not in _stops:
+        outcome: Outcome = forked.elsewhere(copy_partition_here, remote)
+        return outcome
     events: list[Event] = []
     with (
         Stop(parent=_stops.get(task.plan.run)) as stop,
@@ -157,6 +162,7 @@ class _Places:
 
 _places = _Places()
 _stops: dict[str, Stop] = {}  # by run: how a stop reaches tasks that an executor runs in this very process
+os.register_at_fork(after_in_child=_stops.clear)
 
 
 @contextmanager

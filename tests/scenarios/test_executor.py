@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -103,6 +105,62 @@ def test_parquet_is_read_and_written_by_many_processes(
     back = copy(folder, target.uri, executor=processes, limits=LIMITS, table="t", verify="hash")
     assert out.fingerprint == back.fingerprint
     assert content(target) == content(source)
+
+
+# -- forked workers: what ProcessPoolExecutor(2) means on Linux before Python 3.14 ---------------------------
+
+
+@pytest.fixture
+def forks() -> Iterator[Executor]:
+    executor = ProcessPoolExecutor(2, mp_context=get_context("fork"))
+    yield executor
+    for process in list(executor._processes.values()):
+        process.kill()  # or a hanging one would be waited for
+    executor.shutdown()
+
+
+@pytest.mark.timeout(60)
+def test_forked_workers_copy_although_polars_would_hang_in_them(
+    pair: tuple[Database, Database], forks: Executor
+) -> None:
+    source, target = pair
+    pl.DataFrame({"a": range(100)}).hash_rows()  # starts the threads that no child has
+    report = copy(source.uri, target.uri, executor=forks, limits=LIMITS, verify="hash")
+    assert (report.rows_written, report.verified) == (ROWS, "hash")
+    assert report.partitions > 4
+
+
+KILLED_COORDINATOR = """
+import os, signal, sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+import arrowsync
+from arrowsync.core.events import PartitionCommitted
+def kill(event):
+    if isinstance(event, PartitionCommitted):
+        os.kill(os.getpid(), signal.SIGKILL)
+source, target = sys.argv[1:]
+executor = ProcessPoolExecutor(2, mp_context=get_context("fork"))  # and no guard of __main__
+limits = arrowsync.Limits(partition_bytes="512 KiB", batch_rows=2_000)
+arrowsync.copy(source, target, table="t", executor=executor, limits=limits, observer=kill, progress=False)
+"""
+
+
+@pytest.mark.timeout(60)
+def test_forked_workers_hold_no_session_of_a_killed_coordinator(
+    pair: tuple[Database, Database], tmp_path: Path
+) -> None:
+    source, target = pair
+    script = tmp_path / "script.py"
+    script.write_text(KILLED_COORDINATOR)
+    command = [sys.executable, script, source.uri, target.uri]
+    process = subprocess.Popen(command, start_new_session=True)
+    try:
+        assert process.wait(50) == -signal.SIGKILL
+        assert copy(source.uri, target.uri, table="t", limits=LIMITS, verify="hash").partitions_resumed > 0
+        assert content(target) == content(source)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 # -- what goes out -------------------------------------------------------------------------------------------
