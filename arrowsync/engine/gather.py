@@ -22,11 +22,12 @@ def gather(
     receive: Callable[[Future[T]], Receipt],
     at_once: int,
     stop: Stop,
+    withdraw: Callable[[Future[T]], object],
 ) -> tuple[list[Receipt], list[ArrowsyncError]]:
     """Receipts in partition order, and errors; at most `at_once` tasks are submitted and not done.
 
     What keeps failing is left out. Any other error, and an interrupt, sets `stop` and begins nothing more;
-    what is under way by then is received all the same.
+    what `withdraw` does not cancel is under way by then, and received all the same.
     """
     receipts: list[Receipt] = []
     errors: list[ArrowsyncError] = []
@@ -43,7 +44,7 @@ def gather(
         waiting.clear()
         stop.set()
         for future in tuple(running):
-            future.cancel()
+            withdraw(future)
 
     def submit_more() -> None:
         while waiting and len(running) < at_once:

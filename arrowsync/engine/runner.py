@@ -121,7 +121,7 @@ class _View:
 
     def state(self, plan: TablePlan) -> dict[str, Any]:  # Any: JSON
         """What the journal remembers of the source."""
-        return {"source": dict(self._states[plan.source.name])}
+        return {"source": dict(self._states[plan.source.name]), "turn": plan.turn}
 
 
 def patiently(work: Callable[[], T], plan: TablePlan, stop: Stop) -> T:
@@ -207,7 +207,7 @@ class _TableRun:
 
     def _begin(self) -> _Begun:
         """Make the table, or see whether what an earlier run has left can stay."""
-        plan = self.plan
+        plan = replace(self.plan, turn=uuid4().hex)
         if plan.resumes is None:
             return self._fresh(plan)
         receipts = self._patiently(lambda: self.sink.prepare(plan, None))
@@ -313,4 +313,4 @@ class _TableRun:
                 return pool.submit(attempt, task, sizer, here, tally)
 
             with ThreadPoolExecutor(pipes, thread_name_prefix="arrowsync-copy") as pool:
-                return gather(tasks, submit, Future.result, pipes, stop)
+                return gather(tasks, submit, Future.result, pipes, stop, Future.cancel)

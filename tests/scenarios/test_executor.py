@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
@@ -336,4 +337,32 @@ def test_a_dask_cluster_loses_a_worker_and_no_row(pair: tuple[Database, Database
     )
     assert killed
     assert (report.status, report.verified, report.rows_written) == ("complete", "hash", ROWS)
+    assert content(target) == content(source)
+
+
+@pytest.mark.timeout(100)
+def test_nothing_is_committed_after_a_failed_copy_on_dask_has_returned(
+    pair: tuple[Database, Database], dask: Any
+) -> None:
+    """Dask calls a future cancelled whose task runs on, and keeps no task from beginning that waits."""
+    source, target = pair
+    slow = "create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.0005);"
+    target.execute(
+        "create table t (id bigint primary key, amount int, name text);"
+        f"{slow} if new.id = 1 then raise check_violation; end if; return new; end $$;"
+        "create trigger slow before insert on t for each row execute function slow()"
+    )
+    limits = Limits(partition_bytes="128 KiB", batch_rows=2_000)
+    told = {"executor": dask.get_executor(), "limits": limits, "mode": "append"}
+    with pytest.raises(TransferError) as failed:
+        copy(source.uri, target.uri, on_bad_rows="stop", **told)
+    stored = target.execute("select count(*) from t")[0][0]
+    report = failed.value.report
+    assert [error.type for error in report.errors] == ["DataError"]
+    assert report.rows_written == stored < ROWS // 2
+    time.sleep(3)
+    assert target.execute("select count(*) from t")[0][0] == stored
+    target.execute("drop trigger slow on t")
+    report = copy(source.uri, target.uri, on_bad_rows="stop", **told)
+    assert (report.rows_written, report.partitions_resumed > 0) == (ROWS, stored > 0)
     assert content(target) == content(source)
