@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from arrowsync.core.plan import Receipt
 from arrowsync.engine.pipe import Task
+from arrowsync.engine.quarantine import Tally
 from arrowsync.engine.stop import Stop, Stopped
 from arrowsync.errors import ArrowsyncError, SnapshotLost, TransientError
 
@@ -20,6 +21,7 @@ def gather(
     tasks: Sequence[Task],
     submit: Callable[[Task], Future[T]],
     receive: Callable[[Future[T]], Receipt],
+    tally: Tally,
     at_once: int,
     stop: Stop,
     withdraw: Callable[[Future[T]], object],
@@ -59,6 +61,8 @@ def gather(
     def take(future: Future[T]) -> None:
         try:
             receipts.append(receive(future))
+            tally.settle(receipts[-1])
+            tally.check()
         except ArrowsyncError as error:
             fail(error)
 

@@ -95,10 +95,7 @@ def copy_on(
             raise ArrowsyncError(f"the executor takes no more partitions: {error!r}", hint=AGAIN) from error
 
     def receive(future: Future[Outcome]) -> Receipt:
-        receipt = _result(future, around)
-        tally.settle(receipt)
-        tally.check()
-        return receipt
+        return _result(future, around)
 
     def withdraw(future: Future[Outcome]) -> None:
         if tells_what_runs:
@@ -106,7 +103,7 @@ def copy_on(
 
     most = min(at_once or MOST_SUBMITTED, MOST_SUBMITTED)
     with _stoppable(tasks, around.stop), around.stop.calling(lambda: _end_turn(tasks)):
-        return gather(tasks, submit, receive, most, around.stop, withdraw)
+        return gather(tasks, submit, receive, tally, most, around.stop, withdraw)
 
 
 def _end_turn(tasks: Sequence[Task]) -> None:

@@ -25,7 +25,7 @@ from arrowsync.engine.quarantine import Tally
 from arrowsync.engine.remote import copy_on
 from arrowsync.engine.retry import with_retries
 from arrowsync.engine.stop import Stop, Stopped
-from arrowsync.errors import ArrowsyncError, ResumeError, SnapshotLost
+from arrowsync.errors import ArrowsyncError, DataError, ResumeError, SnapshotLost
 
 T = TypeVar("T")
 
@@ -291,6 +291,10 @@ class _TableRun:
         """Copy the partitions that have no receipt yet."""
         limits, done = plan.transfer.limits, {receipt.partition for receipt in receipts}
         tally = Tally(plan.transfer, receipts)
+        try:
+            tally.check()  # an earlier run may have ended for it
+        except DataError as error:
+            return [], [error.at(table=self.name)]
         widest = plan.source.widths.widest if plan.source.widths else 0
         wanted = plan.transfer.worker_count  # in each of an executor's processes
         if self.executor is None:
@@ -313,4 +317,4 @@ class _TableRun:
                 return pool.submit(attempt, task, sizer, here, tally)
 
             with ThreadPoolExecutor(pipes, thread_name_prefix="arrowsync-copy") as pool:
-                return gather(tasks, submit, Future.result, pipes, stop, Future.cancel)
+                return gather(tasks, submit, Future.result, tally, pipes, stop, Future.cancel)

@@ -262,6 +262,23 @@ def test_too_many_bad_rows_end_the_table(
     assert (target.execute("select count(*) from t")[0][0] > 0) == stored
 
 
+def test_too_many_bad_rows_stay_too_many_when_the_command_is_run_again(
+    pair: tuple[Database, Database], tmp_path: Path, threads: Executor
+) -> None:
+    source, target = pair
+    target.execute("create table t (id bigint primary key, amount int check (amount <> 7), name text)")
+    told = {"limits": LIMITS, "mode": "append", "quarantine": str(tmp_path)}
+    stored, refused = [], r"refused (\d+) rows, more than max_bad_rows=59"
+    for executor in (threads, threads, None):
+        with pytest.raises(TransferError, match=refused) as failed:
+            copy(source.uri, target.uri, executor=executor, max_bad_rows=59, **told)
+        stored += target.execute("select count(*) from t")[0]
+        assert failed.value.report.rows_written == stored[-1], "what was committed is told"
+    assert stored == [ROWS - 60] * 3
+    report = copy(source.uri, target.uri, max_bad_rows=60, **told)
+    assert (report.status, report.rows_written, report.rows_quarantined) == ("partial", ROWS - 60, 60)
+
+
 def test_an_error_comes_back_whole(pair: tuple[Database, Database], processes: Executor) -> None:
     source, target = pair
     target.execute("create table t (id bigint primary key, amount int, name varchar(3))")
