@@ -245,7 +245,8 @@ class TablePlan:
     statements in `after` are committed one by one, the others together. `run` names this beginning of the
     transfer in the journal, whose tables are `journal` (transfers, receipts; None: without). Without
     partitions no row is copied: publishing makes what there is to make. `discards` are
-    unfinished transfers into the same table that are given up. `aside`: rows become the target only when they
+    unfinished transfers into the same table that are given up. `turn` names this going on with the run: what
+    is begun for another one may not write any more. `aside`: rows become the target only when they
     are published, as a file does by its rename.
     """
 
@@ -265,6 +266,7 @@ class TablePlan:
     separate: int = 0
     journal: tuple[TableName, TableName] | None = None
     run: str = ""
+    turn: str = ""
     discards: tuple[Unfinished, ...] = ()
     aside: bool = False
 

@@ -17,11 +17,10 @@ from adbc_driver_manager import AdbcStatusCode, dbapi
 from adbc_driver_manager import _reader as adbc_reader
 
 from arrowsync.dialects.ansi import Dialect
+from arrowsync.endpoints import inherited
 from arrowsync.endpoints.calls import Calls
 from arrowsync.endpoints.drivers import Driver
 from arrowsync.endpoints.secrets import redact, secrets_in
-
-_opening = threading.Lock()  # finding a connection's socket compares the open descriptors before and after
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +45,11 @@ class AdbcConnection:
         self._secrets = secrets_in(address.uri)
         with self._translating():
             options = self.dialect.options(address.uri, read_only=read_only)
-            with _opening:
+            with inherited.opening:  # a connection's socket is found by the open descriptors before and after
                 before = _sockets()
                 self._connection = _open(address.driver, options)
                 self._sockets = _sockets() - before
+                inherited.note(self._sockets)
         self._calls = Calls(ask=self._connection.adbc_cancel, cut=self.cut, release=self._release)
         try:
             for statement in self.dialect.session(read_only=read_only):

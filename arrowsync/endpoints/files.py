@@ -365,7 +365,7 @@ class Files:
             self._written(plan),
             plan.target.primary_key.columns if plan.target.primary_key else (),
             group_bytes=group_bytes(transfer.limits.memory_bytes, writers),
-            claim=partial(FolderJournal(landing).check, plan) if journaled else _free,
+            claim=partial(FolderJournal(landing).claim, plan) if journaled else _free,
         )
 
     def _written(self, plan: TablePlan) -> list[Kept]:

@@ -100,7 +100,7 @@ class Journal:
     def claim(self, plan: TablePlan, partition: Partition) -> Receipt | None:
         """Claim the partition for this transaction; its receipt when another run has committed it.
 
-        Raises ResumeError when the transfer is no longer this run's.
+        Raises ResumeError when the transfer is no longer this run's, or the run has gone on without us.
         """
         claimed = self._connection.rows(
             f"insert into {self._receipts} (transfer, target_table, partition_number, receipt) "
@@ -110,6 +110,8 @@ class Journal:
             (partition.number, *_key(plan)),  # SQLite numbers parameters by where they stand
         )
         if claimed:
+            if (self.state(plan) or {}).get("turn", "") != plan.turn:
+                raise ResumeError("this partition comes too late: its run has ended, or was gone on with")
             return None
         found = self._connection.rows(
             f"select r.receipt from {self._receipts} r join {self._transfers} t "

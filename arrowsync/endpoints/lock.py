@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from arrowsync.core.table import TableName
+from arrowsync.endpoints import inherited
 from arrowsync.endpoints.connections import AdbcConnection, Address
 from arrowsync.errors import ArrowsyncError, ResumeError
 
@@ -75,7 +76,9 @@ class FileLock:
         return self
 
     def _try(self) -> bool:
-        self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o666)
+        with inherited.opening:
+            self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o666)
+            inherited.note([(self._descriptor, os.fstat(self._descriptor).st_ino)])
         with suppress(BlockingIOError):
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Its owner removes the file before letting go: one that is not there any more locks nobody out.

@@ -63,6 +63,13 @@ class FolderJournal:
                 hint="`arrowsync status` shows what is under way",
             )
 
+    def claim(self, plan: TablePlan) -> None:
+        """Raise ResumeError, too, when the run has gone on without us."""
+        self.check(plan)
+        noted = self._read()
+        if noted is None or noted["state"].get("turn", "") != plan.turn:
+            raise ResumeError("this partition comes too late: its run has ended, or was gone on with")
+
     def unfinished(self, target: Path) -> Unfinished | None:
         """The transfer into `target` that has begun here and not finished."""
         noted = self._read()

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from arrowsync.core.plan import Receipt
 from arrowsync.engine.pipe import Task
+from arrowsync.engine.quarantine import Tally
 from arrowsync.engine.stop import Stop, Stopped
 from arrowsync.errors import ArrowsyncError, SnapshotLost, TransientError
 
@@ -20,13 +21,15 @@ def gather(
     tasks: Sequence[Task],
     submit: Callable[[Task], Future[T]],
     receive: Callable[[Future[T]], Receipt],
+    tally: Tally,
     at_once: int,
     stop: Stop,
+    withdraw: Callable[[Future[T]], object],
 ) -> tuple[list[Receipt], list[ArrowsyncError]]:
     """Receipts in partition order, and errors; at most `at_once` tasks are submitted and not done.
 
     What keeps failing is left out. Any other error, and an interrupt, sets `stop` and begins nothing more;
-    what is under way by then is received all the same.
+    what `withdraw` does not cancel is under way by then, and received all the same.
     """
     receipts: list[Receipt] = []
     errors: list[ArrowsyncError] = []
@@ -43,7 +46,7 @@ def gather(
         waiting.clear()
         stop.set()
         for future in tuple(running):
-            future.cancel()
+            withdraw(future)
 
     def submit_more() -> None:
         while waiting and len(running) < at_once:
@@ -58,6 +61,8 @@ def gather(
     def take(future: Future[T]) -> None:
         try:
             receipts.append(receive(future))
+            tally.settle(receipts[-1])
+            tally.check()
         except ArrowsyncError as error:
             fail(error)
 

@@ -9,7 +9,7 @@ import resource
 import sys
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol, Self
@@ -95,10 +95,11 @@ def batch_ceiling(limit: int, pipes: int, widest_row: int = 0) -> int:
 
 
 class _Block:
-    """Leased bytes and the number of leases that hold them."""
+    """Leased bytes, for whom, and the number of leases that hold them."""
 
-    def __init__(self, nbytes: int) -> None:
+    def __init__(self, nbytes: int, owner: object) -> None:
         self.nbytes = nbytes
+        self.owner = owner
         self.holders = 1
 
 
@@ -136,9 +137,10 @@ class MemoryTracker:
     """What is in use against the limit, and the leases of what is in flight. For any number of threads.
 
     RSS is the truth, since drivers allocate outside Arrow's pool; leases act before it is too late. One lease
-    is always admitted, so growth that is not ours slows transfers to one batch at a time and never stops
-    them. The rule that keeps it so: lease what goes to a writer. A reader that waits while it holds a lease
-    that no writer will release waits for itself.
+    of each owner is always admitted, so growth that is not ours slows a pipe to one batch at a time and never
+    stops it; nor do the leases of another, which may be a stream whose consumer is this very pipe. The rule
+    that keeps it so: lease what goes to a writer. A reader that waits while it holds a lease that no writer
+    will release waits for itself.
     """
 
     def __init__(
@@ -158,7 +160,7 @@ class MemoryTracker:
         self._changed = threading.Condition()
         self._waiting: deque[object] = deque()
         self._paused = False
-        self._leases = 0
+        self._leases: Counter[object] = Counter()  # of each owner
         self._leased = 0
         self._relief_due = clock()
         self._start = self._largest = self._rss = self._readings.rss()
@@ -218,32 +220,35 @@ class MemoryTracker:
 
     # -- leases ------------------------------------------------------------------------------------------
 
-    def acquire(self, nbytes: int, stop: Signal) -> Lease:
-        """Lease bytes, waiting while memory is short, first come first served. Raises Stopped."""
+    def acquire(self, nbytes: int, stop: Signal, *, owner: object = None) -> Lease:
+        """Lease bytes, waiting while memory is short, first come first served. Raises Stopped.
+
+        `owner` is the pipe that they are for: it does not wait while it has no other lease.
+        """
         ticket = object()
         with self._changed:
             if self.pressure:
                 self._relieve_when_due()
             self._waiting.append(ticket)
             try:
-                seconds = self._wait(lambda: self._admits(ticket, nbytes), stop)
+                seconds = self._wait(lambda: self._admits(ticket, nbytes, owner), stop)
             finally:
                 self._waiting.remove(ticket)
                 self._changed.notify_all()
-            self._leases += 1
+            self._leases[owner] += 1
             self._leased += nbytes
-        return Lease(self, _Block(nbytes), seconds)
+        return Lease(self, _Block(nbytes, owner), seconds)
 
     def wake(self) -> None:
         """Make waiting readers look at their stop events: for whoever has set one."""
         with self._changed:
             self._changed.notify_all()
 
-    def _admits(self, ticket: object, nbytes: int) -> bool:
+    def _admits(self, ticket: object, nbytes: int, owner: object) -> bool:
+        if owner not in self._leases:
+            return True
         if self._waiting[0] is not ticket:
             return False
-        if not self._leases:
-            return True
         used = max(self.used, self._leased + nbytes)
         self._paused = used > (RESUME_AT if self._paused else PAUSE_AT) * self.limit
         return not self._paused
@@ -280,7 +285,9 @@ class MemoryTracker:
     def _give_back(self, block: _Block) -> None:
         block.holders -= 1
         if not block.holders:
-            self._leases -= 1
+            self._leases[block.owner] -= 1
+            if not self._leases[block.owner]:
+                del self._leases[block.owner]
             self._leased -= block.nbytes
             self._changed.notify_all()
 

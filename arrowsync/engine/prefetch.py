@@ -198,7 +198,7 @@ class Prefetch:
             # Where nobody could tell before; rows are counted as they are read.
             self._tracker.check_row(nbytes, f"number {self.rows + 1:,}")
         self.rows += batch.num_rows
-        lease = self._tracker.acquire(nbytes, self._stop)
+        lease = self._tracker.acquire(nbytes, self._stop, owner=self)
         if lease.waited_seconds:
             self._tell_pause(lease.waited_seconds)
         try:

@@ -6,23 +6,25 @@ partition's transaction: a task that is run twice finds the work done.
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from arrowsync.core.contracts import Sink, Source
 from arrowsync.core.events import Event
 from arrowsync.core.plan import Receipt
 from arrowsync.core.transfer import Transfer
+from arrowsync.engine import forked
 from arrowsync.engine.attempt import attempt
 from arrowsync.engine.gather import gather
 from arrowsync.engine.memory import process_tracker
 from arrowsync.engine.pipe import Surroundings, Task, table_sizer
 from arrowsync.engine.quarantine import Tally
 from arrowsync.engine.stop import Stop
-from arrowsync.errors import ArrowsyncError, ConfigError, TransientError
+from arrowsync.errors import ArrowsyncError, ConfigError, ResumeError, TransientError
 
 # More than a cluster has places for; the 80,000 tasks of 10 TB at once would take half a GB of a scheduler.
 MOST_SUBMITTED = 1024
@@ -79,8 +81,11 @@ def copy_on(
     """Copy the tasks on the executor, at most `at_once` of them, `pipes` in one process; see gather.
 
     Partitions that run in other processes when this one is told to stop are waited for: each ends with a
-    commit or a rollback of its own. What `max_bad_rows` allows is judged with each partition that comes back.
+    commit or a rollback of its own, and those that have not begun find that they come too late. What
+    `max_bad_rows` allows is judged with each partition that comes back.
     """
+    # Other executors may call a future cancelled whose task runs on, as Dask does.
+    tells_what_runs = isinstance(executor, ProcessPoolExecutor | ThreadPoolExecutor)
 
     def submit(task: Task) -> Future[Outcome]:
         alone = replace(task, plan=task.plan.alone(task.partition))
@@ -90,23 +95,34 @@ def copy_on(
             raise ArrowsyncError(f"the executor takes no more partitions: {error!r}", hint=AGAIN) from error
 
     def receive(future: Future[Outcome]) -> Receipt:
-        receipt = _result(future, around.observe)
-        tally.settle(receipt)
-        tally.check()
-        return receipt
+        return _result(future, around)
 
-    with _stoppable(tasks, around.stop):
-        return gather(tasks, submit, receive, min(at_once or MOST_SUBMITTED, MOST_SUBMITTED), around.stop)
+    def withdraw(future: Future[Outcome]) -> None:
+        if tells_what_runs:
+            future.cancel()
+
+    most = min(at_once or MOST_SUBMITTED, MOST_SUBMITTED)
+    with _stoppable(tasks, around.stop), around.stop.calling(lambda: _end_turn(tasks)):
+        return gather(tasks, submit, receive, tally, most, around.stop, withdraw)
 
 
-def _result(future: Future[Outcome], observe: Callable[[Event], None]) -> Receipt:
+def _end_turn(tasks: Sequence[Task]) -> None:
+    """Let no further partition begin, wherever it waits."""
+    for task in tasks[:1]:
+        with suppress(ArrowsyncError):  # the target is gone: nothing begins there, or is waited for
+            task.sink.prepare(task.plan, {"turn": ""})
+
+
+def _result(future: Future[Outcome], around: Surroundings) -> Receipt:
     """The receipt that a worker brought back, when its events have been told. Raises its error."""
     try:
         outcome = future.result()
     except Exception as error:  # a worker that died, or what an executor makes of it
         raise TransientError(f"a partition was lost with its worker: {error!r}", hint=AGAIN) from error
+    if isinstance(outcome.result, ResumeError):
+        around.stop.check()  # it came too late
     for event in outcome.events:
-        observe(event)
+        around.observe(event)
     if isinstance(outcome.result, ArrowsyncError):
         raise outcome.result
     return outcome.result
@@ -116,8 +132,11 @@ def _result(future: Future[Outcome], observe: Callable[[Event], None]) -> Receip
 
 
 def copy_partition_here(remote: RemoteTask) -> Outcome:
-    """Copy a partition in this process, inside its own memory limit."""
+    """Copy a partition in this process, inside its own memory limit; for a forked one in a fresh process."""
     task = remote.task
+    if forked.is_forked() and task.plan.run not in _stops:
+        outcome: Outcome = forked.elsewhere(copy_partition_here, remote)
+        return outcome
     events: list[Event] = []
     with (
         Stop(parent=_stops.get(task.plan.run)) as stop,
@@ -157,6 +176,7 @@ class _Places:
 
 _places = _Places()
 _stops: dict[str, Stop] = {}  # by run: how a stop reaches tasks that an executor runs in this very process
+os.register_at_fork(after_in_child=_stops.clear)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from arrowsync.engine.quarantine import Tally
 from arrowsync.engine.remote import copy_on
 from arrowsync.engine.retry import with_retries
 from arrowsync.engine.stop import Stop, Stopped
-from arrowsync.errors import ArrowsyncError, ResumeError, SnapshotLost
+from arrowsync.errors import ArrowsyncError, DataError, ResumeError, SnapshotLost
 
 T = TypeVar("T")
 
@@ -121,7 +121,7 @@ class _View:
 
     def state(self, plan: TablePlan) -> dict[str, Any]:  # Any: JSON
         """What the journal remembers of the source."""
-        return {"source": dict(self._states[plan.source.name])}
+        return {"source": dict(self._states[plan.source.name]), "turn": plan.turn}
 
 
 def patiently(work: Callable[[], T], plan: TablePlan, stop: Stop) -> T:
@@ -207,7 +207,7 @@ class _TableRun:
 
     def _begin(self) -> _Begun:
         """Make the table, or see whether what an earlier run has left can stay."""
-        plan = self.plan
+        plan = replace(self.plan, turn=uuid4().hex)
         if plan.resumes is None:
             return self._fresh(plan)
         receipts = self._patiently(lambda: self.sink.prepare(plan, None))
@@ -291,6 +291,10 @@ class _TableRun:
         """Copy the partitions that have no receipt yet."""
         limits, done = plan.transfer.limits, {receipt.partition for receipt in receipts}
         tally = Tally(plan.transfer, receipts)
+        try:
+            tally.check()  # an earlier run may have ended for it
+        except DataError as error:
+            return [], [error.at(table=self.name)]
         widest = plan.source.widths.widest if plan.source.widths else 0
         wanted = plan.transfer.worker_count  # in each of an executor's processes
         if self.executor is None:
@@ -313,4 +317,4 @@ class _TableRun:
                 return pool.submit(attempt, task, sizer, here, tally)
 
             with ThreadPoolExecutor(pipes, thread_name_prefix="arrowsync-copy") as pool:
-                return gather(tasks, submit, Future.result, pipes, stop)
+                return gather(tasks, submit, Future.result, tally, pipes, stop, Future.cancel)

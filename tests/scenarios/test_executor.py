@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
@@ -103,6 +106,62 @@ def test_parquet_is_read_and_written_by_many_processes(
     back = copy(folder, target.uri, executor=processes, limits=LIMITS, table="t", verify="hash")
     assert out.fingerprint == back.fingerprint
     assert content(target) == content(source)
+
+
+# -- forked workers: what ProcessPoolExecutor(2) means on Linux before Python 3.14 ---------------------------
+
+
+@pytest.fixture
+def forks() -> Iterator[Executor]:
+    executor = ProcessPoolExecutor(2, mp_context=get_context("fork"))
+    yield executor
+    for process in list(executor._processes.values()):
+        process.kill()  # or a hanging one would be waited for
+    executor.shutdown()
+
+
+@pytest.mark.timeout(60)
+def test_forked_workers_copy_although_polars_would_hang_in_them(
+    pair: tuple[Database, Database], forks: Executor
+) -> None:
+    source, target = pair
+    pl.DataFrame({"a": range(100)}).hash_rows()  # starts the threads that no child has
+    report = copy(source.uri, target.uri, executor=forks, limits=LIMITS, verify="hash")
+    assert (report.rows_written, report.verified) == (ROWS, "hash")
+    assert report.partitions > 4
+
+
+KILLED_COORDINATOR = """
+import os, signal, sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+import arrowsync
+from arrowsync.core.events import PartitionCommitted
+def kill(event):
+    if isinstance(event, PartitionCommitted):
+        os.kill(os.getpid(), signal.SIGKILL)
+source, target = sys.argv[1:]
+executor = ProcessPoolExecutor(2, mp_context=get_context("fork"))  # and no guard of __main__
+limits = arrowsync.Limits(partition_bytes="512 KiB", batch_rows=2_000)
+arrowsync.copy(source, target, table="t", executor=executor, limits=limits, observer=kill, progress=False)
+"""
+
+
+@pytest.mark.timeout(60)
+def test_forked_workers_hold_no_session_of_a_killed_coordinator(
+    pair: tuple[Database, Database], tmp_path: Path
+) -> None:
+    source, target = pair
+    script = tmp_path / "script.py"
+    script.write_text(KILLED_COORDINATOR)
+    command = [sys.executable, script, source.uri, target.uri]
+    process = subprocess.Popen(command, start_new_session=True)
+    try:
+        assert process.wait(50) == -signal.SIGKILL
+        assert copy(source.uri, target.uri, table="t", limits=LIMITS, verify="hash").partitions_resumed > 0
+        assert content(target) == content(source)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 # -- what goes out -------------------------------------------------------------------------------------------
@@ -203,6 +262,23 @@ def test_too_many_bad_rows_end_the_table(
     assert (target.execute("select count(*) from t")[0][0] > 0) == stored
 
 
+def test_too_many_bad_rows_stay_too_many_when_the_command_is_run_again(
+    pair: tuple[Database, Database], tmp_path: Path, threads: Executor
+) -> None:
+    source, target = pair
+    target.execute("create table t (id bigint primary key, amount int check (amount <> 7), name text)")
+    told = {"limits": LIMITS, "mode": "append", "quarantine": str(tmp_path)}
+    stored, refused = [], r"refused (\d+) rows, more than max_bad_rows=59"
+    for executor in (threads, threads, None):
+        with pytest.raises(TransferError, match=refused) as failed:
+            copy(source.uri, target.uri, executor=executor, max_bad_rows=59, **told)
+        stored += target.execute("select count(*) from t")[0]
+        assert failed.value.report.rows_written == stored[-1], "what was committed is told"
+    assert stored == [ROWS - 60] * 3
+    report = copy(source.uri, target.uri, max_bad_rows=60, **told)
+    assert (report.status, report.rows_written, report.rows_quarantined) == ("partial", ROWS - 60, 60)
+
+
 def test_an_error_comes_back_whole(pair: tuple[Database, Database], processes: Executor) -> None:
     source, target = pair
     target.execute("create table t (id bigint primary key, amount int, name varchar(3))")
@@ -278,4 +354,32 @@ def test_a_dask_cluster_loses_a_worker_and_no_row(pair: tuple[Database, Database
     )
     assert killed
     assert (report.status, report.verified, report.rows_written) == ("complete", "hash", ROWS)
+    assert content(target) == content(source)
+
+
+@pytest.mark.timeout(100)
+def test_nothing_is_committed_after_a_failed_copy_on_dask_has_returned(
+    pair: tuple[Database, Database], dask: Any
+) -> None:
+    """Dask calls a future cancelled whose task runs on, and keeps no task from beginning that waits."""
+    source, target = pair
+    slow = "create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.0005);"
+    target.execute(
+        "create table t (id bigint primary key, amount int, name text);"
+        f"{slow} if new.id = 1 then raise check_violation; end if; return new; end $$;"
+        "create trigger slow before insert on t for each row execute function slow()"
+    )
+    limits = Limits(partition_bytes="128 KiB", batch_rows=2_000)
+    told = {"executor": dask.get_executor(), "limits": limits, "mode": "append"}
+    with pytest.raises(TransferError) as failed:
+        copy(source.uri, target.uri, on_bad_rows="stop", **told)
+    stored = target.execute("select count(*) from t")[0][0]
+    report = failed.value.report
+    assert [error.type for error in report.errors] == ["DataError"]
+    assert report.rows_written == stored < ROWS // 2
+    time.sleep(3)
+    assert target.execute("select count(*) from t")[0][0] == stored
+    target.execute("drop trigger slow on t")
+    report = copy(source.uri, target.uri, on_bad_rows="stop", **told)
+    assert (report.rows_written, report.partitions_resumed > 0) == (ROWS, stored > 0)
     assert content(target) == content(source)

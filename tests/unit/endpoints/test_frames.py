@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -135,6 +136,24 @@ def test_a_frame_can_be_inspected_and_streamed() -> None:
         ["int64", "string"],
     )
     assert arrowsync.stream(pl.from_arrow(TABLE)).read_all().num_rows == ROWS
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("of_stream", [True, False], ids=["its-rows", "another-table"])
+def test_a_copy_goes_on_beside_an_open_stream_when_memory_is_short(tmp_path: Path, of_stream: bool) -> None:
+    numbers = range(20 * ROWS)
+    large = pa.table(
+        {"id": pa.array(numbers), "name": [f"row {number}, and some more" for number in numbers]}
+    )
+    limits = arrowsync.Limits(memory="64 MiB", batch_rows=1_000)
+    reader = arrowsync.stream(large, limits=limits)
+    ids = reader.read_next_batch()["id"].to_pylist()
+    hog = bytearray(os.urandom(1 << 20) * 120)
+    copy(reader if of_stream else large, tmp_path / "t.parquet", limits=limits)
+    ids = ids * of_stream + pq.read_table(tmp_path / "t.parquet")["id"].to_pylist()
+    assert sorted(ids) == list(numbers)
+    reader.close()
+    del hog
 
 
 def test_one_huge_batch_is_cut_into_small_ones() -> None:

@@ -42,17 +42,18 @@ def tracker(
 class Waiter:
     """A reader that asks for memory on a thread of its own."""
 
-    def __init__(self, tracker: MemoryTracker, nbytes: int, stop: Stop) -> None:
+    def __init__(self, tracker: MemoryTracker, nbytes: int, stop: Stop, owner: object) -> None:
         self.tracker = tracker
         self.lease: Lease | None = None
         self.stopped = False
+        self._owner = owner
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(nbytes, stop))
         self._thread.start()
 
     def _run(self, nbytes: int, stop: Stop) -> None:
         try:
-            self.lease = self.tracker.acquire(nbytes, stop)
+            self.lease = self.tracker.acquire(nbytes, stop, owner=self._owner)
         except Stopped:
             self.stopped = True
         finally:
@@ -68,10 +69,10 @@ class Waiter:
 
 
 @contextmanager
-def waiting(tracker: MemoryTracker, nbytes: int) -> Iterator[tuple[Waiter, Stop]]:
+def waiting(tracker: MemoryTracker, nbytes: int, owner: object = None) -> Iterator[tuple[Waiter, Stop]]:
     """A waiter that ends with the test, however that ends."""
     with Stop() as stop:
-        waiter = Waiter(tracker, nbytes, stop)
+        waiter = Waiter(tracker, nbytes, stop, owner)
         try:
             yield waiter, stop
         finally:
@@ -154,6 +155,19 @@ def test_growth_that_is_not_ours_slows_to_one_batch_at_a_time() -> None:
         lease.release()
         assert waiter.ends()
         assert waiter.lease is not None
+
+
+def test_nobody_waits_for_his_first_batch_whatever_others_hold_or_wait_for() -> None:
+    """Who holds them may be the one who waits: a copy whose source is a stream in this process."""
+    readings = FakeReadings()
+    memory = tracker(readings)
+    readings.rss_bytes = 10 * LIMIT
+    held = memory.acquire(1, Stop(), owner="stream")
+    with waiting(memory, 1, owner="stream") as (stream, _):
+        assert stream.waits()
+        with memory.acquire(1, Stop(), owner="copy"), waiting(memory, 1, owner="copy") as (second, _):
+            assert second.waits(), "one at a time"
+    held.release()
 
 
 def test_readers_are_served_in_turn() -> None:
