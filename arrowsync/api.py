@@ -50,12 +50,16 @@ class Arguments(TypedDict, total=False):
     query: str | None  # a SELECT in the source's SQL instead of a table
     target_table: str | None
     mode: str  # create, append, replace
+    key: Names | None  # columns that name a row, where not the primary key: to verify by
     columns: Names | None
     exclude: Names | None
     rename: Mapping[str, str] | None
     where: str | None  # in the source's SQL
     row_security: bool  # read only the rows that PostgreSQL's policies show; else hidden ones are an error
     cast: Mapping[str, str] | None  # column -> type of the target
+    cursor: str | None  # not there yet, as the next two
+    lookback: str | None
+    delete_missing: bool
     schema_only: bool  # tables and all that belongs to them, and no row
     views: bool  # as views between equal databases, else as tables of their rows
     workers: int | None  # partitions at once; with an executor in each of its processes

@@ -108,6 +108,7 @@ _IDENTITY = (
     *("columns", "exclude", "rename", "where", "cast", "cursor", "lookback", "schema_only"),
     "row_security",
 )
+NOT_YET = ("cursor", "lookback", "delete_missing")  # part of every transfer's identity already
 _FIELDS = {"table": "tables", "tables": "patterns"}  # the API's word -> ours
 
 
@@ -197,6 +198,9 @@ class Transfer:
         arguments = given
         if unknown := set(arguments) - {f.name for f in fields(cls)}:
             raise ConfigError(f"unknown argument {sorted(unknown)[0]!r}")
+        for name in NOT_YET:
+            if arguments.get(name, False) is not False:
+                raise ConfigError(f"{name} is not there yet", hint="Leave it out; where= selects rows")
         choices = {"mode": WriteMode, "verify": Verify, "on_bad_rows": BadRows, "nul": Nul}
         for name, choice in choices.items():
             if name in arguments:

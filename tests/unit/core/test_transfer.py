@@ -54,6 +54,12 @@ def test_a_wrong_argument_is_an_error_that_names_it(arguments: dict[str, object]
         Transfer.of("s", "t", **arguments)
 
 
+@pytest.mark.parametrize("arguments", [{"cursor": "at"}, {"lookback": "1 h"}, {"delete_missing": True}])
+def test_what_is_not_there_yet_is_refused_and_not_ignored(arguments: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=f"{next(iter(arguments))} is not there yet"):
+        Transfer.of("s", "t", **arguments)
+
+
 @pytest.mark.parametrize(
     "arguments", [{"memory": "1 MiB"}, {"memory": "-5"}, {"batch_rows": 0}, {"batch_seconds": -1.0}]
 )
