@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
+from arrowsync import ConfigError, copy
 from tests.fix_postgresql import SUPERUSER_PASSWORD, Database, free_port
 
 ORDERS = "create table orders (id integer primary key, note text); insert into orders values (1, 'x')"
@@ -157,3 +158,29 @@ def test_json_is_one_object_on_stdout_for_failures_too(source: Path, tmp_path: P
     report: dict[str, Any] = json.loads(done.stdout)
     assert report["status"] == "failed"
     assert report["errors"][0]["type"] == "ConfigError"
+
+
+@pytest.mark.parametrize(
+    "name", ["x.csv", "X.TSV", "x.jsonl", "x.arrow", "x.feather", "x.duckdb", "x.xlsx", "file:x.json", "-"]
+)
+def test_a_format_that_is_not_there_yet_does_not_become_a_sqlite_file(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for places in ((source, name), (name, "target.db")):
+        with pytest.raises(ConfigError, match=r"not supported yet.*Parquet"):
+            copy(*places)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.parametrize("place", ["", " "])
+def test_an_empty_text_names_no_place(source: Path, place: str) -> None:
+    with pytest.raises(ConfigError, match="empty"):
+        copy(source, place)
+
+
+def test_a_sqlite_database_is_taken_whatever_its_suffix(
+    sqlite_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    odd = sqlite_file(ORDERS, "odd.csv")
+    assert copy(odd, f"sqlite:///{tmp_path}/new.csv").rows_written == 1
