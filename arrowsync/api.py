@@ -16,7 +16,7 @@ from arrowsync.core.contracts import Sink, Source
 from arrowsync.core.events import Event, Observer
 from arrowsync.core.plan import TablePlan
 from arrowsync.core.table import find_table, match_tables
-from arrowsync.core.transfer import Limits, Retry, Transfer
+from arrowsync.core.transfer import Limits, Retry, Transfer, listed
 from arrowsync.display import Shown
 from arrowsync.display.checkup import Checkup
 from arrowsync.display.plan import plan_dict, plan_sheet
@@ -97,6 +97,7 @@ class Plan(Shown):
 
         `observer` is told besides the plan's own; `progress` takes the place of what the plan says.
         """
+        _check_callable(self.executor, observer)
         observers = [each for each in (self.observer, observer) if each]
         collector = Collector(self.transfer)
         with (
@@ -139,6 +140,7 @@ def plan(
     Raises ConfigError for what cannot be done as asked, SchemaError for columns that would not arrive
     unchanged.
     """
+    _check_callable(executor, observer)
     reads, writes = _read_from(source, arguments), storage(target)
     transfer = Transfer.of(reads.identity, writes.identity, **arguments)
     if executor is not None:
@@ -172,9 +174,9 @@ def inspect(place: object, *, table: Names | None = None, tables: Names | None =
     if table is None and tables is None:
         return Tables(source.identity, tuple(source.describe(names)))
     everything = source.names(views=True)
-    chosen = [find_table(wanted, everything) for wanted in _listed(table)]
+    chosen = [find_table(wanted, everything) for wanted in listed("table", table or ())]
     if tables is not None:
-        chosen += [name for name in match_tables(_listed(tables), names) if name not in chosen]
+        chosen += [name for name in match_tables(listed("tables", tables), names) if name not in chosen]
     return Tables(source.identity, tuple(source.describe(chosen)))
 
 
@@ -245,8 +247,11 @@ def _read_from(place: object, arguments: Arguments) -> Source:
     return source.through_policies()
 
 
-def _listed(names: Names | None) -> list[str]:
-    return [names] if isinstance(names, str) else list(names or ())
+def _check_callable(executor: object, observer: object) -> None:
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise ConfigError(f"executor: {executor!r} is none", hint="Give a concurrent.futures.Executor")
+    if observer is not None and not callable(observer):
+        raise ConfigError(f"observer: {observer!r} cannot be called", hint="Give a function of an event")
 
 
 def _telling(*observers: Observer) -> Callable[[Event], None]:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from arrowsync import ConfigError, copy
+from arrowsync import Database as AnyDatabase
 from tests.fix_postgresql import SUPERUSER_PASSWORD, Database, free_port
 
 ORDERS = "create table orders (id integer primary key, note text); insert into orders values (1, 'x')"
@@ -184,3 +185,21 @@ def test_a_sqlite_database_is_taken_whatever_its_suffix(
 ) -> None:
     odd = sqlite_file(ORDERS, "odd.csv")
     assert copy(odd, f"sqlite:///{tmp_path}/new.csv").rows_written == 1
+
+
+@pytest.mark.parametrize("arguments", [{"executor": 3}, {"observer": 3}], ids=str)
+def test_what_cannot_be_called_is_an_error_that_names_the_argument(
+    source: Path, tmp_path: Path, arguments: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError, match=next(iter(arguments))):
+        copy(source, tmp_path / "target.db", **arguments)
+
+
+@pytest.mark.parametrize("arguments", [{"dialect": "sqlite"}, {"driver": 3}], ids=str)
+def test_a_database_with_an_argument_of_another_type_is_an_error(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(arguments))):
+        AnyDatabase("shop.db", **arguments)
+
+
+def test_a_database_may_be_named_by_a_path(source: Path, tmp_path: Path) -> None:
+    assert copy(AnyDatabase(source), tmp_path / "target.db").rows_written == 1  # type: ignore[arg-type]
