@@ -155,6 +155,8 @@ def api_arguments(flags: Mapping[str, Any]) -> dict[str, Any]:  # Any: each flag
     if (most := given.get("max_bad_rows")) and most.isdecimal():
         arguments["max_bad_rows"] = int(most)
     if given.pop("no_journal", False):
+        if "journal" in given:
+            raise ConfigError("--no-journal and --journal contradict each other", hint="Give one of them")
         arguments["journal"] = None
     if limits:
         arguments["limits"] = Limits(**limits)

@@ -219,6 +219,11 @@ class Transfer:
             raise ConfigError(f"workers: must be at least 1, not {workers}")
         if arguments.get("columns") and arguments.get("exclude"):
             raise ConfigError("columns and exclude are two ways to say one thing", hint="Give one of them")
+        if arguments.get("query") and (arguments.get("tables") or arguments.get("patterns")):
+            raise ConfigError(
+                "query and table are two sources",
+                hint="Give one of them; target_table (--target-table) names the query's target",
+            )
         transfer = cls(source=source, target=target, **arguments)  # type: ignore[arg-type]  # checked above and by the fields
         transfer.allows(0, 0)
         return transfer
@@ -268,7 +273,9 @@ _TYPES: dict[str, tuple[type | UnionType, str]] = {
 def _checked(name: str, value: object) -> object:
     """The argument, names as a tuple. Raises ConfigError for one of another type."""
     if name in _NAMES:
-        return listed(name, value)
+        if not (names := listed(name, value)) and name != "exclude":
+            raise ConfigError(f"{name}: is empty", hint="Leave it out where none is meant")
+        return names
     wanted, words = _TYPES.get(name, (object, ""))
     fits = isinstance(value, wanted) and not (wanted is int and isinstance(value, bool))
     if isinstance(value, Mapping) and not all(isinstance(text, str) for text in (*value, *value.values())):

@@ -52,7 +52,9 @@ def _tables(transfer: Transfer, source: Source) -> list[Table]:
         return [_only_table(transfer, source)]
     if transfer.query is not None:
         if not transfer.target_table:
-            raise ConfigError("a query needs the name of its target", hint="Give --target-table, or table=")
+            raise ConfigError(
+                "a query needs the name of its target", hint="Give target_table (--target-table)"
+            )
         return [source.describe_query(TableName.parse(transfer.target_table), transfer.query)]
     names = source.names(views=transfer.views)
     if transfer.tables or transfer.patterns:

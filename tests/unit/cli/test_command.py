@@ -80,6 +80,13 @@ def test_flags_that_are_not_given_leave_the_apis_defaults(run: Run, given: dict[
     assert given == {"source": "from.db", "progress": True}
 
 
+def test_a_journal_and_none_contradict_each_other(
+    run: Run, given: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(a_report("t"), "--no-journal", "--journal", "x") == 2
+    assert "--no-journal" in capsys.readouterr().err
+
+
 def test_flags_become_the_apis_arguments(run: Run, given: dict[str, object]) -> None:
     run(
         a_report("t"),

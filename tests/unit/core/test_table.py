@@ -59,3 +59,14 @@ def test_patterns_include_and_exclude() -> None:
 def test_a_pattern_that_matches_nothing_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"x\*"):
         match_tables(["x*"], [TableName("a")])
+
+
+def test_a_pattern_that_matches_nothing_names_the_near_tables() -> None:
+    with pytest.raises(ConfigError, match=r"order\*s.*orders"):
+        match_tables(["order*s_"], [TableName("orders"), TableName("customers")])
+
+
+@pytest.mark.parametrize("patterns", [["a", "!a"], ["!*"]])
+def test_patterns_that_leave_no_table_are_an_error(patterns: list[str]) -> None:
+    with pytest.raises(ConfigError, match="leave no table"):
+        match_tables(patterns, [TableName("a")])

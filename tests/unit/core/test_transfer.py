@@ -85,6 +85,18 @@ def test_a_retry_rule_of_another_type_is_an_error_that_names_it(arguments: dict[
         Retry(**arguments)  # type: ignore[arg-type]  # what a user may pass
 
 
+@pytest.mark.parametrize("name", ["table", "tables", "columns", "key"])
+def test_an_empty_list_of_names_is_an_error_and_does_not_mean_all(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name}: is empty"):
+        Transfer.of("s", "t", **{name: []})
+
+
+@pytest.mark.parametrize("other", ["table", "tables"])
+def test_a_query_and_a_table_are_two_sources(other: str) -> None:
+    with pytest.raises(ConfigError, match="query"):
+        Transfer.of("s", "t", query="select 1 as x", **{other: "t"})
+
+
 @pytest.mark.parametrize("arguments", [{"cursor": "at"}, {"lookback": "1 h"}, {"delete_missing": True}])
 def test_what_is_not_there_yet_is_refused_and_not_ignored(arguments: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=f"{next(iter(arguments))} is not there yet"):
