@@ -19,6 +19,7 @@ from arrowsync.core.table import find_table, match_tables
 from arrowsync.core.transfer import Limits, Retry, Transfer, listed
 from arrowsync.display import Shown
 from arrowsync.display.checkup import Checkup
+from arrowsync.display.figures import noun
 from arrowsync.display.plan import plan_dict, plan_sheet
 from arrowsync.display.progress import progress as show_progress
 from arrowsync.display.sheet import Sheet
@@ -87,6 +88,11 @@ class Plan(Shown):
     executor: Executor | None = None
     observer: Observer | None = None
     progress: bool | None = None
+
+    def __repr__(self) -> str:
+        rows = [plan.source.rows for plan in self.tables]
+        known = f", {noun(sum(filter(None, rows)), 'row')}" if None not in rows else ""
+        return f"<Plan: {noun(len(self.tables), 'table')}{known}, {self.transfer.mode}>"
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -32,6 +32,9 @@ class WriteMode(StrEnum):
     UPSERT = "upsert"
 
 
+OFFERED = (WriteMode.CREATE, WriteMode.APPEND, WriteMode.REPLACE)  # the others are not there yet
+
+
 class Verify(StrEnum):
     """How a finished copy is checked."""
 
@@ -241,7 +244,8 @@ def _choose(choice: type[StrEnum], name: str, value: object) -> StrEnum:
     try:
         return choice(str(value))
     except ValueError:
-        raise ConfigError(f"{name}: {value!r} is none of {', '.join(choice)}") from None
+        words = OFFERED if choice is WriteMode else tuple(choice)
+        raise ConfigError(f"{name}: {value!r} is none of {', '.join(words)}") from None
 
 
 def listed(what: str, names: object) -> tuple[str, ...]:

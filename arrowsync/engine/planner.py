@@ -9,11 +9,9 @@ from uuid import uuid4
 from arrowsync.core.contracts import Sink, Source
 from arrowsync.core.plan import Fidelity, Partition, TablePlan, Unfinished
 from arrowsync.core.table import Table, TableName, find_table, match_tables
-from arrowsync.core.transfer import Transfer, WriteMode
+from arrowsync.core.transfer import OFFERED, Transfer, WriteMode
 from arrowsync.engine.pipes import connected_pipes
 from arrowsync.errors import ConfigError, ResumeError, SchemaError
-
-OFFERED = (WriteMode.CREATE, WriteMode.APPEND, WriteMode.REPLACE)
 
 
 def make_plans(transfer: Transfer, source: Source, sink: Sink) -> list[TablePlan]:

@@ -119,3 +119,8 @@ def test_an_impossible_retry_rule_is_an_error() -> None:
 def test_a_transfer_pickles() -> None:
     transfer = Transfer.of("s", "t", table="t", cast={"a": "text"})
     assert pickle.loads(pickle.dumps(transfer)) == transfer
+
+
+def test_a_wrong_mode_is_told_the_modes_that_are_there() -> None:
+    with pytest.raises(ConfigError, match=r"none of create, append, replace$"):
+        Transfer.of("s", "t", mode="bogus")
