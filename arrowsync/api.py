@@ -16,9 +16,10 @@ from arrowsync.core.contracts import Sink, Source
 from arrowsync.core.events import Event, Observer
 from arrowsync.core.plan import TablePlan
 from arrowsync.core.table import find_table, match_tables
-from arrowsync.core.transfer import Limits, Retry, Transfer
+from arrowsync.core.transfer import Limits, Retry, Transfer, listed
 from arrowsync.display import Shown
 from arrowsync.display.checkup import Checkup
+from arrowsync.display.figures import noun
 from arrowsync.display.plan import plan_dict, plan_sheet
 from arrowsync.display.progress import progress as show_progress
 from arrowsync.display.sheet import Sheet
@@ -50,12 +51,16 @@ class Arguments(TypedDict, total=False):
     query: str | None  # a SELECT in the source's SQL instead of a table
     target_table: str | None
     mode: str  # create, append, replace
+    key: Names | None  # columns that name a row, where not the primary key: to verify by
     columns: Names | None
     exclude: Names | None
     rename: Mapping[str, str] | None
     where: str | None  # in the source's SQL
     row_security: bool  # read only the rows that PostgreSQL's policies show; else hidden ones are an error
     cast: Mapping[str, str] | None  # column -> type of the target
+    cursor: str | None  # not there yet, as the next two
+    lookback: str | None
+    delete_missing: bool
     schema_only: bool  # tables and all that belongs to them, and no row
     views: bool  # as views between equal databases, else as tables of their rows
     workers: int | None  # partitions at once; with an executor in each of its processes
@@ -84,6 +89,11 @@ class Plan(Shown):
     observer: Observer | None = None
     progress: bool | None = None
 
+    def __repr__(self) -> str:
+        rows = [plan.source.rows for plan in self.tables]
+        known = f", {noun(sum(filter(None, rows)), 'row')}" if None not in rows else ""
+        return f"<Plan: {noun(len(self.tables), 'table')}{known}, {self.transfer.mode}>"
+
     @property
     def warnings(self) -> tuple[str, ...]:
         return tuple(f"{plan.source.name}: {warning}" for plan in self.tables for warning in plan.warnings)
@@ -93,6 +103,7 @@ class Plan(Shown):
 
         `observer` is told besides the plan's own; `progress` takes the place of what the plan says.
         """
+        _check_callable(self.executor, observer)
         observers = [each for each in (self.observer, observer) if each]
         collector = Collector(self.transfer)
         with (
@@ -135,6 +146,7 @@ def plan(
     Raises ConfigError for what cannot be done as asked, SchemaError for columns that would not arrive
     unchanged.
     """
+    _check_callable(executor, observer)
     reads, writes = _read_from(source, arguments), storage(target)
     transfer = Transfer.of(reads.identity, writes.identity, **arguments)
     if executor is not None:
@@ -168,9 +180,9 @@ def inspect(place: object, *, table: Names | None = None, tables: Names | None =
     if table is None and tables is None:
         return Tables(source.identity, tuple(source.describe(names)))
     everything = source.names(views=True)
-    chosen = [find_table(wanted, everything) for wanted in _listed(table)]
+    chosen = [find_table(wanted, everything) for wanted in listed("table", table or ())]
     if tables is not None:
-        chosen += [name for name in match_tables(_listed(tables), names) if name not in chosen]
+        chosen += [name for name in match_tables(listed("tables", tables), names) if name not in chosen]
     return Tables(source.identity, tuple(source.describe(chosen)))
 
 
@@ -241,8 +253,11 @@ def _read_from(place: object, arguments: Arguments) -> Source:
     return source.through_policies()
 
 
-def _listed(names: Names | None) -> list[str]:
-    return [names] if isinstance(names, str) else list(names or ())
+def _check_callable(executor: object, observer: object) -> None:
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise ConfigError(f"executor: {executor!r} is none", hint="Give a concurrent.futures.Executor")
+    if observer is not None and not callable(observer):
+        raise ConfigError(f"observer: {observer!r} cannot be called", hint="Give a function of an event")
 
 
 def _telling(*observers: Observer) -> Callable[[Event], None]:

@@ -209,3 +209,12 @@ def test_debug_shows_where_an_error_came_from(tmp_path: Path) -> None:
     done = arrowsync("inspect", tmp_path / "missing.db", "--debug")
     assert done.returncode == 2
     assert "Traceback" in done.stderr
+
+
+def test_verify_names_rows_by_the_key_that_is_given(sqlite_file: Callable[..., Path]) -> None:
+    here = sqlite_file("create table t (a, b, n); insert into t values (1, 1, 5), (1, 2, 5)", "here.db")
+    there = sqlite_file("create table t (a, b, n); insert into t values (1, 1, 5), (1, 2, 6)", "there.db")
+    done = arrowsync("verify", here, there, "--key", "a,b", "--json")
+    (table,) = json.loads(done.stdout)["tables"]
+    assert table["key"] == ["a", "b"]
+    assert table["examples"] == [{"kind": "different", "key": {"a": "1", "b": "2"}, "columns": ["n"]}]

@@ -16,7 +16,7 @@ import typer
 
 import arrowsync
 from arrowsync.cli import app
-from arrowsync.engine.planner import OFFERED
+from arrowsync.core.transfer import OFFERED
 from tests.fix_postgresql import Database
 from tests.scenarios.copies import newest_server
 

@@ -46,6 +46,9 @@ class RowFlags(TypedDict, total=False):
     target_table: Annotated[str | None, _what(metavar="NAME", help="Its name there, where it differs.")]
     columns: Annotated[str | None, _what(metavar="A,B", help="Only these columns.")]
     exclude: Annotated[str | None, _what(metavar="A,B", help="All columns but these.")]
+    key: Annotated[
+        str | None, _what(metavar="A,B", help="Columns that name a row. [default: the primary key]")
+    ]
     where: Annotated[str | None, _what(metavar="SQL", help="Only rows for which this holds.")]
     row_security: Annotated[
         bool | None, _what("--row-security", help="Only rows that PostgreSQL's policies show.")
@@ -143,7 +146,7 @@ def api_arguments(flags: Mapping[str, Any]) -> dict[str, Any]:  # Any: each flag
     limits = {name: given.pop(name) for name in Limits.__dataclass_fields__ if name in given}
     retry = {name[6:]: given.pop(name) for name in list(given) if name.startswith("retry_")}
     arguments: dict[str, Any] = {}
-    for name in ("columns", "exclude"):
+    for name in ("columns", "exclude", "key"):
         if name in given:
             arguments[name] = _names(given.pop(name))
     for name in ("rename", "cast"):
@@ -152,6 +155,8 @@ def api_arguments(flags: Mapping[str, Any]) -> dict[str, Any]:  # Any: each flag
     if (most := given.get("max_bad_rows")) and most.isdecimal():
         arguments["max_bad_rows"] = int(most)
     if given.pop("no_journal", False):
+        if "journal" in given:
+            raise ConfigError("--no-journal and --journal contradict each other", hint="Give one of them")
         arguments["journal"] = None
     if limits:
         arguments["limits"] = Limits(**limits)

@@ -62,10 +62,28 @@ def find_table(wanted: str, names: Sequence[TableName], *, default_schema: str |
         if found:
             listed = ", ".join(str(name) for name in found)
             raise ConfigError(f"table {wanted!r} could be any of: {listed}")
+    raise ConfigError(f"no table {wanted!r}", hint=_tables_there(wanted, names))
+
+
+def _tables_there(wanted: str, names: Sequence[TableName]) -> str:
+    """What the user may have meant."""
     near = difflib.get_close_matches(wanted.casefold(), [str(n).casefold() for n in names], n=3, cutoff=0.5)
     close = [str(n) for n in names if str(n).casefold() in near or n.name.casefold() in near]
-    listed = ", ".join(close) or ", ".join(str(n) for n in names[:10]) or "none at all"
-    raise ConfigError(f"no table {wanted!r}", hint=f"{'Near names' if close else 'Tables there'}: {listed}")
+    if close:
+        return f"Near names: {', '.join(close)}"
+    return f"Tables there: {_first([str(name) for name in names], 10)}"
+
+
+def columns_there(wanted: str, names: Sequence[str]) -> str:
+    """Which column the user may have meant, and which there are."""
+    near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.5)
+    meant = f"Did you mean {' or '.join(near)}? " if near else ""
+    return f"{meant}It has: {_first(names, 20)}"
+
+
+def _first(names: Sequence[str], most: int) -> str:
+    more = f", … ({len(names)} in all)" if len(names) > most else ""
+    return ", ".join(names[:most]) + more or "none at all"
 
 
 def _means(wanted: str, name: TableName, default_schema: str | None, same: _Same) -> bool:
@@ -87,10 +105,16 @@ def match_tables(patterns: Iterable[str], names: Iterable[TableName]) -> list[Ta
     for pattern in wanted:
         found = [name for name in names if _fits(pattern, name)]
         if not found:
-            raise ConfigError(f"no table matches the pattern {pattern!r}")
+            hint = _tables_there(pattern.replace("*", ""), names)
+            raise ConfigError(f"no table matches the pattern {pattern!r}", hint=hint)
         included += [name for name in found if name not in included]
     excluded = [p[1:] for p in patterns if p.startswith("!")]
-    return [name for name in included if not any(_fits(pattern, name) for pattern in excluded)]
+    left = [name for name in included if not any(_fits(pattern, name) for pattern in excluded)]
+    if not left:
+        raise ConfigError(
+            f"the patterns {', '.join(patterns)} leave no table", hint="One of them excludes all"
+        )
+    return left
 
 
 def _fits(pattern: str, name: TableName) -> bool:
@@ -283,10 +307,7 @@ class Table:
             if column.name == name:
                 return column
         names = [column.name for column in self.columns]
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-        raise ConfigError(
-            f"no column {name!r}", table=str(self.name), hint=f"Columns there: {', '.join(near or names)}"
-        )
+        raise ConfigError(f"no column {name!r}", table=str(self.name), hint=columns_there(name, names))
 
     def to_dict(self) -> dict[str, Any]:  # Any: JSON
         """The table as JSON values; names as exact strings, without empty parts."""

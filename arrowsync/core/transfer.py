@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
+from types import UnionType
 from typing import Self
 
 from arrowsync.core.units import MiB, format_bytes, parse_bytes
@@ -29,6 +30,9 @@ class WriteMode(StrEnum):
     REPLACE = "replace"
     TRUNCATE = "truncate"
     UPSERT = "upsert"
+
+
+OFFERED = (WriteMode.CREATE, WriteMode.APPEND, WriteMode.REPLACE)  # the others are not there yet
 
 
 class Verify(StrEnum):
@@ -75,7 +79,9 @@ class Limits:
             )
         for name in ("batch_rows", "batch_seconds", "partition_size", "max_connections"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
+            if value is not None:
+                _check_number(name, value, whole=name != "batch_seconds")
+            if value is not None and not value > 0:
                 raise ConfigError(f"{name.replace('_size', '_bytes')}: must be more than zero, not {value!r}")
 
     @property
@@ -96,6 +102,8 @@ class Retry:
     longest_seconds: float = 30.0
 
     def __post_init__(self) -> None:
+        for name in ("attempts", "first_seconds", "longest_seconds"):
+            _check_number(name, getattr(self, name), whole=name == "attempts")
         if self.attempts < 1 or self.first_seconds < 0 or self.longest_seconds < self.first_seconds:
             raise ConfigError(
                 f"retry: cannot use {self}", hint="attempts >= 1, 0 <= first_seconds <= longest"
@@ -108,6 +116,7 @@ _IDENTITY = (
     *("columns", "exclude", "rename", "where", "cast", "cursor", "lookback", "schema_only"),
     "row_security",
 )
+NOT_YET = ("cursor", "lookback", "delete_missing")  # part of every transfer's identity already
 _FIELDS = {"table": "tables", "tables": "patterns"}  # the API's word -> ours
 
 
@@ -189,7 +198,11 @@ class Transfer:
     @classmethod
     def of(cls, source: str, target: str, **arguments: object) -> Self:
         """The transfer of the API's arguments: `table` holds names, `tables` patterns. Raises ConfigError."""
-        given = {_FIELDS.get(name, name): value for name, value in arguments.items() if value is not None}
+        given = {
+            _FIELDS.get(name, name): _checked(name, value)
+            for name, value in arguments.items()
+            if value is not None
+        }
         # Workers may stand in other folders, and this process may change its own.
         given["quarantine"] = os.path.abspath(str(given.get("quarantine", QUARANTINE)))
         if "journal" in arguments:
@@ -197,18 +210,23 @@ class Transfer:
         arguments = given
         if unknown := set(arguments) - {f.name for f in fields(cls)}:
             raise ConfigError(f"unknown argument {sorted(unknown)[0]!r}")
+        for name in NOT_YET:
+            if arguments.get(name, False) is not False:
+                raise ConfigError(f"{name} is not there yet", hint="Leave it out; where= selects rows")
         choices = {"mode": WriteMode, "verify": Verify, "on_bad_rows": BadRows, "nul": Nul}
         for name, choice in choices.items():
             if name in arguments:
                 arguments[name] = _choose(choice, name, arguments[name])
-        for name in ("columns", "exclude", "key", "tables", "patterns"):
-            if name in arguments:
-                arguments[name] = _names(arguments[name])
         workers = arguments.get("workers")
         if isinstance(workers, int) and workers < 1:
             raise ConfigError(f"workers: must be at least 1, not {workers}")
         if arguments.get("columns") and arguments.get("exclude"):
             raise ConfigError("columns and exclude are two ways to say one thing", hint="Give one of them")
+        if arguments.get("query") and (arguments.get("tables") or arguments.get("patterns")):
+            raise ConfigError(
+                "query and table are two sources",
+                hint="Give one of them; target_table (--target-table) names the query's target",
+            )
         transfer = cls(source=source, target=target, **arguments)  # type: ignore[arg-type]  # checked above and by the fields
         transfer.allows(0, 0)
         return transfer
@@ -226,10 +244,53 @@ def _choose(choice: type[StrEnum], name: str, value: object) -> StrEnum:
     try:
         return choice(str(value))
     except ValueError:
-        raise ConfigError(f"{name}: {value!r} is none of {', '.join(choice)}") from None
+        words = OFFERED if choice is WriteMode else tuple(choice)
+        raise ConfigError(f"{name}: {value!r} is none of {', '.join(words)}") from None
 
 
-def _names(value: object) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    return (value,) if isinstance(value, str) else tuple(value)  # type: ignore[arg-type]  # an iterable of names
+def listed(what: str, names: object) -> tuple[str, ...]:
+    """One name or several, as a tuple. Raises ConfigError for what are no names."""
+    if isinstance(names, str):
+        return (names,)
+    if isinstance(names, Iterable) and not isinstance(names, Mapping | bytes):
+        found = tuple(names)
+        if all(isinstance(name, str) for name in found):
+            return found
+    raise ConfigError(f"{what}: cannot use {names!r}", hint="Give one name or a list of names")
+
+
+_NAMES = ("table", "tables", "columns", "exclude", "key")
+_TYPES: dict[str, tuple[type | UnionType, str]] = {
+    **dict.fromkeys(("query", "where", "target_table", "journal"), (str, "a text")),
+    **dict.fromkeys(("rename", "cast"), (Mapping, "a dict of column names and texts")),
+    **dict.fromkeys(
+        ("row_security", "schema_only", "views", "allow_lossy", "restart", "not_consistent"),
+        (bool, "True or False"),
+    ),
+    "workers": (int, "a whole number"),
+    "limits": (Limits, 'Limits, such as Limits(memory="1 GiB")'),
+    "retry": (Retry, "Retry, such as Retry(attempts=10)"),
+    "quarantine": (str | os.PathLike, "a folder"),
+}
+
+
+def _checked(name: str, value: object) -> object:
+    """The argument, names as a tuple. Raises ConfigError for one of another type."""
+    if name in _NAMES:
+        if not (names := listed(name, value)) and name != "exclude":
+            raise ConfigError(f"{name}: is empty", hint="Leave it out where none is meant")
+        return names
+    wanted, words = _TYPES.get(name, (object, ""))
+    fits = isinstance(value, wanted) and not (wanted is int and isinstance(value, bool))
+    if isinstance(value, Mapping) and not all(isinstance(text, str) for text in (*value, *value.values())):
+        fits = wanted is object
+    if not fits:
+        raise ConfigError(f"{name}: cannot use {value!r}", hint=f"Give {words}")
+    if name in ("query", "where", "target_table") and not str(value).strip():
+        raise ConfigError(f"{name}: is empty", hint="Leave it out")
+    return value
+
+
+def _check_number(name: str, value: object, *, whole: bool) -> None:
+    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+        raise ConfigError(f"{name}: cannot use {value!r}", hint=f"Give a {'whole ' * whole}number")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-
-from arrowsync.core.table import Column, Table
+from arrowsync.core.table import Column, Table, columns_there
 from arrowsync.core.transfer import Transfer
 from arrowsync.errors import ConfigError, SchemaError
 
@@ -43,10 +41,9 @@ def _find(table: Table, name: str) -> Column:
     if len(found) == 1:
         return found[0]
     names = [column.name for column in table.columns]
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names
     raise SchemaError(
         "the target has no such column" if not found else "the target has several such columns",
         table=str(table.name),
         column=name,
-        hint=f"Columns there: {', '.join(near)}. Use rename, columns or exclude",
+        hint=f"{columns_there(name, names)}. Use rename, columns or exclude",
     )

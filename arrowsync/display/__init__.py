@@ -13,6 +13,9 @@ class Shown:
     def sheet(self) -> Sheet:
         raise NotImplementedError
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.sheet().title.text}>"
+
     def __str__(self) -> str:
         from arrowsync.display.terminal import plain_text  # rich: 90 ms, only for who looks
 

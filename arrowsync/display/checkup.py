@@ -13,7 +13,7 @@ from arrowsync.display.figures import noun
 from arrowsync.display.sheet import Facts, Notes, Section, Sheet, Toned, facts, parts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Checkup(Shown):
     """What moves tables here, and how well. `usable` unless a driver cannot be loaded."""
 

@@ -15,7 +15,7 @@ from arrowsync.display.sheet import Code, Facts, Grid, Heading, Section, Sheet, 
 WHOLE_AT_MOST = 8  # tables that a terminal shows with their columns; of more, it shows the list
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Tables(Sequence[Table], Shown):
     """The tables of a place, in the order asked for. Prints itself as text, and as tables in a notebook."""
 
@@ -31,6 +31,8 @@ class Tables(Sequence[Table], Shown):
     def __getitem__(self, at: slice) -> tuple[Table, ...]: ...
     def __getitem__(self, at: int | slice) -> Table | tuple[Table, ...]:
         return self.tables[at]
+
+    __repr__ = Shown.__repr__
 
     def __str__(self) -> str:
         return Shown.__str__(self)

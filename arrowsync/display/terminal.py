@@ -21,6 +21,7 @@ from arrowsync.display.sheet import Code, Facts, Grid, Notes, Part, Section, She
 STYLES = {"plain": "", "good": "green", "warn": "yellow", "bad": "bold red", "dim": "dim"}
 MARKS = {"plain": "", "good": "✓ ", "warn": "! ", "bad": "✗ ", "dim": ""}
 FILE_WIDTH = 1000  # columns where there is no terminal: lines that are searched and copied stay whole
+GAP = 3  # between two columns, of SIMPLE_HEAD: a space on each side of an empty line
 NAME_WIDTH = 20  # columns that names keep: below that a table's optional columns give way
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # a name could otherwise steer the terminal
 
@@ -101,7 +102,7 @@ def _fitting(grid: Grid, width: int) -> list[int]:
         widths.append(max(len(heading.title), longest if heading.right else min(longest, NAME_WIDTH)))
     shown = list(range(len(widths)))
     for number in reversed(shown.copy()):
-        if grid.headings[number].optional and sum(widths[i] + 2 for i in shown) > width:
+        if grid.headings[number].optional and sum(widths[i] + GAP for i in shown) - GAP > width:
             shown.remove(number)
     return shown
 

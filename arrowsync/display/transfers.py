@@ -12,7 +12,7 @@ from arrowsync.display.figures import count, duration, noun
 from arrowsync.display.sheet import Heading, Sheet, Text, Toned, grid, parts
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Transfers(Sequence[TransferStatus], Shown):
     """Transfers into a place, unfinished ones first. Prints itself as text, and as a table in a notebook."""
 
@@ -28,6 +28,8 @@ class Transfers(Sequence[TransferStatus], Shown):
     def __getitem__(self, at: slice) -> tuple[TransferStatus, ...]: ...
     def __getitem__(self, at: int | slice) -> TransferStatus | tuple[TransferStatus, ...]:
         return self.transfers[at]
+
+    __repr__ = Shown.__repr__
 
     def __str__(self) -> str:
         return Shown.__str__(self)

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from urllib.parse import unquote
 
+from arrowsync.dialects.sqlite.location import is_database
 from arrowsync.endpoints.database import Database
 from arrowsync.endpoints.files import SUFFIX, Files
 from arrowsync.endpoints.frames import ArrowStream, Frame
-from arrowsync.endpoints.secrets import fill_in
+from arrowsync.endpoints.secrets import fill_in, hide
 from arrowsync.errors import ConfigError
 
 __all__ = ["Database", "Files", "Frame", "endpoint", "storage"]
+
+SUPPORTED = "SQLite, PostgreSQL and Parquet"
+# What people name expecting more than a SQLite file of that name; sqlite:///x.csv is one all the same.
+OTHER_SUFFIXES = (
+    *(".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xlsx"),
+    *(".arrow", ".ipc", ".feather", ".avro", ".orc", ".duckdb"),
+)
 
 
 def endpoint(place: object) -> Database | Files | Frame:
@@ -21,10 +30,12 @@ def endpoint(place: object) -> Database | Files | Frame:
             return place
         case ArrowStream():
             return Frame.of(place)
-        case _:
-            text = str(place)
-            files = _parquet(fill_in(text))
-            return Database(text) if files is None else Files(files)
+        case str() | os.PathLike():
+            return _named(os.fspath(place))
+    hint = f"Name a URI or a path, or give a frame; there are {SUPPORTED}"
+    if type(place).__name__ == "LazyFrame":
+        hint = "Call collect() on it, or sink_parquet() and copy that file"
+    raise ConfigError(f"a {type(place).__name__} is no place of tables", hint=hint)
 
 
 def storage(place: object) -> Database | Files:
@@ -33,6 +44,28 @@ def storage(place: object) -> Database | Files:
     if isinstance(found, Frame):
         raise ConfigError(f"{found} cannot be written to", hint="Name a database or a file")
     return found
+
+
+def _named(text: str | bytes) -> Database | Files:
+    if isinstance(text, bytes):
+        raise ConfigError("a path of bytes is no place of tables", hint="Name it as text: os.fsdecode(path)")
+    there = fill_in(text)
+    if not there.strip():
+        raise ConfigError("an empty text is no place of tables", hint=f"There are {SUPPORTED}")
+    files = _parquet(there)
+    if files is not None:
+        return Files(files)
+    if there == "-" or _is_of_other_format(there):
+        raise ConfigError(f"{hide(there)!r} is not supported yet", hint=f"There are {SUPPORTED}")
+    return Database(text)
+
+
+def _is_of_other_format(text: str) -> bool:
+    """Whether a path or file: URI ends as a format does that is not there yet; not a SQLite file's."""
+    if "://" in text and not text.startswith("file://"):
+        return False
+    path = Path(unquote(text.removeprefix("file://").removeprefix("file:").partition("?")[0]))
+    return path.suffix.lower() in OTHER_SUFFIXES and not is_database(path)
 
 
 def _parquet(text: str) -> str | None:

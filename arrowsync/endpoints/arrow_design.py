@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,7 +12,7 @@ import pyarrow.compute as pc
 
 from arrowsync.core.contracts import Forms
 from arrowsync.core.plan import ColumnPlan, Convert, Fidelity, Form, Route, Storage
-from arrowsync.core.table import Column, Key, NativeType, Table, TableName
+from arrowsync.core.table import Column, Key, NativeType, Table, TableName, columns_there
 from arrowsync.core.transfer import Transfer
 from arrowsync.dialects import codecs
 from arrowsync.endpoints.arrow_columns import Kept, raw
@@ -134,11 +133,10 @@ def _find(existing: Sequence[Kept], name: str) -> Kept:
     if len(found) == 1:
         return found[0]
     names = [want.name for want in existing]
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names
     raise SchemaError(
         "the target has no such column" if not found else "the target has several such columns",
         column=name,
-        hint=f"Columns there: {', '.join(near)}. Use rename, columns or exclude",
+        hint=f"{columns_there(name, names)}. Use rename, columns or exclude",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -43,6 +44,19 @@ class Database:
     uri: str
     driver: str | None = None
     dialect: Dialect | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.uri, os.PathLike):
+            object.__setattr__(self, "uri", os.fspath(self.uri))
+        if not isinstance(self.uri, str):
+            raise ConfigError(f"uri: a {type(self.uri).__name__} is none", hint="Give a URI or a path")
+        if not isinstance(self.driver, str | None):
+            raise ConfigError(f"driver: cannot use {self.driver!r}", hint="Give a library's name or path")
+        if not isinstance(self.dialect, Dialect | None):
+            raise ConfigError(
+                f"dialect: {self.dialect!r} is no Dialect",
+                hint="Give a Dialect of your own, or leave it out where the URI's scheme says it",
+            )
 
     def __repr__(self) -> str:
         return f"Database({hide(self.uri)!r})"

@@ -45,8 +45,21 @@ def find_differences(source: Side, target: Side, key: Sequence[int], *, memory: 
 
     `memory` in bytes bounds what a pass keeps.
     """
-    passes = max(1, (source.rows + target.rows) * ROW_BYTES // memory + 1)
+    passes = (source.rows + target.rows) * ROW_BYTES // memory + 1
     found = [_one_pass(source, target, key, passes, number) for number in range(passes)]
+    return _summed(found, source, target, key)
+
+
+def find_lacking(source: Side, target: Side, key: Sequence[int], *, memory: int) -> Differences:
+    """The source's rows that the target lacks, or has only with other values under the same key."""
+    passes = 2 * source.rows * ROW_BYTES // memory + 1
+    found = [_lacking(source, target, key, passes, number) for number in range(passes)]
+    return _summed(found, source, target, key)
+
+
+def _summed(
+    found: Sequence[dict[str, pl.DataFrame]], source: Side, target: Side, key: Sequence[int]
+) -> Differences:
     counts = {kind: sum(each[kind].height for each in found) for kind in ("missing", "extra", "different")}
     examples: list[Difference] = []
     if key:
@@ -75,6 +88,19 @@ def _one_pass(
     }
 
 
+def _lacking(
+    source: Side, target: Side, key: Sequence[int], passes: int, number: int
+) -> dict[str, pl.DataFrame]:
+    ours = _hashes(source, key, passes, number)
+    # The target may have many more rows than were copied, and under one key older ones too.
+    theirs = _hashes(target, key, passes, number, among=ours["key"])
+    return {
+        "missing": ours.join(theirs, on="key", how="anti"),
+        "extra": theirs.clear(),
+        "different": ours.join(theirs, on="key", how="semi").join(theirs, on=["key", "row"], how="anti"),
+    }
+
+
 def _counted(hashes: pl.DataFrame) -> pl.DataFrame:
     return hashes.group_by("row").len().with_columns(pl.col("len").cast(pl.Int64))
 
@@ -83,14 +109,18 @@ def _repeated(rows: pl.DataFrame, times: pl.Expr) -> pl.DataFrame:
     return rows.select(pl.col("row").repeat_by(times).explode())
 
 
-def _hashes(side: Side, key: Sequence[int], passes: int, number: int) -> pl.DataFrame:
-    """The hashes of key and row, of the rows whose key falls into this pass."""
+def _hashes(
+    side: Side, key: Sequence[int], passes: int, number: int, among: pl.Series | None = None
+) -> pl.DataFrame:
+    """The hashes of key and row, of the rows whose key falls into this pass and is `among` those wanted."""
     frames = [pl.DataFrame(schema={"key": pl.UInt64, "row": pl.UInt64})]
     for batch in side.read():
         arrays = batches.decode(batch, side.columns)
         row = fingerprint.row_hashes(arrays, side.columns)
         of_key = _key_hashes(arrays, side, key) if key else row
         frame = pl.DataFrame({"key": of_key, "row": row})
+        if among is not None:
+            frame = frame.join(among.to_frame(), on="key", how="semi")
         frames.append(frame if passes == 1 else frame.filter(pl.col("key") % passes == number))
     return pl.concat(frames)
 

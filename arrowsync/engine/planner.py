@@ -9,11 +9,9 @@ from uuid import uuid4
 from arrowsync.core.contracts import Sink, Source
 from arrowsync.core.plan import Fidelity, Partition, TablePlan, Unfinished
 from arrowsync.core.table import ForeignKey, Table, TableName, find_table, match_tables
-from arrowsync.core.transfer import Transfer, WriteMode
+from arrowsync.core.transfer import OFFERED, Transfer, WriteMode
 from arrowsync.engine.pipes import connected_pipes
 from arrowsync.errors import ConfigError, ResumeError, SchemaError
-
-OFFERED = (WriteMode.CREATE, WriteMode.APPEND, WriteMode.REPLACE)
 
 
 def make_plans(transfer: Transfer, source: Source, sink: Sink) -> list[TablePlan]:
@@ -53,7 +51,9 @@ def _tables(transfer: Transfer, source: Source) -> list[Table]:
         return [_only_table(transfer, source)]
     if transfer.query is not None:
         if not transfer.target_table:
-            raise ConfigError("a query needs the name of its target", hint="Give --target-table, or table=")
+            raise ConfigError(
+                "a query needs the name of its target", hint="Give target_table (--target-table)"
+            )
         return [source.describe_query(TableName.parse(transfer.target_table), transfer.query)]
     names = source.names(views=transfer.views)
     if transfer.tables or transfer.patterns:

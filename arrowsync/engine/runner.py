@@ -138,6 +138,13 @@ class _Begun:
     warnings: tuple[str, ...] = ()
 
 
+def _only_counted(plan: TablePlan, verified: str | None) -> tuple[str, ...]:
+    asked = plan.transfer.mode is WriteMode.APPEND and plan.transfer.verify is Verify.HASH
+    if not asked or verified != "count":
+        return ()
+    return ("the rows were counted only: verify hash needs a key to find them among the others (key, --key)",)
+
+
 @dataclass(frozen=True, slots=True)
 class _TableRun:
     """One table's way through the steps, and what they all need."""
@@ -274,7 +281,7 @@ class _TableRun:
         return replace(
             outcome,
             verified=verified,
-            warnings=(*outcome.warnings, *published.warnings),
+            warnings=(*outcome.warnings, *_only_counted(plan, verified), *published.warnings),
             unenforced=published.unenforced,
         )
 

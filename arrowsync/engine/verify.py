@@ -24,13 +24,14 @@ from arrowsync.core.plan import (
 from arrowsync.core.table import Column, Table, TableName
 from arrowsync.core.transfer import Transfer, Verify, WriteMode
 from arrowsync.engine import batches, fingerprint
-from arrowsync.engine.differences import Side, find_differences
+from arrowsync.engine.differences import Differences, Side, find_differences, find_lacking
 from arrowsync.engine.planner import measured
 from arrowsync.engine.retry import with_next_forms
 from arrowsync.engine.stop import Stop
 from arrowsync.errors import ConfigError, VerificationError
 
 READ_BYTES = 4 << 20  # a driver batch of a re-read; the size that copying uses too
+NAMED = 5  # differing rows in an error's one sentence; `arrowsync verify` shows more
 
 
 def check_copy(
@@ -38,12 +39,16 @@ def check_copy(
 ) -> str:
     """Compare the landing table with the rows that were accepted; what was compared: "count" or "hash".
 
-    `append` has counted inside each partition's transaction what was stored. Raises VerificationError.
+    `append` has counted inside each partition's transaction what was stored, and compares the rows of the
+    source's keys. Raises VerificationError.
     """
-    if plan.transfer.mode is WriteMode.APPEND:
+    appends = plan.transfer.mode is WriteMode.APPEND
+    if appends and plan.transfer.verify is not Verify.HASH:
         return "count"
     copied = sum((receipt.fingerprint for receipt in receipts), Fingerprint())
     if (stored := sink.count(plan.landing)) != copied.rows:
+        if appends:  # to rows that were there before
+            return _check_appended(plan, receipts, (source, snapshot), sink, stop)
         raise VerificationError(f"{copied.rows} rows were copied, but the target holds {stored}")
     if plan.transfer.verify is not Verify.HASH:
         return "count"
@@ -57,6 +62,58 @@ def check_copy(
             hint="arrowsync verify names the differing rows",
         )
     return "hash"
+
+
+def _check_appended(
+    plan: TablePlan,
+    receipts: Sequence[Receipt],
+    source: tuple[Source, Snapshot],
+    sink: Sink,
+    stop: Stop,
+) -> str:
+    """Look for the source's rows, by their key, among all the target's. Without a key they stay counted."""
+    key = _key(plan)
+    if not key:
+        return "count"
+    with sink.snapshot() as there:
+        reading = _landing(plan, sink)[1]
+        (one, _), (other, _) = (
+            with_next_forms(partial(_side, place=place, snapshot=snapshot, stop=stop), each)
+            for each, place, snapshot in ((_of_one_family(plan), *source), (reading, sink, there))
+        )
+        found = find_lacking(one, other, key, memory=plan.transfer.limits.memory_bytes // 4)
+    # A refused row is missing rightly, or it is another row that has its key.
+    if found.missing + found.different > sum(receipt.quarantined for receipt in receipts):
+        raise _differing(found)
+    return "hash"
+
+
+def _differing(found: Differences) -> VerificationError:
+    named = [
+        f"{', '.join(f'{name} = {value}' for name, value in each.key.items())} ({each.kind})"
+        for each in found.examples[:NAMED]
+    ]
+    more = ", …" if found.missing + found.different > len(named) else ""
+    return VerificationError(
+        f"of the source's rows the target lacks {found.missing:,}, and {found.different:,} differ: "
+        f"{'; '.join(named)}{more}",
+        hint="Look for a trigger or rule of the target; arrowsync verify compares all rows",
+    )
+
+
+def _key(plan: TablePlan) -> list[int]:
+    """Where the columns stand that name a row: the given key, else the primary key of either table."""
+    ours = {column.source.name: at for at, column in enumerate(plan.columns)}
+    theirs = {column.target.name: at for at, column in enumerate(plan.columns)}
+    own, other = plan.source.primary_key, plan.target.primary_key
+    for names, places in (
+        (plan.transfer.key, ours),
+        (own.columns if own else (), ours),
+        (other.columns if other else (), theirs),
+    ):
+        if names and places.keys() >= set(names):
+            return [places[name] for name in names]
+    return []
 
 
 def _comparable(plan: TablePlan, receipts: Sequence[Receipt]) -> bool:
@@ -90,12 +147,17 @@ def _family(form: Form) -> str:
 
 def _read_back(plan: TablePlan, sink: Sink, stop: Stop) -> Fingerprint:
     """The fingerprint of the landing table."""
-    landing = measured(sink, sink.describe([plan.landing])[0])
-    pairs = [(column, landing.column(column.target.name)) for column in plan.columns]
-    reading = _reading(plan, landing, sink.forms(landing), pairs)
+    landing, reading = _landing(plan, sink)
     with sink.snapshot() as snapshot:
         partitions = sink.partitions(landing, target_bytes=plan.transfer.limits.partition_size)
         return _read(sink, reading, partitions, snapshot, stop)
+
+
+def _landing(plan: TablePlan, sink: Sink) -> tuple[Table, TablePlan]:
+    """The landing table as it is, and a plan that reads it."""
+    landing = measured(sink, sink.describe([plan.landing])[0])
+    pairs = [(column, landing.column(column.target.name)) for column in plan.columns]
+    return landing, _reading(plan, landing, sink.forms(landing), pairs)
 
 
 def _reading(
@@ -188,12 +250,12 @@ def _compare(
         for reading, (place, snapshot) in zip(readings, (source, sink), strict=True)
     ]
     (one, found_here), (other, found_there) = sides
-    key = ours.primary_key.columns if ours.primary_key else ()
-    check = TableCheck(str(ours.name), str(theirs.name), found_here, found_there, key=tuple(key))
+    key = _key(readings[0])
+    names = tuple(ours.columns[at].name for at in key)
+    check = TableCheck(str(ours.name), str(theirs.name), found_here, found_there, key=names)
     if check.equal:
         return check
-    at = [position for position, column in enumerate(one.columns) if column.source.name in key]
-    found = find_differences(one, other, at, memory=transfer.limits.memory_bytes // 4)
+    found = find_differences(one, other, key, memory=transfer.limits.memory_bytes // 4)
     return replace(
         check,
         missing=found.missing,

@@ -66,12 +66,12 @@ def _table_dict(table: TableCheck) -> dict[str, Any]:  # Any: JSON
 def _grid(tables: Iterable[TableCheck]) -> Grid:
     headings = (
         Heading("table"),
-        Heading("rows", right=True),
-        Heading("rows in target", right=True),
-        Heading("missing", right=True),
-        Heading("extra", right=True),
-        Heading("different", right=True),
         Heading("verdict"),
+        Heading("missing", right=True, optional=True),
+        Heading("extra", right=True, optional=True),
+        Heading("different", right=True, optional=True),
+        Heading("rows", right=True, optional=True),
+        Heading("rows in target", right=True, optional=True),
     )
     return grid(headings, map(_row, tables))
 
@@ -79,12 +79,12 @@ def _grid(tables: Iterable[TableCheck]) -> Grid:
 def _row(table: TableCheck) -> tuple[Text, ...]:
     return (
         table.table,
-        count(table.source.rows),
-        count(table.target.rows),
+        Toned("equal", "good") if table.equal else Toned("different", "bad"),
         count(table.missing),
         count(table.extra),
         count(table.different),
-        Toned("equal", "good") if table.equal else Toned("different", "bad"),
+        count(table.source.rows),
+        count(table.target.rows),
     )
 
 

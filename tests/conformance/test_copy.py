@@ -1,11 +1,12 @@
 """What a copy promises between any two endpoints; cells are read by other clients than arrowsync's."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import arrowsync
-from arrowsync import ConfigError, MemoryLimitError, TransferError
+from arrowsync import ConfigError, MemoryLimitError, TransferError, VerificationError
 from tests.conformance.conftest import Pair
 
 TABLE = """
@@ -236,3 +237,70 @@ def test_foreign_keys_that_rows_break_are_named_and_hold_for_new_rows(pair: Pair
     if into_postgresql_from_sqlite:
         assert "broken by 1 row" in report.warnings[0]
         assert "not exists" in report.warnings[0]
+
+
+NUMBERS = "create table t (id bigint not null primary key, n bigint); "
+SIX_BECOMES_ZERO = """
+create trigger spoils after insert on t when new.n = 6 begin update t set n = 0 where id = new.id; end
+"""
+SIX_BECOMES_ZERO_IN_POSTGRESQL = """
+create function spoil() returns trigger language plpgsql as $$
+begin if new.n = 6 then new.n := 0; end if; return new; end $$;
+create trigger spoils before insert on t for each row execute function spoil()
+"""
+
+
+def run_trigger(pair: Pair) -> None:
+    on_postgresql = "postgresql" in pair.target.uri
+    pair.target.run(SIX_BECOMES_ZERO_IN_POSTGRESQL if on_postgresql else SIX_BECOMES_ZERO)
+
+
+@pytest.mark.parametrize("there", ["", "insert into t values (1, 1)"], ids=["empty", "with-rows"])
+def test_a_value_that_a_trigger_changes_is_found_when_appended_rows_are_verified(
+    pair: Pair, there: str
+) -> None:
+    pair.source.run(NUMBERS + "insert into t values (5, 5), (6, 6), (7, 7)")
+    pair.target.run(NUMBERS + there)
+    run_trigger(pair)
+    with pytest.raises(TransferError, match="id = 6" if there else "differ") as caught:
+        arrowsync.copy(pair.source.uri, pair.target.uri, table="t", mode="append", verify="hash")
+    assert isinstance(caught.value.__cause__, VerificationError)
+
+
+def test_appended_rows_are_found_by_their_key_among_others(pair: Pair) -> None:
+    pair.source.run(NUMBERS + "insert into t values (5, 5), (6, 6)")
+    pair.target.run(NUMBERS + "insert into t values (1, 1)")
+    report = arrowsync.copy(pair.source.uri, pair.target.uri, table="t", mode="append", verify="hash")
+    assert (report.verified, report.warnings) == ("hash", ())
+
+
+def test_a_row_in_quarantine_is_not_missed_by_the_verification_of_an_append(
+    pair: Pair, tmp_path: Path
+) -> None:
+    pair.source.run(NUMBERS + "insert into t values (1, 5), (6, 6)")
+    pair.target.run(NUMBERS + "insert into t values (1, 1)")
+    report = arrowsync.copy(
+        *(pair.source.uri, pair.target.uri),
+        table="t",
+        mode="append",
+        verify="hash",
+        quarantine=str(tmp_path / "quarantine"),
+    )
+    assert (report.status, report.rows_quarantined, report.verified) == ("partial", 1, "hash")
+
+
+def test_appended_rows_without_a_key_are_counted_and_a_warning_says_so(pair: Pair) -> None:
+    for place, row in ((pair.source, 2), (pair.target, 1)):
+        place.run(f"create table t (n bigint); insert into t values ({row})")
+    report = arrowsync.copy(pair.source.uri, pair.target.uri, table="t", mode="append", verify="hash")
+    assert report.verified == "count"
+    assert "needs a key" in report.warnings[0]
+
+
+def test_the_key_that_is_given_finds_appended_rows_without_a_primary_key(pair: Pair) -> None:
+    for place, row in ((pair.source, 2), (pair.target, 1)):
+        place.run(f"create table t (n bigint); insert into t values ({row})")
+    report = arrowsync.copy(
+        pair.source.uri, pair.target.uri, table="t", mode="append", verify="hash", key="n"
+    )
+    assert (report.verified, report.warnings) == ("hash", ())

@@ -13,6 +13,8 @@ from urllib.parse import quote
 
 import pytest
 
+from arrowsync import ConfigError, copy
+from arrowsync import Database as AnyDatabase
 from tests.fix_postgresql import SUPERUSER_PASSWORD, Database, free_port
 
 ORDERS = "create table orders (id integer primary key, note text); insert into orders values (1, 'x')"
@@ -205,3 +207,47 @@ def test_a_view_on_a_table_that_is_to_be_replaced(source: Path, postgresql: Data
     assert "Drop" in words
     postgresql.execute('drop view seen; drop materialized view s."Kept"')
     assert arrowsync("plan", source, postgresql.uri, "-m", "replace").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["x.csv", "X.TSV", "x.jsonl", "x.arrow", "x.feather", "x.duckdb", "x.xlsx", "file:x.json", "-"]
+)
+def test_a_format_that_is_not_there_yet_does_not_become_a_sqlite_file(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for places in ((source, name), (name, "target.db")):
+        with pytest.raises(ConfigError, match=r"not supported yet.*Parquet"):
+            copy(*places)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.parametrize("place", ["", " "])
+def test_an_empty_text_names_no_place(source: Path, place: str) -> None:
+    with pytest.raises(ConfigError, match="empty"):
+        copy(source, place)
+
+
+def test_a_sqlite_database_is_taken_whatever_its_suffix(
+    sqlite_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    odd = sqlite_file(ORDERS, "odd.csv")
+    assert copy(odd, f"sqlite:///{tmp_path}/new.csv").rows_written == 1
+
+
+@pytest.mark.parametrize("arguments", [{"executor": 3}, {"observer": 3}], ids=str)
+def test_what_cannot_be_called_is_an_error_that_names_the_argument(
+    source: Path, tmp_path: Path, arguments: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError, match=next(iter(arguments))):
+        copy(source, tmp_path / "target.db", **arguments)
+
+
+@pytest.mark.parametrize("arguments", [{"dialect": "sqlite"}, {"driver": 3}], ids=str)
+def test_a_database_with_an_argument_of_another_type_is_an_error(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(arguments))):
+        AnyDatabase("shop.db", **arguments)
+
+
+def test_a_database_may_be_named_by_a_path(source: Path, tmp_path: Path) -> None:
+    assert copy(AnyDatabase(source), tmp_path / "target.db").rows_written == 1  # type: ignore[arg-type]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -11,7 +10,18 @@ import pyarrow as pa
 
 from arrowsync.core.contracts import Forms
 from arrowsync.core.plan import ColumnPlan, Fidelity, Form, Route, Storage
-from arrowsync.core.table import Check, Column, ForeignKey, Index, Key, NativeType, Serial, Table, TableName
+from arrowsync.core.table import (
+    Check,
+    Column,
+    ForeignKey,
+    Index,
+    Key,
+    NativeType,
+    Serial,
+    Table,
+    TableName,
+    columns_there,
+)
 from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.dialects.postgresql.checks import carried_check
 from arrowsync.dialects.postgresql.defaults import carried_default
@@ -118,12 +128,11 @@ def _find(table: Table, name: str) -> Column:
     if len(found) == 1:
         return found[0]
     names = [column.name for column in table.columns]
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names
     raise SchemaError(
         "the target has no such column" if not found else "the target has several such columns",
         table=str(table.name),
         column=name,
-        hint=f"Columns there: {', '.join(near)}. Use rename, columns or exclude",
+        hint=f"{columns_there(name, names)}. Use rename, columns or exclude",
     )
 
 

@@ -77,6 +77,11 @@ def _file_uri(uri: str) -> tuple[str, str]:
     return unquote(path), query
 
 
+def is_database(path: Path) -> bool:
+    """Whether there is a SQLite file, by its header: an empty file is none yet."""
+    return path.is_file() and _header(path)[:16] == HEADER
+
+
 def source_uri(location: Location) -> str:
     """Open for reading; raises ConfigError for what is missing, closed or no SQLite database."""
     path = location.path

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from arrowsync.core.table import TableName, find_table, match_tables
 from arrowsync.errors import ConfigError
+from tests.unit.making import a_table
 
 parts = st.text(min_size=1).filter(lambda text: text.strip() == text)
 
@@ -59,3 +60,24 @@ def test_patterns_include_and_exclude() -> None:
 def test_a_pattern_that_matches_nothing_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"x\*"):
         match_tables(["x*"], [TableName("a")])
+
+
+def test_a_pattern_that_matches_nothing_names_the_near_tables() -> None:
+    with pytest.raises(ConfigError, match=r"order\*s.*orders"):
+        match_tables(["order*s_"], [TableName("orders"), TableName("customers")])
+
+
+@pytest.mark.parametrize("patterns", [["a", "!a"], ["!*"]])
+def test_patterns_that_leave_no_table_are_an_error(patterns: list[str]) -> None:
+    with pytest.raises(ConfigError, match="leave no table"):
+        match_tables(patterns, [TableName("a")])
+
+
+def test_a_long_list_of_tables_says_that_there_are_more() -> None:
+    with pytest.raises(ConfigError, match=r"table9, … \(77 in all\)"):
+        find_table("xyzzy", [TableName(f"table{number}") for number in range(77)])
+
+
+def test_a_missing_column_is_an_error_that_names_the_near_ones_and_all() -> None:
+    with pytest.raises(ConfigError, match=r"Did you mean id\? It has: id, total"):
+        a_table("t", columns=("id", "total")).column("idd")

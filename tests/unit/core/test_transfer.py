@@ -55,6 +55,55 @@ def test_a_wrong_argument_is_an_error_that_names_it(arguments: dict[str, object]
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        *({"limits": {"memory": "1 GiB"}}, {"limits": "1 GiB"}, {"retry": {"attempts": 2}}),
+        *({"workers": "2"}, {"workers": 2.5}, {"workers": True}, {"table": 3}, {"tables": ["a", 3]}),
+        *({"query": ""}, {"where": 3}, {"target_table": ["a"]}, {"rename": "a=b"}, {"cast": {"a": 3}}),
+        *({"views": "yes"}, {"quarantine": 3}, {"max_bad_rows": 2.5}, {"journal": 3}, {"columns": {"a": 1}}),
+    ],
+    ids=str,
+)
+def test_an_argument_of_another_type_is_an_error_that_names_it(arguments: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(arguments))):
+        Transfer.of("s", "t", **arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"batch_rows": "x"}, {"batch_rows": 2.5}, {"max_connections": 2.5}, {"batch_seconds": "30"}],
+    ids=str,
+)
+def test_a_limit_of_another_type_is_an_error_that_names_it(arguments: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(arguments))):
+        Limits(**arguments)  # type: ignore[arg-type]  # what a user may pass
+
+
+@pytest.mark.parametrize("arguments", [{"attempts": "x"}, {"attempts": 2.5}, {"first_seconds": "1"}], ids=str)
+def test_a_retry_rule_of_another_type_is_an_error_that_names_it(arguments: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(arguments))):
+        Retry(**arguments)  # type: ignore[arg-type]  # what a user may pass
+
+
+@pytest.mark.parametrize("name", ["table", "tables", "columns", "key"])
+def test_an_empty_list_of_names_is_an_error_and_does_not_mean_all(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name}: is empty"):
+        Transfer.of("s", "t", **{name: []})
+
+
+@pytest.mark.parametrize("other", ["table", "tables"])
+def test_a_query_and_a_table_are_two_sources(other: str) -> None:
+    with pytest.raises(ConfigError, match="query"):
+        Transfer.of("s", "t", query="select 1 as x", **{other: "t"})
+
+
+@pytest.mark.parametrize("arguments", [{"cursor": "at"}, {"lookback": "1 h"}, {"delete_missing": True}])
+def test_what_is_not_there_yet_is_refused_and_not_ignored(arguments: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=f"{next(iter(arguments))} is not there yet"):
+        Transfer.of("s", "t", **arguments)
+
+
+@pytest.mark.parametrize(
     "arguments", [{"memory": "1 MiB"}, {"memory": "-5"}, {"batch_rows": 0}, {"batch_seconds": -1.0}]
 )
 def test_an_impossible_limit_is_an_error_that_names_it(arguments: dict[str, object]) -> None:
@@ -70,3 +119,8 @@ def test_an_impossible_retry_rule_is_an_error() -> None:
 def test_a_transfer_pickles() -> None:
     transfer = Transfer.of("s", "t", table="t", cast={"a": "text"})
     assert pickle.loads(pickle.dumps(transfer)) == transfer
+
+
+def test_a_wrong_mode_is_told_the_modes_that_are_there() -> None:
+    with pytest.raises(ConfigError, match=r"none of create, append, replace$"):
+        Transfer.of("s", "t", mode="bogus")

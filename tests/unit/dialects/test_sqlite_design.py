@@ -392,7 +392,7 @@ def test_a_narrower_column_of_ours_takes_what_fits(
 def test_names_are_matched_by_case_only_where_that_is_clear() -> None:
     plan = planned(from_postgresql("integer", "V"), existing("INTEGER"), mode="append")
     assert plan.columns[0].target.name == "v"
-    with pytest.raises(SchemaError, match=r"no such column.*Columns there: v"):
+    with pytest.raises(SchemaError, match=r"no such column.*It has: v"):
         planned(from_postgresql("integer", "w"), existing("INTEGER"), mode="append")
 
 

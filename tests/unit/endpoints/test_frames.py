@@ -118,6 +118,17 @@ def test_what_is_no_table_is_an_error(tmp_path: Path, given: object, match: str)
         copy(given, tmp_path / "t.parquet")
 
 
+@pytest.mark.parametrize("given", [None, 3, {"a": 1}, b"shop.db", True])
+def test_what_is_neither_text_nor_path_nor_frame_is_an_error_that_names_its_type(given: object) -> None:
+    with pytest.raises(ConfigError, match=type(given).__name__):
+        endpoint(given)
+
+
+def test_a_lazy_frame_is_to_be_collected() -> None:
+    with pytest.raises(ConfigError, match=r"collect\(\)"):
+        endpoint(pl.LazyFrame({"a": [1]}))
+
+
 def test_a_frame_is_no_target(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be written to"):
         copy(TABLE, TABLE)

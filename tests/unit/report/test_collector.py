@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -184,3 +185,10 @@ def test_a_report_of_nothing_is_complete() -> None:
 def test_a_partial_table_keeps_its_status(collector: Collector) -> None:
     collector(TableFinished(table="orders", status="partial", rows=1, seconds=1))
     assert collector.finish().status == "partial"
+
+
+def test_a_view_has_no_rows_of_its_own_to_be_verified(collector: Collector) -> None:
+    collector(TableStarted(table="seen", plan=replace(a_plan(a_table()), partitions=())))
+    collector.finish_table("seen")
+    collector.finish_table("orders", verified="hash")
+    assert collector.finish().verified == "hash"

@@ -12,6 +12,10 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
+from arrowsync.api import Plan
+from arrowsync.core.check import TableCheck
+from arrowsync.core.plan import Fingerprint
+from arrowsync.display.terminal import plain_text
 from arrowsync.errors import (
     ConfigError,
     DataError,
@@ -20,8 +24,8 @@ from arrowsync.errors import (
     TransientError,
     VerificationError,
 )
-from arrowsync.report import Collector, Failure, Report, exit_code
-from tests.unit.making import TRANSFER, a_report
+from arrowsync.report import Collector, Failure, Report, Verification, exit_code
+from tests.unit.making import TRANSFER, a_plan, a_report, a_table
 
 REPORT_OF_THE_CONTRACT = {
     *("status", "transfer", "mode", "source", "target", "started_at", "rows_read", "rows_written"),
@@ -179,3 +183,23 @@ def test_importing_the_report_imports_neither_polars_nor_rich() -> None:
     script = "import sys, arrowsync.report; print({'polars', 'rich', 'matplotlib'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+CHECK = Verification("a.db", "b.db", (TableCheck("order_lines", "t", Fingerprint(9, 1), Fingerprint(9, 2)),))
+
+
+def test_a_verification_is_short_as_an_object() -> None:
+    assert repr(CHECK) == "<Verification: different: 1 of 1 table>"
+
+
+def test_a_plan_is_short_as_an_object() -> None:
+    tables = (a_plan(a_table("a")), a_plan(a_table("b")))
+    plan = Plan(TRANSFER, tables, source=None, sink=None)  # type: ignore[arg-type]  # neither is asked
+    assert repr(plan) == "<Plan: 2 tables, 2,000 rows, create>"
+
+
+def test_a_narrow_terminal_keeps_the_verdict_of_a_verification() -> None:
+    for width in (60, 30):
+        text = plain_text(CHECK.sheet(), width)
+        assert "order_lines" in text
+        assert "verdict" in text
