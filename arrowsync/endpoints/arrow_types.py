@@ -126,6 +126,8 @@ def exactly(array: pa.Array, *, type: pa.DataType) -> pa.Array:
     """The same values in another type; refuses what would change."""
     if pa.types.is_float32(type) and array.type != pa.float16():
         return codecs.to_float32(pc.cast(array, pa.float64()))
+    if pa.types.is_decimal(type):
+        return codecs.to_scale(codecs.storage(array), type)
     return pc.cast(codecs.storage(array), type)
 
 
