@@ -495,7 +495,8 @@ def without_nul(array: pa.Array, *, column: str) -> pa.Array:
     """Text that PostgreSQL can store. Raises DataError: no other form would help the row."""
     found = pc.match_substring(array, "\0")
     if pc.any(found).as_py():
-        raise DataError("a text holds U+0000, which PostgreSQL cannot store", column=column, hint="See nul=")
+        message = "a text holds U+0000, which PostgreSQL cannot store"
+        raise DataError(message, column=column, sqlstate="22021", hint="See nul=")
     return array
 
 
