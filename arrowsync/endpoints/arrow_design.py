@@ -230,7 +230,7 @@ def _plain(arrow: pa.DataType) -> pa.DataType | None:
     if isinstance(arrow, pa.OpaqueType):
         return None if arrow.vendor_name == POSTGRESQL else _plain(arrow.storage_type)
     type = plain(arrow)
-    return None if kind(type) == "other" else type
+    return None if kind(type) == "other" or getattr(type, "scale", 0) < 0 else type
 
 
 def _words(arrow: pa.DataType) -> str | None:

@@ -198,6 +198,30 @@ def test_appended_numbers_that_the_scale_has_no_room_for_are_refused(tmp_path: P
     assert pq.read_table(out)["v"].to_pylist() == [Decimal("1.5")]
 
 
+def test_decimals_of_negative_scale_become_integers_of_all_their_digits(tmp_path: Path) -> None:
+    hundreds = [Decimal("123E+2"), None]
+    wide = [Decimal("9" * 38 + "E+2"), None]
+    frame = pa.table(
+        {
+            "v": pa.array(hundreds, pa.decimal128(5, -2)),
+            "w": pa.array([Decimal("9" * 38), None]).view(pa.decimal128(38, -2)),
+            "l": pa.array([hundreds, None], pa.list_(pa.decimal128(5, -2))),
+        }
+    )
+    copy(frame, tmp_path / "t.parquet", verify="hash")
+    found = pq.read_table(tmp_path / "t.parquet")
+    assert found.to_pydict() == {"v": hundreds, "w": wide, "l": [hundreds, None]}
+    assert [str(type) for type in found.schema.types[:2]] == ["decimal128(7, 0)", "decimal256(40, 0)"]
+
+
+def test_decimals_that_no_file_keeps_are_refused_while_planning(tmp_path: Path) -> None:
+    large = pa.table({"v": pa.nulls(1, pa.decimal128(38, -50))})
+    with pytest.raises(SchemaError, match=r"no Arrow type holds decimal128\(38, -50\)"):
+        copy(large, tmp_path / "t.parquet")
+    with pytest.raises(ConfigError, match=r"no Arrow type 'decimal\(5,-2\)'"):
+        copy(pa.table({"v": [100]}), tmp_path / "t.parquet", cast={"v": "decimal(5,-2)"})
+
+
 def test_a_cast_that_loses_something_needs_consent(tmp_path: Path) -> None:
     pq.write_table(pa.table({"v": EVERYTHING["zoned"]}), tmp_path / "a.parquet")
     with pytest.raises(SchemaError, match="zone is dropped"):
