@@ -306,12 +306,24 @@ def text_to_decimal(array: pa.Array, *, precision: int, scale: int) -> pa.Array:
 
 
 def to_scale(array: pa.Array, type: pa.DataType) -> pa.Array:
-    """Text or decimals as decimals of another scale.
+    """Integers, text or decimals as decimals of another scale; refuses those that do not fit.
 
     By way of 256 bits, 14 ns a value: where 128 do not hold a number that is scaled up, pyarrow wraps it
     without a word ('3e30' as decimal128(38, 10) is 5515171095741521522303454600.4397391872).
     """
+    if pa.types.is_integer(array.type):
+        # Straight away Arrow asks for room for 19 digits, whatever the values.
+        array = pc.cast(array, pa.decimal128(20, 0))
+    if pa.types.is_string(array.type) or type.precision > 38:
+        _refuse_beyond_256_bits(array, scale=type.scale)
     return pc.cast(pc.cast(array, pa.decimal256(76, type.scale)), type)
+
+
+def _refuse_beyond_256_bits(array: pa.Array, *, scale: int) -> None:
+    """256 bits wrap as well: a text's exponent alone may pass them."""
+    numbers = pc.cast(pc.ascii_ltrim(array, "+") if pa.types.is_string(array.type) else array, pa.float64())
+    most = 1.1 * 10.0 ** (76 - max(scale, 0))  # doubles are inexact; 256 bits hold 5.7e76
+    refuse_unless(pc.less(pc.abs(numbers), most), array, "has too many digits")
 
 
 def digits_to_decimal(array: pa.Array, *, precision: int, scale: int) -> pa.Array:
@@ -491,7 +503,8 @@ def without_nul(array: pa.Array, *, column: str) -> pa.Array:
     """Text that PostgreSQL can store. Raises DataError: no other form would help the row."""
     found = pc.match_substring(array, "\0")
     if pc.any(found).as_py():
-        raise DataError("a text holds U+0000, which PostgreSQL cannot store", column=column, hint="See nul=")
+        message = "a text holds U+0000, which PostgreSQL cannot store"
+        raise DataError(message, column=column, sqlstate="22021", hint="See nul=")
     return array
 
 

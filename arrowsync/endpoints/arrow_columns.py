@@ -22,6 +22,7 @@ from arrowsync.endpoints.arrow_types import (
     DIALECT,
     JSON,
     POSTGRESQL,
+    exactly,
     kind,
     parse,
     plain,
@@ -206,7 +207,7 @@ def _brought(array: pa.Array, read: pa.DataType) -> pa.Array:
         values = pc.cast(array.dictionary, plain(array.type.value_type))
         array = pa.DictionaryArray.from_arrays(array.indices, values).dictionary_decode()
     if (usual := plain(array.type)) != array.type:
-        array = pc.cast(codecs.storage(array), usual)
+        array = exactly(array, type=usual)
     if array.type == read:
         return array
     if pa.types.is_null(array.type):

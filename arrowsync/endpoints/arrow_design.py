@@ -152,13 +152,8 @@ class _Take(NamedTuple):
     ask: bool = True
 
 
-def _int_to_decimal(array: pa.Array, *, type: pa.DataType) -> pa.Array:
-    # Straight away Arrow asks for room for 19 digits, whatever the values.
-    return pc.cast(pc.cast(array, pa.decimal128(20, 0)), type)
-
-
 def _decimal_to_int(array: pa.Array, *, type: pa.DataType) -> pa.Array:
-    return pc.cast(pc.cast(array, pa.decimal128(38, 0)), type)
+    return pc.cast(codecs.to_scale(array, pa.decimal128(38, 0)), type)
 
 
 def _float_to_decimal(array: pa.Array, *, type: pa.DataType) -> pa.Array:
@@ -172,7 +167,7 @@ def _to_bool(array: pa.Array, *, type: pa.DataType) -> pa.Array:
 _WIDER, _LOSSY = Fidelity.WIDENED, Fidelity.LOSSY
 _TAKES: Mapping[tuple[str, str], _Take] = {
     ("int", "float"): _Take(ask=False),
-    ("int", "decimal"): _Take(_int_to_decimal, ask=False),
+    ("int", "decimal"): _Take(ask=False),
     ("json", "text"): _Take(ask=False),
     ("date", "timestamp"): _Take(exactly, _WIDER, "dates as midnight", ask=False),
     ("bool", "int"): _Take(exactly, _WIDER, "booleans as 0 and 1"),
@@ -233,7 +228,7 @@ def _plain(arrow: pa.DataType) -> pa.DataType | None:
     if isinstance(arrow, pa.OpaqueType):
         return None if arrow.vendor_name == POSTGRESQL else _plain(arrow.storage_type)
     type = plain(arrow)
-    return None if kind(type) == "other" else type
+    return None if kind(type) == "other" or getattr(type, "scale", 0) < 0 else type
 
 
 def _words(arrow: pa.DataType) -> str | None:

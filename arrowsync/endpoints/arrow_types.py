@@ -57,6 +57,8 @@ def plain(type: pa.DataType) -> pa.DataType:
             return pa.date32()
         case "time" | "timestamp" | "timestamptz" | "duration" if type.unit in ("s", "ms"):
             return _in_microseconds(type)
+        case "decimal" if type.scale < 0:  # Parquet has none
+            return _without_scale(type)
         case "decimal" if type.precision <= 38:
             return pa.decimal128(type.precision, type.scale)
         case "float" if pa.types.is_float16(type):
@@ -82,6 +84,14 @@ def _in_microseconds(type: pa.DataType) -> pa.DataType:
     if pa.types.is_time(type):
         return pa.time64("us")
     return pa.duration("us") if pa.types.is_duration(type) else pa.timestamp("us", type.tz)
+
+
+def _without_scale(type: pa.DataType) -> pa.DataType:
+    """Whole hundreds as integers; 77 digits and more have no such type."""
+    digits = type.precision - type.scale
+    if digits > 76:
+        return type
+    return pa.decimal128(digits, 0) if digits <= 38 else pa.decimal256(digits, 0)
 
 
 # The names that `cast` takes, beside Arrow's own: SQL's.
@@ -112,6 +122,8 @@ def type_named(name: str) -> pa.DataType:
     try:
         if word.strip() in ("decimal", "numeric", "decimal128", "decimal256"):
             precision, scale = (*(int(number) for number in digits.split(",")), 0)[:2]
+            if scale < 0:
+                raise ValueError("no file keeps a negative scale")
             return (pa.decimal128 if precision <= 38 else pa.decimal256)(precision, scale)
         return pa.type_for_alias(text)
     except ValueError:
@@ -126,6 +138,8 @@ def exactly(array: pa.Array, *, type: pa.DataType) -> pa.Array:
     """The same values in another type; refuses what would change."""
     if pa.types.is_float32(type) and array.type != pa.float16():
         return codecs.to_float32(pc.cast(array, pa.float64()))
+    if pa.types.is_decimal(type):
+        return codecs.to_scale(codecs.storage(array), type)
     return pc.cast(codecs.storage(array), type)
 
 

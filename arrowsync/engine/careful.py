@@ -106,6 +106,7 @@ def _reading(plan: TablePlan, kept: tuple[_Kept, ...]) -> tuple[TablePlan, tuple
 
 _Sift = Callable[[pa.RecordBatch], Iterator[Refusal]]
 ORPHAN = "23503"
+NUL = "22021"  # a character that the server's encoding cannot hold
 
 
 # -- one attempt ---------------------------------------------------------------------------------------------
@@ -283,7 +284,7 @@ class _Careful:
             for place, error in _failing(rows.select([number]), column):
                 if self._has_next_route(error):
                     raise error
-                if isinstance(error, DataError) and self._plan.transfer.nul is Nul.ERROR:
+                if error.sqlstate == NUL and self._plan.transfer.nul is Nul.ERROR:
                     raise error.at(row=self._name(rows, place))
                 if place not in found:
                     found.add(place)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arrowsync.core.plan import ColumnPlan, Fingerprint, Form
+from arrowsync.errors import Refused
 
 # Stands beside every stored fingerprint: others are recomputed, never compared. Polars promises stable hashes
 # within one version only.
@@ -244,6 +245,21 @@ def _value(array: pa.Array) -> pa.Array:
     if pa.types.is_string(array.type):
         return _bytes(array)  # a source's own text of values that Arrow has no type for
     return pa.array([None if value is None else repr(value) for value in array.to_pylist()], pa.string())
+
+
+_CLOCK = r"^PT(?:(?P<h>-?[0-9]+)H)?(?:(?P<m>-?[0-9]+)M)?(?:(?P<s>-?[0-9]{1,2}(?:\.[0-9]{1,6})?)S)?$"
+
+
+def interval_to_duration(array: pa.Array) -> pa.Array:
+    """PostgreSQL's ISO 8601 of an interval, PT1H-2M-0.5S, in µs; refuses days and months, which vary."""
+    parts = pc.extract_regex(array, _CLOCK)
+    if parts.null_count > array.null_count:
+        raise Refused("an interval with days or months is no duration")
+    hours, minutes, seconds = (pc.if_else(pc.equal(part, ""), "0", part) for part in parts.flatten())
+    micros = pc.cast(pc.multiply(pc.cast(seconds, pa.decimal128(8, 6)), Decimal(1_000_000)), pa.int64())
+    for part, size in ((hours, 3_600_000_000), (minutes, 60_000_000)):
+        micros = pc.add_checked(micros, pc.multiply_checked(pc.cast(part, pa.int64()), size))
+    return micros.view(pa.duration("us"))
 
 
 # -- numbers ---------------------------------------------------------------------------------------------

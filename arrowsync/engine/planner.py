@@ -277,7 +277,7 @@ def _resumed(transfer: Transfer, name: TableName, found: Sequence[Unfinished]) -
     if transfer.restart or not found:
         return None
     for other in found:
-        if other.transfer != transfer.id and other.receipts:
+        if other.transfer != transfer.id and other.receipts and not _is_lost(other):
             raise _different(transfer, name, other)
     mine = next((each for each in found if each.transfer == transfer.id), None)
     if mine is None:
@@ -290,6 +290,11 @@ def _resumed(transfer: Transfer, name: TableName, found: Sequence[Unfinished]) -
             hint="Remove what that run has added, then start over with restart (--restart)",
         )
     return None
+
+
+def _is_lost(unfinished: Unfinished) -> bool:
+    """Whether nobody can go on with it, and giving it up takes nothing away: no frame comes twice."""
+    return str(unfinished.request["source"]).startswith("frame:") and unfinished.made_landing
 
 
 def _different(transfer: Transfer, name: TableName, other: Unfinished) -> ResumeError:

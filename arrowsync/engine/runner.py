@@ -138,13 +138,6 @@ class _Begun:
     warnings: tuple[str, ...] = ()
 
 
-def _only_counted(plan: TablePlan, verified: str | None) -> tuple[str, ...]:
-    asked = plan.transfer.mode is WriteMode.APPEND and plan.transfer.verify is Verify.HASH
-    if not asked or verified != "count":
-        return ()
-    return ("the rows were counted only: verify hash needs a key to find them among the others (key, --key)",)
-
-
 @dataclass(frozen=True, slots=True)
 class _TableRun:
     """One table's way through the steps, and what they all need."""
@@ -271,21 +264,21 @@ class _TableRun:
 
     def _finish(self, outcome: Copied) -> Copied:
         """Check what is in the landing table, then publish it: what is wrong is never swapped in."""
-        plan, verified = outcome.plan, None
+        plan, checked = outcome.plan, None
         if plan.transfer.verify is not Verify.OFF and plan.partitions:
             try:
-                verified = self._patiently(lambda: self._check(outcome))
+                checked = self._patiently(lambda: self._check(outcome))
             except ArrowsyncError as error:
                 return replace(outcome, errors=(error.at(table=self.name),))
         published = self._patiently(lambda: self.sink.publish(plan, outcome.receipts, outcome.status))
         return replace(
             outcome,
-            verified=verified,
-            warnings=(*outcome.warnings, *_only_counted(plan, verified), *published.warnings),
+            verified=checked and checked.verified,
+            warnings=(*outcome.warnings, *(checked.warnings if checked else ()), *published.warnings),
             unenforced=published.unenforced,
         )
 
-    def _check(self, outcome: Copied) -> str:
+    def _check(self, outcome: Copied) -> verify.Checked:
         # Without a journal the rows' one transaction has published the table, too.
         plan = outcome.plan if outcome.plan.journal else replace(outcome.plan, exists=False)
         return verify.check_copy(

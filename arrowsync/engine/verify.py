@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -34,49 +35,62 @@ READ_BYTES = 4 << 20  # a driver batch of a re-read; the size that copying uses 
 NAMED = 5  # differing rows in an error's one sentence; `arrowsync verify` shows more
 
 
+class Checked(NamedTuple):
+    """What was compared, "count" or "hash", and why that is less than was asked for."""
+
+    verified: str
+    warnings: tuple[str, ...] = ()
+
+
 def check_copy(
     plan: TablePlan, receipts: Sequence[Receipt], source: Source, sink: Sink, snapshot: Snapshot, stop: Stop
-) -> str:
-    """Compare the landing table with the rows that were accepted; what was compared: "count" or "hash".
+) -> Checked:
+    """Compare the landing table with the rows that were accepted.
 
     `append` has counted inside each partition's transaction what was stored, and compares the rows of the
     source's keys. Raises VerificationError.
     """
     appends = plan.transfer.mode is WriteMode.APPEND
     if appends and plan.transfer.verify is not Verify.HASH:
-        return "count"
+        return Checked("count")
     copied = sum((receipt.fingerprint for receipt in receipts), Fingerprint())
-    if (stored := sink.count(plan.landing)) != copied.rows:
-        if appends:  # to rows that were there before
-            return _check_appended(plan, receipts, (source, snapshot), sink, stop)
+    stored = sink.count(plan.landing)
+    if stored != copied.rows and not appends:
         raise VerificationError(f"{copied.rows} rows were copied, but the target holds {stored}")
     if plan.transfer.verify is not Verify.HASH:
-        return "count"
+        return Checked("count")
+    try:
+        reading = _landing(plan, sink)
+    except VerificationError as error:  # a cast to another kind of value: the rows are in, and counted
+        return Checked("count", (f"verified by count only: {error}",))
+    if stored != copied.rows:  # appended to rows that were there before
+        return _check_appended(plan, receipts, reading, (source, snapshot), sink, stop)
     if not _comparable(plan, receipts):
         if any(receipt.quarantined for receipt in receipts):
-            return "count"  # read again, the source's rows would be the bad ones too
+            return Checked("count")  # read again, the source's rows would be the bad ones too
         copied = _read(source, _of_one_family(plan), plan.partitions, snapshot, stop)
-    if (stored_rows := _read_back(plan, sink, stop)) != copied:
+    if (stored_rows := _read_back(reading, sink, stop)) != copied:
         raise VerificationError(
             f"the target's rows differ from the source's: fingerprint {stored_rows}, copied {copied}",
             hint="arrowsync verify names the differing rows",
         )
-    return "hash"
+    return Checked("hash")
 
 
 def _check_appended(
     plan: TablePlan,
     receipts: Sequence[Receipt],
+    reading: TablePlan,
     source: tuple[Source, Snapshot],
     sink: Sink,
     stop: Stop,
-) -> str:
+) -> Checked:
     """Look for the source's rows, by their key, among all the target's. Without a key they stay counted."""
     key = _key(plan)
     if not key:
-        return "count"
+        lack = "verify hash needs a key to find them among the others (key, --key)"
+        return Checked("count", (f"the rows were counted only: {lack}",))
     with sink.snapshot() as there:
-        reading = _landing(plan, sink)[1]
         (one, _), (other, _) = (
             with_next_forms(partial(_side, place=place, snapshot=snapshot, stop=stop), each)
             for each, place, snapshot in ((_of_one_family(plan), *source), (reading, sink, there))
@@ -85,7 +99,7 @@ def _check_appended(
     # A refused row is missing rightly, or it is another row that has its key.
     if found.missing + found.different > sum(receipt.quarantined for receipt in receipts):
         raise _differing(found)
-    return "hash"
+    return Checked("hash")
 
 
 def _differing(found: Differences) -> VerificationError:
@@ -145,19 +159,18 @@ def _family(form: Form) -> str:
     return fingerprint.canonical_kind(form.arrow).family
 
 
-def _read_back(plan: TablePlan, sink: Sink, stop: Stop) -> Fingerprint:
+def _read_back(reading: TablePlan, sink: Sink, stop: Stop) -> Fingerprint:
     """The fingerprint of the landing table."""
-    landing, reading = _landing(plan, sink)
     with sink.snapshot() as snapshot:
-        partitions = sink.partitions(landing, target_bytes=plan.transfer.limits.partition_size)
+        partitions = sink.partitions(reading.source, target_bytes=reading.transfer.limits.partition_size)
         return _read(sink, reading, partitions, snapshot, stop)
 
 
-def _landing(plan: TablePlan, sink: Sink) -> tuple[Table, TablePlan]:
-    """The landing table as it is, and a plan that reads it."""
+def _landing(plan: TablePlan, sink: Sink) -> TablePlan:
+    """A plan that reads the landing table back. Raises VerificationError where it cannot be compared."""
     landing = measured(sink, sink.describe([plan.landing])[0])
     pairs = [(column, landing.column(column.target.name)) for column in plan.columns]
-    return landing, _reading(plan, landing, sink.forms(landing), pairs)
+    return _reading(plan, landing, sink.forms(landing), pairs)
 
 
 def _reading(
@@ -168,6 +181,8 @@ def _reading(
     for column, other in pairs:
         family = _family(column.route.form)
         same = [form for form in forms[other.name] if _family(form) == family]
+        if family == "duration":
+            same += [as_duration for form in forms[other.name] if (as_duration := _as_duration(form))]
         if not same:
             raise VerificationError(
                 f"{other.type} cannot be compared with {column.source.type}", column=column.source.name
@@ -176,6 +191,15 @@ def _reading(
         columns.append(ColumnPlan(other, other, routes, first=column.compared_as))
     everything = replace(plan.transfer, where=None, query=None)
     return TablePlan(everything, table, table, tuple(columns))
+
+
+def _as_duration(form: Form) -> Form | None:
+    """PostgreSQL's text of an interval, read as what a duration can be compared with."""
+    if not isinstance(form.arrow, pa.OpaqueType) or form.arrow.storage_type != pa.string():
+        return None
+    if form.decode is not None or not form.arrow.type_name.startswith("interval"):
+        return None
+    return replace(form, arrow=pa.duration("us"), decode=fingerprint.interval_to_duration)
 
 
 def _read(

@@ -118,6 +118,17 @@ KINDS = {
         "insert into t values (-1, 1, 1, 'much too long', 1)",
         ("22001", None),
     ),
+    "too long by blanks alone": (
+        "create table t (id bigint, n numeric, w bigint, note varchar(6), parent bigint)",
+        "insert into t values (-1, 1, 1, 'blank    ', 1)",
+        ("22001", None),
+    ),
+    "too long by blanks alone, in a domain": (
+        "create domain short as varchar(6); "
+        "create table t (id bigint, n numeric, w bigint, note short, parent bigint)",
+        "insert into t values (-1, 1, 1, 'blank    ', 1)",
+        ("22001", None),
+    ),
     "out of numeric's range": (
         "create table t (id bigint, n numeric(6,2), w bigint, note text, parent bigint)",
         "insert into t values (-1, 10000, 1, 'bad', 1)",
@@ -168,6 +179,18 @@ def test_a_bad_row_of_any_kind_is_put_aside_with_its_reason_and_all_others_arriv
     assert report.quarantine == (str(next(copying.quarantine.glob("*/*"))),)
     assert report.fingerprint is not None
     assert report.fingerprint.rows == ROWS
+
+
+def test_text_takes_the_padding_of_char_and_the_plan_says_so(copying: Copying) -> None:
+    copying.source.execute(
+        "drop table t; create table t (a text, b char(5)); insert into t values ('x  ', 'x')"
+    )
+    copying.target.execute("create table t (a char(2), b char(2))")
+    given = {"table": "t", "mode": "append"}
+    (plan,) = arrowsync.plan(copying.source.uri, copying.target.uri, **given).tables
+    assert [column.route.reason for column in plan.columns] == ["blanks at the end are char's padding", ""]
+    assert copying.copy().status == "complete"
+    assert copying.target.execute("select a, b from t") == [("x ", "x ")]
 
 
 def test_rows_repaired_in_their_file_are_copied_again(copying: Copying) -> None:

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from arrowsync.core.plan import Convert
 from arrowsync.dialects import codecs
 from arrowsync.dialects.postgresql.types import JSON
-from arrowsync.errors import Refused
+from arrowsync.errors import DataError, Refused
 
 
 def date_of_days(array: pa.Array) -> pa.Array:
@@ -76,6 +76,20 @@ def float_to_text(array: pa.Array) -> pa.Array:
     if pa.types.is_float32(array.type):
         return pc.cast(array, pa.string())
     return codecs.double_to_text(array)
+
+
+def not_longer(array: pa.Array, *, characters: int) -> pa.Array:
+    """Text that varchar(n) takes whole. Raises DataError: no other form would help the row."""
+    bytes_at_most = pc.max(pc.binary_length(array)).as_py()  # 1 ns a value, and mostly the answer
+    if bytes_at_most is None or bytes_at_most <= characters:
+        return array
+    length = pc.max(pc.utf8_length(array)).as_py()
+    if length > characters:
+        raise DataError(
+            f"value too long for type character varying({characters}): {length:,} characters",
+            sqlstate="22001",
+        )
+    return array
 
 
 def plain_bytes(array: pa.Array) -> pa.Array:

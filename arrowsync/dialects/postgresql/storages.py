@@ -197,14 +197,35 @@ def kind(arrow: pa.DataType) -> str | None:
 
 def store(form: Form, target: Target) -> Storage | None:
     """How a column of that type takes what the form delivers; None where it does not."""
+    storage = _store(form, target)
+    if storage is None or storage.staging or storage.arrow != pa.string():
+        return storage
+    if target.base.bare == "bpchar" and not target.origin.startswith(("character(", "bpchar")):
+        return replace(
+            storage, fidelity=_WIDER, reason=storage.reason or "blanks at the end are char's padding"
+        )
+    return _within_length(storage, target.base)
+
+
+def _within_length(storage: Storage, type: TypeName) -> Storage:
+    """Refuse longer texts: blanks beyond the length would be cut off without a word."""
+    if type.bare != "character varying" or not type.modifiers:
+        return storage
+    guard = partial(conversions.not_longer, characters=type.modifiers[0])
+    return replace(
+        storage, encode=partial(codecs.in_turn, first=storage.encode, then=guard) if storage.encode else guard
+    )
+
+
+def _store(form: Form, target: Target) -> Storage | None:
     arrow = form.arrow
     if pa.types.is_dictionary(arrow):
-        inner = store(replace(form, arrow=arrow.value_type), target)
+        inner = _store(replace(form, arrow=arrow.value_type), target)
         return inner and replace(inner, encode=partial(conversions.decoded, then=inner.encode))
     if isinstance(arrow, pa.OpaqueType):
         if arrow.vendor_name == VENDOR:
             return _store_native(TypeName.parse(arrow.type_name), arrow.storage_type, target)
-        return store(replace(form, arrow=arrow.storage_type), target)
+        return _store(replace(form, arrow=arrow.storage_type), target)
     return _store_plain(arrow, target)
 
 

@@ -28,7 +28,6 @@ select w.name from unnest($1::text[]) as w(name) join pg_class c on c.oid = to_r
 where has_table_privilege(c.oid, 'select') and not c.relrowsecurity
 """
 _INDEX, _MARK = "arrowsync_staged", "arrowsync_mark"
-_TEXTS = ("character varying", "bpchar")
 
 
 def triggers(connection: Connection, table: str) -> list[str]:
@@ -138,8 +137,8 @@ class _Checks:
                 continue
             value, size = self._s(column.name), type.modifiers[0]
             arrow = given.route.storage.arrow
-            if type.bare in _TEXTS:
-                # Spaces beyond the length are cut off without a word, by COPY and by INSERT.
+            if type.bare == "bpchar":
+                # Blanks beyond the length are its padding; varchar's are refused before they are sent.
                 long = f"length({value}) > {size} and rtrim(substr({value}::text, {size + 1}), ' ') <> ''"
                 yield Violation(long, f"value too long for type {type}", "22001", column=column.name)
             elif type.bare == "numeric" and pa.types.is_decimal(arrow):

@@ -15,11 +15,15 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import arrowsync
 from arrowsync import ArrowsyncError, ConfigError, Limits, Report, ResumeError, SchemaError, TransferError
 from arrowsync.core.plan import Fingerprint, Partition, Receipt
 from arrowsync.endpoints import Database, Files, endpoint
+from arrowsync.endpoints.arrow_types import exactly, parse
+from arrowsync.errors import Refused
 
 SMALL = Limits(partition_bytes="4 KiB")  # so that a few hundred rows are several partitions
 
@@ -143,6 +147,11 @@ def test_a_cast_converts_every_value(
         (pa.array([0.1]), "real"),
         (pa.array([0.129]), "decimal(5,2)"),
         (pa.array([Decimal("1.234")]), "decimal(5,2)"),
+        (pa.array(["3e30"]), "decimal(38,10)"),
+        (pa.array([3e30]), "decimal(38,10)"),
+        (pa.array([Decimal(3 * 10**30)]), "decimal(38,10)"),
+        (pa.array([40_000_000_000_001]), "decimal(38,25)"),
+        (pa.array(["3e70"]), "decimal(76,38)"),
         (pa.array(["2024-02-30"]), "date"),
         (pa.array([{"bytes": b"x"}]), "text"),
     ],
@@ -154,6 +163,63 @@ def test_a_cast_that_would_change_a_value_fails_and_leaves_nothing(
     with pytest.raises(TransferError, match="max_bad_rows=0"):
         copy(tmp_path / "a.parquet", tmp_path / "b.parquet", cast={"v": wanted}, max_bad_rows=0)
     assert listing(tmp_path) == ["a.parquet"]
+
+
+@given(
+    st.builds(Decimal, st.integers(-(10**40), 10**40)) | st.decimals(allow_nan=False, allow_infinity=False),
+    st.sampled_from([pa.decimal128(38, scale) for scale in (0, 1, 10, 25, 37, 38)] + [pa.decimal256(76, 38)]),
+    st.sampled_from(["text", "decimal", "int"]),
+)
+def test_a_decimal_is_the_number_that_was_given_or_refused(
+    number: Decimal, type: pa.DataType, given_as: str
+) -> None:
+    convert = parse if given_as == "text" else exactly
+    try:
+        if given_as == "decimal":
+            array = pa.array([number])
+        else:
+            array = pa.array([str(number) if given_as == "text" else int(number.to_integral_value())])
+    except (pa.ArrowInvalid, OverflowError):
+        return  # no such array
+    try:
+        made = convert(array, type=type)
+    except (Refused, pa.ArrowInvalid):
+        return
+    assert made.to_pylist() == [int(number.to_integral_value()) if given_as == "int" else number]
+
+
+def test_appended_numbers_that_the_scale_has_no_room_for_are_refused(tmp_path: Path) -> None:
+    out = f"{tmp_path}/out/"
+    there = pa.array([Decimal("1.5")], pa.decimal128(38, 10))
+    copy(pq_of(tmp_path, {"v": there}), out)
+    more = pa.array([Decimal(3 * 10**30)], pa.decimal128(38, 0))
+    with pytest.raises(TransferError, match="precision 38"):
+        copy(pq_of(tmp_path, {"v": more}), out, mode="append", max_bad_rows=0)
+    assert pq.read_table(out)["v"].to_pylist() == [Decimal("1.5")]
+
+
+def test_decimals_of_negative_scale_become_integers_of_all_their_digits(tmp_path: Path) -> None:
+    hundreds = [Decimal("123E+2"), None]
+    wide = [Decimal("9" * 38 + "E+2"), None]
+    frame = pa.table(
+        {
+            "v": pa.array(hundreds, pa.decimal128(5, -2)),
+            "w": pa.array([Decimal("9" * 38), None]).view(pa.decimal128(38, -2)),
+            "l": pa.array([hundreds, None], pa.list_(pa.decimal128(5, -2))),
+        }
+    )
+    copy(frame, tmp_path / "t.parquet", verify="hash")
+    found = pq.read_table(tmp_path / "t.parquet")
+    assert found.to_pydict() == {"v": hundreds, "w": wide, "l": [hundreds, None]}
+    assert [str(type) for type in found.schema.types[:2]] == ["decimal128(7, 0)", "decimal256(40, 0)"]
+
+
+def test_decimals_that_no_file_keeps_are_refused_while_planning(tmp_path: Path) -> None:
+    large = pa.table({"v": pa.nulls(1, pa.decimal128(38, -50))})
+    with pytest.raises(SchemaError, match=r"no Arrow type holds decimal128\(38, -50\)"):
+        copy(large, tmp_path / "t.parquet")
+    with pytest.raises(ConfigError, match=r"no Arrow type 'decimal\(5,-2\)'"):
+        copy(pa.table({"v": [100]}), tmp_path / "t.parquet", cast={"v": "decimal(5,-2)"})
 
 
 def test_a_cast_that_loses_something_needs_consent(tmp_path: Path) -> None:

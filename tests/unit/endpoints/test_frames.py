@@ -18,6 +18,9 @@ from arrowsync import ArrowsyncError, ConfigError, Report, TransferError
 from arrowsync.core.plan import ColumnPlan, Partition, Route, Snapshot, Storage, TablePlan
 from arrowsync.core.transfer import Transfer
 from arrowsync.endpoints import Frame, endpoint
+from arrowsync.errors import VerificationError
+from tests.fix_postgresql import Database
+from tests.scenarios.copies import newest_server
 
 ROWS = 10_000
 TABLE = pa.table(
@@ -79,6 +82,36 @@ def test_intervals_are_spelled_as_postgresql_reads_them(tmp_path: Path) -> None:
     assert (field.type, field.metadata[b"arrowsync.words"]) == (pa.string(), b"interval")
     texts = pq.read_table(tmp_path / "t.parquet")["v"].to_pylist()
     assert texts == ["P14M-3DT1.500000S", None, "P0M0DT-0.000001S"]
+
+
+@newest_server
+def test_durations_are_intervals_in_postgresql_and_compare(postgresql: Database) -> None:
+    values = [0, None, -1, 1, 3_599_999_999, -3_600_000_001, 2**62, -(2**62)]
+    frame = pa.table({"v": pa.array(values, pa.int64()).cast(pa.duration("us"))})
+    report = copy(frame, postgresql.uri, table="t", verify="hash")
+    assert (report.status, report.verified, report.warnings) == ("complete", "hash", ())
+
+
+def test_a_cast_to_another_kind_of_value_is_counted_and_the_report_says_so(tmp_path: Path) -> None:
+    frame = pa.table({"v": ["1.5"]})
+    report = copy(frame, tmp_path / "t.parquet", cast={"v": "decimal(38,10)"}, verify="hash")
+    assert (report.status, report.verified) == ("complete", "count")
+    assert "by count only" in str(report.warnings)
+
+
+@newest_server
+def test_what_a_frame_left_unfinished_does_not_stand_in_the_next_ones_way(
+    postgresql: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def differs(*given: object) -> None:
+        raise VerificationError("rows differ")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("arrowsync.engine.verify.check_copy", differs)
+        with pytest.raises(TransferError, match="rows differ"):
+            copy(TABLE, postgresql.uri, table="t")
+    assert copy(TABLE, postgresql.uri, table="t").status == "complete"
+    assert postgresql.execute("select count(*) from t") == [(ROWS,)]
 
 
 def test_a_stream_that_can_be_read_once_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
