@@ -171,7 +171,7 @@ class Dialect:
         raise NotImplementedError
 
     def check_rights(self, connection: Connection, plan: TablePlan) -> None:
-        """Raises ConfigError when this user may not do to the target what the plan asks for."""
+        """Raises ConfigError for what this user may not do to the target, SchemaError for types it lacks."""
         return
 
     def statements(self, plan: TablePlan) -> TablePlan:

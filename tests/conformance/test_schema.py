@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import arrowsync
-from arrowsync import ConfigError
+from arrowsync import ConfigError, SchemaError
 from tests.conformance.conftest import Pair
 from tests.fix_postgresql import Database
 
@@ -274,6 +274,40 @@ def test_types_keep_their_comments_and_those_that_are_there_their_own(
     target.execute("comment on type mood is 'ours'")
     arrowsync.copy(source.uri, target.uri, table="t", mode="replace")
     assert dict(target.execute(COMMENTS))["mood"] == "ours"
+
+
+@pytest.mark.parametrize(
+    ("type", "value"),
+    [("mood", "ok"), ("price[]", "{1}"), ("pair", "(1,2)"), ('"Odd Schema"."int"', "a")],
+)
+def test_a_type_that_the_target_lacks_is_refused_while_planning_with_a_way_out(
+    new_database: Callable[..., Database], tmp_path: Path, type: str, value: str
+) -> None:
+    source, target = new_database(), new_database()
+    source.execute(
+        COMMENTED
+        + f"""create schema "Odd Schema"; create type "Odd Schema"."int" as enum ('a');
+        create table z (id int primary key, child {type}); insert into z values (1, '{value}')"""
+    )
+    arrowsync.copy(source.uri, tmp_path / "there.db", tables=["z"])
+    with pytest.raises(
+        SchemaError, match=r"the target has no type .* \(table z, column 'child'\)"
+    ) as refused:
+        arrowsync.plan(tmp_path / "there.db", target.uri)
+    assert "cast={'child': 'text'}" in str(refused.value.hint)
+    arrowsync.copy(tmp_path / "there.db", target.uri, cast={"child": "text"})
+    assert target.execute("select child from z") == [(value,)]
+    report = arrowsync.copy(tmp_path / "there.db", source.uri, table="z", mode="replace", verify="hash")
+    assert report.verified == "hash"
+
+
+def test_a_cast_to_a_type_that_the_target_lacks_is_refused_while_planning(
+    new_database: Callable[..., Database],
+) -> None:
+    source, target = new_database(), new_database()
+    source.execute("create table z (v text)")
+    with pytest.raises(SchemaError, match=r"the target has no type public\.mood"):
+        arrowsync.plan(source.uri, target.uri, table="z", cast={"v": "public.mood"})
 
 
 # -- views -------------------------------------------------------------------------------------------------

@@ -146,6 +146,7 @@ class PostgreSQL(Dialect):
 
     def check_rights(self, connection: Connection, plan: TablePlan) -> None:
         rights.check_writing(self, connection, plan)
+        catalog.check_types(connection, plan)
 
     def statements(self, plan: TablePlan) -> TablePlan:
         return ddl.statements(self, plan)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from arrowsync.core.contracts import Connection
+from arrowsync.core.plan import TablePlan
 from arrowsync.core.table import (
     Check,
     Column,
@@ -27,7 +28,7 @@ from arrowsync.core.table import (
 )
 from arrowsync.dialects.postgresql.typename import TypeName
 from arrowsync.dialects.postgresql.types import TypeFacts
-from arrowsync.errors import ConfigError
+from arrowsync.errors import ConfigError, SchemaError
 
 Row = tuple[Any, ...]  # SQL values: the queries below say which
 
@@ -342,6 +343,31 @@ def unchecked(connection: Connection, name: TableName) -> list[str]:
         for key, child in found
     ]
 
+
+def check_types(connection: Connection, plan: TablePlan) -> None:
+    """Raises SchemaError for a type of a new table that the target lacks and the plan does not make."""
+    if plan.exists and plan.landing == plan.target.name:
+        return
+    # From another PostgreSQL types come along, but for those that a cast has named.
+    named = plan.transfer.cast if plan.source.dialect == plan.target.dialect else None
+    needed = [
+        (column.source.name, TypeName.parse(column.target.type).bare)
+        for column in plan.columns
+        if named is None or column.source.name in named
+    ]
+    made = {type.name for type in plan.target.types}
+    names = sorted({bare for _, bare in needed} - made)
+    missing = {str(name) for (name,) in connection.rows(_MISSING, [names])} if names else set()
+    for column, bare in needed:
+        if bare in missing:
+            raise SchemaError(
+                f"the target has no type {bare}",
+                column=column,
+                hint=f"Create it there, or choose another, e.g. cast={{{column!r}: 'text'}}",
+            )
+
+
+_MISSING = "select name from unnest($1::text[]) as names(name) where to_regtype(name) is null"
 
 _UNCHECKED = """
 select k.conname, k.conrelid::regclass::text from pg_constraint k
