@@ -121,3 +121,11 @@ class DataError(ArrowsyncError):
 
 class Refused(ArrowsyncError):
     """A form cannot carry these values unchanged; the column's next form is tried."""
+
+
+_INTERNAL = (DriverUnusable, Unreachable, SnapshotLost, Refused)  # told apart by our own code alone
+
+
+def public_name(error: BaseException) -> str:
+    """The name of the error's class as users know it: an internal one goes by its public base."""
+    return next(kind.__name__ for kind in type(error).__mro__ if kind not in _INTERNAL)

@@ -10,7 +10,7 @@ from arrowsync.core.plan import Fingerprint
 from arrowsync.display import Shown
 from arrowsync.display.checkup import Checkup
 from arrowsync.display.figures import count, duration, noun
-from arrowsync.errors import ArrowsyncError, ConfigError, TransferError, VerificationError
+from arrowsync.errors import ArrowsyncError, ConfigError, TransferError, VerificationError, public_name
 from arrowsync.report.verification import Verification
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def worst(*statuses: Status) -> Status:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """An error as a report keeps it: `type` is its class. Neither `message` nor `hint` holds a password."""
+    """An error as a report keeps it: `type` is its public class. No password in `message` or `hint`."""
 
     type: str
     message: str
@@ -41,7 +41,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: BaseException, *, table: str | None = None) -> Self:
-        name = type(error).__name__
+        name = public_name(error)
         if isinstance(error, KeyboardInterrupt):
             return cls(type="KeyboardInterrupt", message="interrupted", table=table, hint=RESUMES)
         if not isinstance(error, ArrowsyncError):

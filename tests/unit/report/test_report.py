@@ -17,11 +17,16 @@ from arrowsync.core.check import TableCheck
 from arrowsync.core.plan import Fingerprint
 from arrowsync.display.terminal import plain_text
 from arrowsync.errors import (
+    BatchTimeout,
     ConfigError,
     DataError,
+    DriverUnusable,
+    Refused,
     SchemaError,
+    SnapshotLost,
     TransferError,
     TransientError,
+    Unreachable,
     VerificationError,
 )
 from arrowsync.report import Collector, Failure, Report, Verification, exit_code
@@ -203,3 +208,18 @@ def test_a_narrow_terminal_keeps_the_verdict_of_a_verification() -> None:
         text = plain_text(CHECK.sheet(), width)
         assert "order_lines" in text
         assert "verdict" in text
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (Unreachable("x"), "ConfigError"),
+        (DriverUnusable("x"), "ConfigError"),
+        (SnapshotLost("x"), "ArrowsyncError"),
+        (Refused("x"), "ArrowsyncError"),
+        (BatchTimeout("x"), "BatchTimeout"),
+    ],
+    ids=repr,
+)
+def test_an_internal_error_is_reported_as_its_public_base(error: Exception, shown: str) -> None:
+    assert Failure.of(error).type == shown
