@@ -102,7 +102,10 @@ class Source(Protocol):
         """Raises ConfigError where it is no condition by itself, but leaves the parentheses put around it."""
 
     def widths(self, table: Table, where: str | None = None) -> Widths | None:
-        """How wide the rows are; None where that is not cheap to find out, or cannot matter."""
+        """How wide the rows are; None where that is not cheap to find out, or cannot matter.
+
+        Raises ConfigError for a condition that is none here.
+        """
         ...
 
     def forms(self, table: Table) -> Forms: ...

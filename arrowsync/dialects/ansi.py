@@ -17,7 +17,7 @@ from arrowsync.core.plan import ColumnPlan, Partition, Receipt, TablePlan, Unfin
 from arrowsync.core.table import Table, TableName, Widths
 from arrowsync.core.transfer import Transfer
 from arrowsync.dialects.sieve import Sieve
-from arrowsync.errors import ArrowsyncError, ConfigError
+from arrowsync.errors import ArrowsyncError, ConfigError, TransientError
 
 Read = tuple[str, Mapping[str, str | int]]  # a query and its ADBC statement options
 
@@ -111,6 +111,15 @@ class Dialect:
     def relation(self, table: Table) -> str:
         """What a query reads it from: its quoted name, or its own query in parentheses."""
         raise NotImplementedError
+
+    def check_where(self, connection: Connection, table: Table, where: str) -> None:
+        """Raises ConfigError for a condition that the database does not understand; reads no row."""
+        try:
+            connection.rows(f"select 1 from {self.relation(table)} where ({where}\n) limit 0")
+        except TransientError:
+            raise
+        except ArrowsyncError as error:
+            raise ConfigError(f"where {where!r}: {error.message}", table=str(table.name)) from error
 
     def widths(self, connection: Connection, table: Table, where: str | None) -> Widths | None:
         """See Source.widths."""

@@ -128,6 +128,8 @@ class Database:
 
     def widths(self, table: Table, where: str | None = None) -> Widths | None:
         with self.connect() as connection:
+            if where is not None:
+                self.speaks.check_where(connection, table, where)
             return self.speaks.widths(connection, table, where)
 
     def forms(self, table: Table) -> Forms:

@@ -251,3 +251,24 @@ def test_a_database_with_an_argument_of_another_type_is_an_error(arguments: dict
 
 def test_a_database_may_be_named_by_a_path(source: Path, tmp_path: Path) -> None:
     assert copy(AnyDatabase(source), tmp_path / "target.db").rows_written == 1  # type: ignore[arg-type]
+
+
+def test_a_condition_that_the_source_does_not_understand(
+    postgresql: Database, source: Path, tmp_path: Path
+) -> None:
+    postgresql.execute(ORDERS)
+    for place, target in ((source, tmp_path / "t.db"), (postgresql.uri, tmp_path / "t.db")):
+        words = refusal(arrowsync("plan", place, target, "-t", "orders", "--where", "nte > 'a'"), 2)
+        assert "nte > 'a'" in words
+        assert arrowsync("plan", place, target, "-t", "orders", "--where", "id > 0 -- all").returncode == 0
+
+
+@pytest.mark.parametrize("cast", ["note=nonsense", "id=numeric(5000)"])
+def test_a_cast_to_a_type_that_the_target_does_not_have(
+    source: Path, postgresql: Database, cast: str
+) -> None:
+    words = refusal(arrowsync("plan", source, postgresql.uri, "-t", "orders", "--cast", cast), 2)
+    assert f"'{cast.partition('=')[2]}'" in words
+    postgresql.execute("create domain words as text not null")
+    done = arrowsync("copy", source, postgresql.uri, "-t", "orders", "--cast", "note=words")
+    assert done.returncode == 0, done.stderr

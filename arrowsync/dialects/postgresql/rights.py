@@ -1,4 +1,4 @@
-"""What a copy will need: rights, and no view in its way; asked while it is planned, not half way through."""
+"""What a copy will need: rights, types, no view in its way; asked while it is planned, not half way."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from arrowsync.core.table import Table, TableName
 from arrowsync.core.transfer import WriteMode
 from arrowsync.dialects.ansi import Dialect
 from arrowsync.dialects.postgresql.errors import POLICY
-from arrowsync.errors import ConfigError
+from arrowsync.errors import ArrowsyncError, ConfigError, TransientError
 
 # Of views too; a right to the whole table is one to each of its columns.
 _DENIED = """
@@ -39,6 +39,7 @@ def check_reading(dialect: Dialect, connection: Connection, table: Table) -> Non
 def check_writing(dialect: Dialect, connection: Connection, plan: TablePlan) -> None:
     """Raises ConfigError when the target may not be made, filled or replaced as planned."""
     name = plan.target.name
+    _check_casts(connection, plan)
     if not plan.exists or plan.landing != name:
         _check_creating(dialect, connection, name)
     if plan.exists and plan.transfer.mode is WriteMode.REPLACE:
@@ -48,6 +49,21 @@ def check_writing(dialect: Dialect, connection: Connection, plan: TablePlan) -> 
     elif plan.exists:
         names = [column.target.name for column in plan.columns]
         _check_columns(dialect, connection, name, names, "insert")
+
+
+def _check_casts(connection: Connection, plan: TablePlan) -> None:
+    """The server knows which types there are, and what may stand in their brackets."""
+    made = {type.name for type in plan.target.types}
+    for column in plan.columns:
+        wanted, type = plan.transfer.cast.get(column.source.name), column.target.type
+        if wanted is None or type in made:
+            continue
+        try:
+            connection.rows(f"select null::{type} where false")
+        except TransientError:
+            raise
+        except ArrowsyncError as error:
+            raise ConfigError(f"cast to {wanted!r}: {error.message}", column=column.source.name) from error
 
 
 def _check_views(dialect: Dialect, connection: Connection, name: TableName) -> None:
