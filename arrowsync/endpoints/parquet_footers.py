@@ -20,7 +20,8 @@ from arrowsync.endpoints.parquet_writer import KEY, RECEIPT
 from arrowsync.errors import SchemaError
 
 QUARANTINE = b"arrowsync.quarantine"  # metadata of a file of refused rows
-_QUARANTINE_COLUMNS = "_arrowsync_"  # what those rows carry besides their own columns begins with this
+ADDED = b"arrowsync.quarantine.added"  # what those rows carry besides their own columns; else these:
+_ADDED = [f"_arrowsync_{name}" for name in ("error", "sqlstate", "constraint", "partition")]
 _DIFFER = "Copy the files one by one, or name those that are alike with a pattern"
 
 
@@ -47,12 +48,13 @@ def _footer(path: str) -> Footers:
         if len(set(schema.names)) < len(schema.names):
             raise SchemaError(f"{path!r} has two columns of one name", hint="Rename one")
         quarantined = QUARANTINE in metadata
+        added = json.loads(metadata.get(ADDED, json.dumps(_ADDED))) if quarantined else []
         stored = (file.schema.column(at) for at in range(len(file.schema)))
         int96 = {column.path for column in stored if column.physical_type == "INT96"}
         columns = {
             field.name: Kept.of(field, imprecise=field.name in int96)
             for field in schema
-            if not (quarantined and field.name.startswith(_QUARANTINE_COLUMNS))
+            if field.name not in added
         }
         ours = quarantined or RECEIPT in metadata
         key = tuple(json.loads(metadata.get(KEY, b"[]")))

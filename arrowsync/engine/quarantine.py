@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -18,11 +19,12 @@ from arrowsync.core.transfer import BadRows, Transfer
 from arrowsync.core.units import MiB
 from arrowsync.errors import DataError
 
-# Columns beside the source's own; a replay of the files drops them.
+# Columns beside the source's own, with more underscores where it has such names; a replay drops them.
 ERROR, SQLSTATE, CONSTRAINT, PARTITION = (
     f"_arrowsync_{name}" for name in ("error", "sqlstate", "constraint", "partition")
 )
 MARK = {"arrowsync.quarantine": "1"}
+ADDED = "arrowsync.quarantine.added"  # the names of those columns in this file, as JSON
 GROUP_BYTES = 4 * MiB  # of refused rows in memory before they become a row group
 REASONS_SHOWN = 3
 
@@ -169,7 +171,8 @@ class BadRowFile:
             CONSTRAINT: pa.array([refusal.constraint for refusal in refusals], pa.string()),
             PARTITION: pa.array([partition] * len(refusals), pa.int64()),
         }
-        arrays, names = [*rows.columns, *notes.values()], [*rows.schema.names, *notes]
+        own = rows.schema.names
+        arrays, names = [*rows.columns, *notes.values()], [*own, *(_free(name, own) for name in notes)]
         self._pending.append(pa.RecordBatch.from_arrays(arrays, names=names))
         self._pending_bytes += rows.nbytes
         self.rows += rows.num_rows
@@ -200,7 +203,8 @@ class BadRowFile:
 
     def _open(self, schema: pa.Schema) -> None:
         self._aside.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = pq.ParquetWriter(self._aside, schema.with_metadata(MARK), compression="zstd")
+        marks = {**MARK, ADDED: json.dumps(schema.names[-4:])}
+        self._writer = pq.ParquetWriter(self._aside, schema.with_metadata(marks), compression="zstd")
 
     def _rewrite(self, schema: pa.Schema) -> None:
         self._close()
@@ -216,6 +220,12 @@ class BadRowFile:
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.close()
+
+
+def _free(name: str, taken: Sequence[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _common(one: pa.Schema, other: pa.Schema) -> pa.Schema:

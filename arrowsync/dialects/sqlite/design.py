@@ -76,7 +76,10 @@ def _routes(column: Column, into: Column, forms: Sequence[Form]) -> Iterator[Rou
     if into.origin.dialect != OURS:
         same = column.origin.dialect == DIALECT and affinity(column.type) == affinity(into.type)
         # A SQLite source's own values first: they keep their storage classes.
-        for form in sorted(forms, key=lambda form: not meaning(form.arrow).startswith("sqlite ")):
+        for form in sorted(
+            _keeping_values(forms, into, same=same),
+            key=lambda form: not meaning(form.arrow).startswith("sqlite "),
+        ):
             yield from (
                 Route(form, storage) for storage in storages_by_affinity(form.arrow, into.type, same=same)
             )
@@ -88,6 +91,19 @@ def _routes(column: Column, into: Column, forms: Sequence[Form]) -> Iterator[Rou
                 yield from (
                     Route(form, _checked(storage, form.arrow, type)) for storage in storages(form.arrow)
                 )
+
+
+def _keeping_values(forms: Sequence[Form], into: Column, *, same: bool) -> Sequence[Form]:
+    """Forms that leave each value what it is: no bytes of numbers; their text in columns of text only."""
+    tagged = [form for form in forms if meaning(form.arrow) == "sqlite any"]
+    own = affinity(into.type)
+    widened = {form.arrow for form in forms if form.fidelity is Fidelity.WIDENED}
+    if same or own == "BLOB":
+        return forms
+    if tagged and (pa.binary() in widened or (pa.string() in widened and own != "TEXT")):
+        return tagged
+    as_bytes = {pa.binary()} & widened
+    return [form for form in forms if form not in tagged and form.arrow not in as_bytes]
 
 
 def _speaks(arrow: pa.OpaqueType, type: str) -> bool:

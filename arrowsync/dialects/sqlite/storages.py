@@ -210,10 +210,40 @@ def _exact_double(array: pa.Array) -> pa.Array:
 _UNTAGGED = (
     "case substr({}, 1, 1) when 'i' then cast(substr({}, 2) as integer) when 'b' then unhex(substr({}, 2)) "
     "when 't' then case hex(cast('a' as blob)) when '61' then cast(unhex(substr({}, 2)) as text) "
-    "else raise(abort, 'mixed columns go into UTF-8 files only') end "
+    # An error that says why: raise() is for triggers only, and rows are sifted without one.
+    "else json_extract('[]', 'mixed columns go into UTF-8 files only' || substr({}, 1, 0)) end "
     "when 'z' then -0.0 when 'r' then case {} when 'rInf' then 9e999 when 'r-Inf' then -9e999 "
     "else cast(substr({}, 2) as real) end end"
 )
+
+
+_SPACES = "(20|09|0A|0B|0C|0D)*"
+_HEX_NUMBER = (  # _NUMBER_LIKE of a text that comes as hex
+    f"^t{_SPACES}(2B|2D)?((3[0-9])+(2E(3[0-9])*)?|2E(3[0-9])+)([46]5(2B|2D)?(3[0-9])+)?{_SPACES}$"
+)
+
+
+def _keeping_classes(array: pa.Array, *, own: str) -> pa.Array:
+    """Tagged values that a column of that affinity stores in the class they have."""
+    if own == "TEXT":
+        changed = pc.match_substring_regex(array, "^[irz]")
+    else:
+        changed = pc.match_substring_regex(
+            array, f"^i|^z$|{_HEX_NUMBER}" if own == "REAL" else f"^z$|{_HEX_NUMBER}"
+        )
+        if own != "REAL":
+            changed = pc.or_(changed, _whole_reals(array))
+    if pc.any(changed).as_py():
+        raise Refused(f"a value that would change its storage class in a column of {own} affinity")
+    return array
+
+
+def _whole_reals(array: pa.Array) -> pa.Array:
+    real = pc.starts_with(array, "r")
+    values = pc.if_else(real, pc.utf8_slice_codeunits(array, start=1), pa.scalar(None, pa.string()))
+    numbers = pc.cast(values, pa.float64())
+    whole = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less_equal(pc.abs(numbers), 2.0**63))
+    return pc.fill_null(whole, False)
 
 
 def storages_by_affinity(arrow: pa.DataType, declared: str, *, same: bool) -> tuple[Storage, ...]:
@@ -223,7 +253,8 @@ def storages_by_affinity(arrow: pa.DataType, declared: str, *, same: bool) -> tu
     """
     own, kind = affinity(declared), meaning(arrow)
     if kind == "sqlite any":
-        return (Storage(pa.string(), staging="TEXT", insert=_UNTAGGED),) if same else ()
+        keeping = None if same or own == "BLOB" else partial(_keeping_classes, own=own)
+        return (Storage(pa.string(), keeping, staging="TEXT", insert=_UNTAGGED),)
     if kind.startswith("sqlite "):
         if same:
             return (Storage(arrow.storage_type),)

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+import arrowsync
 from arrowsync.core.contracts import Forms
 from arrowsync.core.plan import Fidelity, Form
 from arrowsync.core.table import Table, TableName
@@ -314,3 +315,32 @@ def test_broken_utf8_is_refused(opened: Callable[[str], AdbcConnection]) -> None
     form = SQLITE.forms(connection, described(connection))["v"][0]
     with pytest.raises(Refused, match="UTF-8"):
         read(connection, form)
+
+
+MIXED = "(7), ('007'), (x'62'), ('z'), (1.5), (2.0), (-0.0), (' 7 ')"
+
+
+@pytest.mark.parametrize(
+    ("declared", "kept"),
+    [
+        ("integer", ["1.5", "7", "'z'", "X'62'"]),
+        ("real", ["1.5", "2.0", "'z'", "X'62'"]),
+        ("text", ["' 7 '", "'007'", "'z'", "X'62'"]),
+        ("blob", ["0.0", "1.5", "2.0", "7", "' 7 '", "'007'", "'z'", "X'62'"]),
+    ],
+)
+def test_mixed_values_keep_their_storage_class_in_another_column_or_are_refused(
+    sqlite_file: Callable[..., Path],
+    sqlite_rows: Callable[..., Any],
+    tmp_path: Path,
+    declared: str,
+    kept: list[str],
+) -> None:
+    source = sqlite_file(f"create table t(v); insert into t values {MIXED}", "from.db")
+    target = sqlite_file(f"create table t(v {declared})", "to.db")
+    report = arrowsync.copy(
+        source, target, table="t", mode="append", quarantine=str(tmp_path), progress=False
+    )
+    found = [row[0] for row in sqlite_rows(target, "select quote(v) from t order by v")]
+    assert found == kept
+    assert report.rows_quarantined == 8 - len(kept)

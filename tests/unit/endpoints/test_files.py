@@ -744,6 +744,18 @@ def test_refused_rows_are_replayed_without_the_columns_that_say_why(tmp_path: Pa
     assert pl.read_parquet(tmp_path / "out" / "x.parquet")["id"].to_list() == [1, 2, 3, 4]
 
 
+def test_a_column_that_is_named_like_a_reason_is_kept_beside_it_and_replayed(tmp_path: Path) -> None:
+    frame = pa.table({"id": ["1", "x"], "_arrowsync_error": ["mine", "my own"], "_arrowsync_error_": [1, 2]})
+    quarantine = tmp_path / "bad"
+    copy(frame, tmp_path / "a.parquet", cast={"id": "int"}, quarantine=str(quarantine))
+    (file,) = quarantine.rglob("*.parquet")
+    bad = pq.read_table(file).to_pylist()
+    assert [(row["_arrowsync_error"], row["_arrowsync_error_"]) for row in bad] == [("my own", 2)]
+    assert "no number" in bad[0]["_arrowsync_error__"]
+    copy(file.parent, tmp_path / "b.parquet")
+    assert pl.read_parquet(tmp_path / "b.parquet").rows() == [("x", "my own", 2)]
+
+
 MEASURE = """
 import sys
 import pyarrow as pa
