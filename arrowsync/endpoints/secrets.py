@@ -9,11 +9,16 @@ from urllib.parse import unquote, unquote_plus
 from arrowsync.errors import ConfigError
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
-# user:password@ of a URI; password=… of a URI's parameters and of libpq's key=value form.
-_AUTHORITY = re.compile(r"(?<=://)([^/?#@:]*):((?:[^/?#]*))@")
-_PARAMETER = re.compile(
-    r"(\b(?:password|passwd|pwd|sslpassword|token|secret)\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&;]*)", re.IGNORECASE
+# user:password@ of a URI. Whatever stands before the last @: not everybody encodes a password, and libpq
+# takes one with # and ? as it is.
+_AUTHORITY = re.compile(r"(?<=://)[^:]*:(?P<value>.*)@", re.DOTALL)
+_NAME = r"\b(?:password|passwd|pwd|sslpassword|token|secret)\s*=\s*"
+_PARAMETER = re.compile(rf"{_NAME}(?P<value>[^&]*)", re.IGNORECASE)
+# libpq's key=value text: in quotes, or up to a space; a backslash keeps the next character's meaning away.
+_PAIR = re.compile(
+    rf"{_NAME}(?P<value>'(?:[^'\\]|\\.)*+(?:'|\\?$)|(?:[^\s\\]|\\.)*+\\?)", re.IGNORECASE | re.DOTALL
 )
+SHORTEST_PIECE = 3  # to be hidden, of a password that libpq may have read as a host, a port or a path
 HIDDEN = "***"
 
 
@@ -32,16 +37,47 @@ def fill_in(text: str) -> str:
 
 def hide(uri: str) -> str:
     """The URI or DSN without its passwords; `${VAR}` stays, it is no secret."""
-    uri = _AUTHORITY.sub(lambda m: f"{m[1]}:{m[2] if _VARIABLE.fullmatch(m[2]) else HIDDEN}@", uri)
-    return _PARAMETER.sub(lambda m: m[1] + (m[2] if _VARIABLE.fullmatch(m[2]) else HIDDEN), uri)
+    shown, position = "", 0
+    for start, end in _stretches(uri):
+        shown += uri[position:start] + HIDDEN
+        position = end
+    return shown + uri[position:]
+
+
+def _places(uri: str) -> list[tuple[int, int]]:
+    """From where to where passwords stand, in order; they may overlap."""
+    patterns = (_AUTHORITY, _PARAMETER) if "://" in uri else (_PAIR,)
+    found = (match for pattern in patterns for match in pattern.finditer(uri))
+    return sorted(match.span("value") for match in found if not _VARIABLE.fullmatch(match["value"]))
+
+
+def _stretches(uri: str) -> list[tuple[int, int]]:
+    """The places, those that overlap as one."""
+    found: list[tuple[int, int]] = []
+    for start, end in _places(uri):
+        if found and start <= found[-1][1]:
+            start, end = found[-1][0], max(end, found.pop()[1])
+        found.append((start, end))
+    return found
 
 
 def secrets_in(uri: str) -> tuple[str, ...]:
     """Every spelling of the passwords that a connection to the filled-in `uri` uses, longest first."""
-    raw = [m[2] for m in _AUTHORITY.finditer(uri)] + [m[2].strip("'") for m in _PARAMETER.finditer(uri)]
-    raw.append(os.environ.get("PGPASSWORD", ""))
-    spellings = {form for text in raw for form in (text, unquote(text), unquote_plus(text)) if form}
+    given = [uri[start:end] for start, end in (*_places(uri), *_stretches(uri))]
+    given.append(os.environ.get("PGPASSWORD", ""))
+    pieces = [piece for text in given for piece in re.split("[/?#@:,]", text) if len(piece) >= SHORTEST_PIECE]
+    spellings = {
+        form
+        for text in (*given, *pieces)
+        for form in (text, unquote(text), unquote_plus(text), _unquoted(text))
+        if form
+    }
     return tuple(sorted(spellings, key=len, reverse=True))
+
+
+def _unquoted(text: str) -> str:
+    """What libpq makes of a value in key=value text."""
+    return re.sub(r"\\(.)", r"\1", text.removeprefix("'").removesuffix("'"), flags=re.DOTALL)
 
 
 def redact(text: str, secrets: tuple[str, ...]) -> str:

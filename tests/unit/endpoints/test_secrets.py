@@ -1,6 +1,13 @@
 """Passwords stay hidden, variables are filled in."""
 
+import re
+import string
+from collections.abc import Iterator
+from urllib.parse import quote
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from arrowsync.endpoints import Database
 from arrowsync.endpoints.secrets import fill_in, hide, redact, secrets_in
@@ -15,6 +22,12 @@ from arrowsync.errors import ConfigError
         ("postgresql://u:${PW}@h/d", "postgresql://u:${PW}@h/d"),
         ("postgresql://h/d?user=u&password=s3cret&x=1", "postgresql://h/d?user=u&password=***&x=1"),
         ("host=h password='s3 cret' dbname=d", "host=h password=*** dbname=d"),
+        ("postgresql://h/d?password=s3;cret&x=1", "postgresql://h/d?password=***&x=1"),
+        (r"host=h password=s3\ cret dbname=d", "host=h password=*** dbname=d"),
+        (r"host=h password='it\'s s3' dbname=d", "host=h password=*** dbname=d"),
+        ("host=h password='s3 cret", "host=h password=***"),
+        ("postgresql://u:s3@h/d?user=x@y", "postgresql://u:***@y"),
+        ("postgresql://u@h:1/d?password=p@s3", "postgresql://u@h:***"),
         ("postgresql://u@h/d", "postgresql://u@h/d"),
         ("sqlite:///a.db", "sqlite:///a.db"),
     ],
@@ -22,6 +35,34 @@ from arrowsync.errors import ConfigError
 def test_a_uri_is_shown_without_its_password(uri: str, shown: str) -> None:
     assert hide(uri) == shown
     assert "s3" not in repr(Database(uri))
+
+
+# Between marks, which stand for what no output may tell of it.
+PASSWORDS = st.text(string.ascii_letters + string.digits + string.punctuation + " ", max_size=12).map(
+    "Zq{}jX".format
+)
+
+
+def spelt(password: str) -> Iterator[str]:
+    for text in (password, quote(password, safe="")):
+        yield f"mysql://u:{text}@h:1/d?x=1"
+        yield f"postgresql://u:{text}@h/d"
+        yield f"postgresql://h:1/d?x=1&password={text.replace('&', '%26')}"
+    bare = re.sub(r"([\\' ])", r"\\\1", password)
+    quoted = re.sub(r"([\\'])", r"\\\1", password)
+    yield from (f"host=h password={bare} dbname=d", f"host=h password = '{quoted}' dbname=d")
+
+
+@given(PASSWORDS)
+def test_no_output_tells_a_password_however_it_is_spelt(password: str) -> None:
+    for uri in spelt(password):
+        shown = [repr(Database(uri)), str(Database(uri)), hide(uri)]
+        try:
+            shown.append(Database(uri).speaks.identity(uri))
+        except ConfigError as error:
+            shown.append(str(error))
+        shown.append(redact(f"driver: {password} of {uri}", secrets_in(uri)))
+        assert not [text for text in shown if "Zq" in text or "jX" in text]
 
 
 def test_every_spelling_of_a_password_is_redacted() -> None:
