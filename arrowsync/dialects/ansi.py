@@ -131,6 +131,11 @@ class Dialect:
         """Slices of about `target_bytes` that cover each row once; the whole where no range is stable."""
         return [Partition(0)]
 
+    def count(self, plan: TablePlan) -> str:
+        """The query that counts the rows that the plan means, whatever its partitions."""
+        where = f" where ({plan.transfer.where}\n)" if plan.transfer.where else ""
+        return f"select count(*) from {self.relation(plan.source)}{where}"
+
     def state(self, connection: Connection, table: Table) -> dict[str, Any]:  # Any: JSON
         """What tells, later, whether the table has changed since; {} where nothing does."""
         return {}

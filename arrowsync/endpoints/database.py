@@ -135,6 +135,10 @@ class Database:
         with self.connect() as connection:
             return self.speaks.partitions(connection, table, target_bytes)
 
+    def rows_meant(self, plan: TablePlan, snapshot: Snapshot) -> int | None:
+        with joined(self.address, snapshot) as connection:
+            return int(connection.rows(self.speaks.count(plan))[0][0])
+
     def states(self, tables: Sequence[Table]) -> list[Mapping[str, Any]]:  # Any: JSON
         with self.connect() as connection:
             return [self.speaks.state(connection, table) for table in tables]
