@@ -118,6 +118,10 @@ class Source(Protocol):
         """Slices that cover each row once; [Partition(0)] where the table has no stable range."""
         ...
 
+    def rows_meant(self, plan: TablePlan, snapshot: Snapshot) -> int | None:
+        """How many rows the plan means, whatever its partitions; None where nothing else can tell."""
+        ...
+
     def states(self, tables: Sequence[Table]) -> list[Mapping[str, Any]]:  # Any: JSON
         """What tells, later, whether the tables have changed since. Asked before the snapshot is taken."""
         ...

@@ -17,7 +17,7 @@ from arrowsync.core.plan import ColumnPlan, Partition, Receipt, TablePlan, Unfin
 from arrowsync.core.table import Table, TableName, Widths
 from arrowsync.core.transfer import Transfer
 from arrowsync.dialects.sieve import Sieve
-from arrowsync.errors import ArrowsyncError, ConfigError, TransientError
+from arrowsync.errors import ArrowsyncError, ConfigError
 
 Read = tuple[str, Mapping[str, str | int]]  # a query and its ADBC statement options
 
@@ -112,15 +112,6 @@ class Dialect:
         """What a query reads it from: its quoted name, or its own query in parentheses."""
         raise NotImplementedError
 
-    def check_where(self, connection: Connection, table: Table, where: str) -> None:
-        """Raises ConfigError for a condition that the database does not understand; reads no row."""
-        try:
-            connection.rows(f"select 1 from {self.relation(table)} where ({where}\n) limit 0")
-        except TransientError:
-            raise
-        except ArrowsyncError as error:
-            raise ConfigError(f"where {where!r}: {error.message}", table=str(table.name)) from error
-
     def widths(self, connection: Connection, table: Table, where: str | None) -> Widths | None:
         """See Source.widths."""
         return None
@@ -140,6 +131,11 @@ class Dialect:
     def partitions(self, connection: Connection, table: Table, target_bytes: int) -> list[Partition]:
         """Slices of about `target_bytes` that cover each row once; the whole where no range is stable."""
         return [Partition(0)]
+
+    def count(self, plan: TablePlan) -> str:
+        """The query that counts the rows that the plan means, whatever its partitions."""
+        where = f" where ({plan.transfer.where}\n)" if plan.transfer.where else ""
+        return f"select count(*) from {self.relation(plan.source)}{where}"
 
     def state(self, connection: Connection, table: Table) -> dict[str, Any]:  # Any: JSON
         """What tells, later, whether the table has changed since; {} where nothing does."""

@@ -24,7 +24,7 @@ from arrowsync.endpoints.reader import DatabaseReader, OneReader, joined
 from arrowsync.endpoints.references import add_references
 from arrowsync.endpoints.secrets import fill_in, hide
 from arrowsync.endpoints.writer import DatabaseWriter
-from arrowsync.errors import ArrowsyncError, ConfigError, ResumeError, SchemaError
+from arrowsync.errors import ArrowsyncError, ConfigError, ResumeError, TransientError
 
 _DIALECTS: dict[str, Dialect] = {
     "postgresql": PostgreSQL(),
@@ -121,15 +121,13 @@ class Database:
             try:
                 # Without parentheses, where `a) or (b` is an error.
                 connection.rows(f"select 1 from {self.speaks.relation(table)} where {where}\nlimit 0")
-            except SchemaError as error:
-                raise ConfigError(
-                    f"where: {where!r} is no condition: {error.message}", table=str(table.name)
-                ) from error
+            except TransientError:
+                raise
+            except ArrowsyncError as error:
+                raise ConfigError(f"where {where!r}: {error.message}", table=str(table.name)) from error
 
     def widths(self, table: Table, where: str | None = None) -> Widths | None:
         with self.connect() as connection:
-            if where is not None:
-                self.speaks.check_where(connection, table, where)
             return self.speaks.widths(connection, table, where)
 
     def forms(self, table: Table) -> Forms:
@@ -150,6 +148,10 @@ class Database:
     def partitions(self, table: Table, *, target_bytes: int) -> list[Partition]:
         with self.connect() as connection:
             return self.speaks.partitions(connection, table, target_bytes)
+
+    def rows_meant(self, plan: TablePlan, snapshot: Snapshot) -> int | None:
+        with joined(self.address, snapshot) as connection:
+            return int(connection.rows(self.speaks.count(plan))[0][0])
 
     def states(self, tables: Sequence[Table]) -> list[Mapping[str, Any]]:  # Any: JSON
         with self.connect() as connection:

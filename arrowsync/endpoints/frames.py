@@ -138,6 +138,9 @@ class Frame:
     def partitions(self, table: Table, *, target_bytes: int) -> list[Partition]:
         return [Partition(0)]
 
+    def rows_meant(self, plan: TablePlan, snapshot: Snapshot) -> int | None:
+        return None
+
     def states(self, tables: Sequence[Table]) -> list[Mapping[str, Any]]:  # Any: JSON
         return [{} for _ in tables]
 

@@ -35,7 +35,9 @@ def make_plans(transfer: Transfer, source: Source, sink: Sink) -> list[TablePlan
 
 
 def measured(source: Source, table: Table, where: str | None = None) -> Table:
-    """The table with its rows' widths: for those that will be read."""
+    """The table with its rows' widths: for those that will be read. Raises ConfigError for a bad condition."""
+    if where is not None:
+        source.check_where(table, where)
     return replace(table, widths=source.widths(table, where))
 
 
@@ -180,8 +182,6 @@ def _plan(
     if resumes is None and not any(_emptied(each) for each in discards):
         _check_mode(transfer, name, existing, sink)
     if not transfer.schema_only:
-        if transfer.where:
-            source.check_where(table, transfer.where)
         table = measured(source, table, transfer.where)
     forms = source.forms(table)
     made = existing is None or transfer.mode is WriteMode.REPLACE

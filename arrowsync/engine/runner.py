@@ -267,6 +267,8 @@ class _TableRun:
         plan, checked = outcome.plan, None
         if plan.transfer.verify is not Verify.OFF and plan.partitions:
             try:
+                if plan.transfer.verify is Verify.HASH and len(plan.partitions) > 1:
+                    outcome = self._counted(outcome)
                 checked = self._patiently(lambda: self._check(outcome))
             except ArrowsyncError as error:
                 return replace(outcome, errors=(error.at(table=self.name),))
@@ -284,6 +286,32 @@ class _TableRun:
         return verify.check_copy(
             plan, outcome.receipts, self.source, self.sink, self.view.snapshot, self.around.stop
         )
+
+    def _counted(self, outcome: Copied) -> Copied:
+        """The table, whose rows are as many as the source counts. Raises VerificationError."""
+        try:
+            if self._patiently(lambda: self._shown(outcome)):
+                self._patiently(
+                    lambda: verify.check_cover(
+                        outcome.plan, outcome.receipts, self.source, self.view.snapshot
+                    )
+                )
+                return outcome
+            warning = "the source may have changed since its rows were read: it was not asked to count them"
+        except SnapshotLost:  # with every row in: not worth another copy
+            warning = "the snapshot was lost before the source could count its rows"
+        return replace(outcome, warnings=(*outcome.warnings, warning))
+
+    def _shown(self, outcome: Copied) -> bool:
+        """Whether the snapshot there is now shows the rows that were read, in this run and before it."""
+        plan, resumed = outcome.plan, outcome.resumed
+        if plan.resumes is None:
+            return True
+        if plan.transfer.not_consistent:
+            return False
+        if len(resumed) < len(plan.partitions):
+            return True  # or the run would not have gone on
+        return self.source.unchanged(plan, resumed, plan.resumes.state["source"], self.view.snapshot)
 
     def _copy_partitions(
         self, plan: TablePlan, receipts: Sequence[Receipt]

@@ -130,6 +130,20 @@ def _key(plan: TablePlan) -> list[int]:
     return []
 
 
+def check_cover(plan: TablePlan, receipts: Sequence[Receipt], source: Source, snapshot: Snapshot) -> None:
+    """Compare the rows read with those that the source counts: none may be in no partition, or in two.
+
+    The receipts cannot tell. Raises VerificationError.
+    """
+    meant = source.rows_meant(plan, snapshot)
+    read = sum(receipt.fingerprint.rows + receipt.quarantined for receipt in receipts)
+    if meant is not None and read != meant:
+        raise VerificationError(
+            f"{read} rows were read, but the source counts {meant}",
+            hint="Does where choose the same rows each time? Otherwise copy it whole: --no-journal",
+        )
+
+
 def _comparable(plan: TablePlan, receipts: Sequence[Receipt]) -> bool:
     """Whether all fingerprints are of this algorithm, and of what the first forms mean by the values."""
     if any(receipt.algorithm != fingerprint.ALGORITHM for receipt in receipts):

@@ -1,5 +1,6 @@
 """What a copy promises between any two endpoints; cells are read by other clients than arrowsync's."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,13 @@ import pytest
 
 import arrowsync
 from arrowsync import ConfigError, MemoryLimitError, TransferError, VerificationError
+from arrowsync.core.contracts import Connection
+from arrowsync.core.plan import Partition
+from arrowsync.core.table import Table
+from arrowsync.dialects.postgresql import PostgreSQL
+from arrowsync.dialects.sqlite import SQLite
+from arrowsync.endpoints.database import Database
+from tests import fix_postgresql
 from tests.conformance.conftest import Pair
 
 TABLE = """
@@ -304,3 +312,45 @@ def test_the_key_that_is_given_finds_appended_rows_without_a_primary_key(pair: P
         pair.source.uri, pair.target.uri, table="t", mode="append", verify="hash", key="n"
     )
     assert (report.verified, report.warnings) == ("hash", ())
+
+
+# -- partitions that do not cover each row once ------------------------------------------------------------
+
+
+class Careless(SQLite):
+    """Leaves a row out."""
+
+    def partitions(self, connection: Connection, table: Table, target_bytes: int) -> list[Partition]:
+        return [Partition(0, "rowid", "rowid", None, "4"), Partition(1, "rowid", "rowid", "5", None)]
+
+
+class Generous(PostgreSQL):
+    """Reads a row twice."""
+
+    def partitions(self, connection: Connection, table: Table, target_bytes: int) -> list[Partition]:
+        return [Partition(0, "key", "id", None, "6"), Partition(1, "key", "id", "5", None)]
+
+
+NINE = "create table t (id integer); insert into t values (1), (2), (3), (4), (5), (6), (7), (8), (9)"
+
+
+@pytest.mark.parametrize("mode", ["create", "append"])
+def test_rows_that_no_partition_reads_are_noticed(
+    sqlite_file: Callable[..., Path], tmp_path: Path, mode: str
+) -> None:
+    source, target = sqlite_file(NINE), tmp_path / "target.db"
+    if mode == "append":
+        arrowsync.copy(source, target, table="t", where="false")
+    careless = Database(str(source), dialect=Careless())
+    for _ in ("copied", "resumed"):
+        with pytest.raises(TransferError, match="8 rows were read, but the source counts 9"):
+            arrowsync.copy(careless, target, table="t", verify="hash", mode=mode)
+
+
+def test_rows_that_two_partitions_read_are_noticed(
+    postgresql: fix_postgresql.Database, tmp_path: Path
+) -> None:
+    postgresql.execute(NINE)
+    source = Database(postgresql.uri, dialect=Generous())
+    with pytest.raises(TransferError, match="9 rows were read, but the source counts 8"):
+        arrowsync.copy(source, tmp_path / "target.db", table="t", where="id < 9", verify="hash")

@@ -113,7 +113,7 @@ def test_a_where_that_is_no_condition_by_itself(
     postgresql.execute(ORDERS)
     for place in (source, postgresql.uri):
         words = refusal(arrowsync("copy", place, tmp_path / "t.db", "-t", "orders", "--where", where), 2)
-        assert f"where: {where!r} is no condition" in words
+        assert f"where {where!r}: " in words
     assert not (tmp_path / "t.db").exists()
 
 

@@ -95,7 +95,8 @@ class SQLite(Dialect):
         return catalog.describe_query(connection, name, query)
 
     def relation(self, table: Table) -> str:
-        return reading.relation(table)
+        # An index may need a collation that only an application has.
+        return reading.relation(table) + (" not indexed" if table.kind == "table" else "")
 
     def widths(self, connection: Connection, table: Table, where: str | None) -> Widths | None:
         return widths.measure(connection, table, where)
