@@ -35,7 +35,7 @@ def make_plans(transfer: Transfer, source: Source, sink: Sink) -> list[TablePlan
 
 
 def measured(source: Source, table: Table, where: str | None = None) -> Table:
-    """The table with its rows' widths: for those that will be read. Raises ConfigError for a bad condition."""
+    """The table with its rows' widths: for those that will be read. Raises ConfigError for a bad where."""
     if where is not None:
         source.check_where(table, where)
     return replace(table, widths=source.widths(table, where))
