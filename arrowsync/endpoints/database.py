@@ -208,6 +208,11 @@ class Database:
         if self.speaks.exists(fill_in(self.uri)):
             with self.connect() as connection:
                 self.speaks.check_rights(connection, plan)
+                # One that drops a row and adds another passes the count, which sees sums only.
+                names = self.speaks.triggers(connection, plan.landing) if plan.exists else []
+            if names:
+                warning = f"triggers of the target may change rows: {', '.join(names)}"
+                plan = replace(plan, warnings=(*plan.warnings, warning))
         return self.speaks.statements(plan)
 
     def view(self, table: Table, transfer: Transfer) -> tuple[str, ...]:

@@ -316,7 +316,7 @@ def test_many_rows_that_only_the_insert_finds_bad_are_all_found(copying: Copying
     assert sorted([*good, *copying.refused().column("id").to_pylist()]) == list(range(1, ROWS + 1))
 
 
-def test_a_trigger_that_repairs_rows_gets_them_before_they_are_judged(copying: Copying) -> None:
+def test_a_trigger_that_repairs_rows_gets_them_before_they_are_judged_and_is_named(copying: Copying) -> None:
     copying.target.execute(
         """create table t (id bigint, n numeric check (n > 0), w bigint, note text not null, parent bigint);
         create function repair() returns trigger language plpgsql as $$ begin
@@ -324,7 +324,8 @@ def test_a_trigger_that_repairs_rows_gets_them_before_they_are_judged(copying: C
         create trigger repair before insert on t for each row execute function repair()"""
     )
     copying.source.execute("insert into t values (0, 1, 1, null, 1), (-1, -1, 1, 'bad', 1)")
-    copying.copy()
+    report = copying.copy()
+    assert "triggers of the target may change rows: repair" in str(report.warnings)
     assert copying.target.execute("select note from t where id = 0") == [("repaired",)]
     assert copying.refused().column("id").to_pylist() == [-1]
 
