@@ -271,6 +271,11 @@ class TablePlan:
     aside: bool = False
 
     @property
+    def refers_to_itself(self) -> bool:
+        """Whether rows may need later ones to be there at the end of their ingest."""
+        return any(key.references == self.target.name for key in self.target.foreign_keys)
+
+    @property
     def own_name(self) -> str:
         """A name no user has, for the new table under `replace` and for staging; not derived from theirs."""
         return f"arrowsync_{self.transfer.id}_{self.number}"

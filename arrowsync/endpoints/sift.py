@@ -19,6 +19,9 @@ from arrowsync.errors import ArrowsyncError, DataError, TransientError
 
 # Rows sent at a time once the staging itself has refused one: each refusal costs sending them again.
 STEP = 2048
+GENERATIONS = (
+    16  # of rows that refer to those just taken out of their batch; a chain of them is quicker row by row
+)
 _SAVEPOINT = "arrowsync_sift"
 
 
@@ -47,10 +50,13 @@ class Sifter:
         if self._try(self._insert_all) is None:
             return
         for group in self._sieve.violations:
-            refusals = self._judge(group)
-            yield from refusals
-            if refusals and self._try(self._insert_all) is None:
-                return
+            for _ in range(GENERATIONS):
+                refusals = self._judge(group)
+                yield from refusals
+                if refusals and self._try(self._insert_all) is None:
+                    return
+                if not refusals:
+                    break
         yield from self._insert_by_ranges(batch.num_rows)
 
     # -- into the staging ------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ pipe.py has tried first, and quicker. Counting and keeping bad rows is quarantin
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from arrowsync.core.transfer import Nul
 from arrowsync.core.units import MiB
 from arrowsync.engine import batches, fingerprint
 from arrowsync.engine.deadline import Deadline
-from arrowsync.engine.pipe import LARGEST_READ, Surroundings, Task, found, refers_to_itself
+from arrowsync.engine.pipe import LARGEST_READ, Surroundings, Task, found
 from arrowsync.engine.prefetch import Prefetch, as_read
 from arrowsync.engine.quarantine import BadRowFile, Tally, as_text, file, folder, remove
 from arrowsync.engine.sizing import AdaptiveSizer
@@ -28,6 +29,7 @@ from arrowsync.errors import ArrowsyncError, DataError, Refused
 
 # Each batch costs a dozen statements, whatever its size: batches of 256 KiB took twice as long.
 LARGEST_BATCH = 8 * MiB
+PLACED_SHARE = 0.1  # of the waiting rows: what places fewer could go on for as many rounds as there are rows
 
 
 def copy_carefully(task: Task, sizer: AdaptiveSizer, around: Surroundings, tally: Tally) -> Receipt:
@@ -132,7 +134,7 @@ class _Careful:
         self._fingerprint = Fingerprint()
         self._read = 0
         # Rows that may refer to later ones, where the table refers to itself; None where it does not.
-        self._waiting: list[pa.RecordBatch] | None = [] if refers_to_itself(task.plan) else None
+        self._waiting: list[pa.RecordBatch] | None = [] if task.plan.refers_to_itself else None
         self._reason = ""
 
     def copy(self) -> Receipt:
@@ -218,11 +220,11 @@ class _Careful:
             self._sort_waiting(sift, bad)
 
     def _sort_waiting(self, sift: _Sift, bad: BadRowFile) -> None:
-        """Try the rows whose parents may have come in later, until no further one goes in."""
-        before = None
+        """Try the rows whose parents may have come in later, as long as enough of them go in each time."""
+        before = math.inf
         while self._waiting:
             rows = pa.concat_batches(self._waiting)
-            self._waiting = [] if rows.num_rows != before else None
+            self._waiting = [] if rows.num_rows <= before * (1 - PLACED_SHARE) else None
             before = rows.num_rows
             self._sort(rows, sift, bad)
 

@@ -106,11 +106,6 @@ def found(receipt: Receipt, task: Task, around: Surroundings) -> Receipt:
     return receipt
 
 
-def refers_to_itself(plan: TablePlan) -> bool:
-    """Whether rows may need later ones to be there at the end of their ingest."""
-    return any(key.references == plan.target.name for key in plan.target.foreign_keys)
-
-
 def _prefetch(task: Task, sizer: AdaptiveSizer, around: Surroundings) -> Prefetch:
     return Prefetch(
         task.source,
@@ -159,7 +154,7 @@ def _write(writer: Writer, feed: Prefetch, task: Task, sizer: AdaptiveSizer, aro
         if task.batch_by_batch:
             return sum(each())
         rows = 0
-        for most in (math.inf,) if refers_to_itself(task.plan) else (*PROBES, math.inf):
+        for most in (math.inf,) if task.plan.refers_to_itself else (*PROBES, math.inf):
             with deadline.running():
                 rows += writer.write(pulled(most))
         return rows

@@ -235,6 +235,27 @@ def test_rows_may_refer_to_later_rows_where_all_are_good(copying: Copying) -> No
     assert copying.copy(limits=Limits(batch_rows=100)).status == "complete"
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("parent", "bad"),
+    [("3000 - id % 10", 0), ("3000 - id % 10", 1), ("nullif(id + 1, 3001)", 0)],
+    ids=["the last ten", "one is bad", "a chain"],
+)
+def test_rows_may_refer_to_rows_of_what_would_be_other_partitions(
+    copying: Copying, parent: str, bad: int
+) -> None:
+    copying.target.execute(
+        "create table t (id bigint primary key, n numeric not null, w bigint, note text, "
+        "parent bigint references t)"
+    )
+    copying.source.execute(
+        f"update t set parent = {parent}; insert into t select 0, null, 0, 'bad', null where {bad} = 1; analyze t"
+    )
+    report = copying.copy(limits=Limits(partition_bytes="60 KiB", batch_rows=100))
+    assert copying.ids() == list(range(1, ROWS + 1))
+    assert (report.rows_quarantined, report.partitions) == (bad, 1)
+
+
 def test_scattered_bad_rows_are_found_in_every_partition(copying: Copying) -> None:
     copying.target.execute(
         "create table p (id bigint primary key); insert into p values (1); "
