@@ -11,7 +11,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from uuid import uuid4
 
 from arrowsync.core.contracts import Sink, Source
 from arrowsync.core.events import Event
@@ -53,13 +54,15 @@ def check_executor(transfer: Transfer, source: Source, sink: Sink) -> None:
 class RemoteTask:
     """A partition for a worker, which copies at most `pipes` of them at once in one process.
 
-    `read` and `refused` are the table's rows so far.
+    `read` and `refused` are the table's rows so far. No two are equal: Dask would take one's outcome for the
+    other's.
     """
 
     task: Task
     pipes: int
     read: int
     refused: int
+    submission: str = field(default_factory=lambda: uuid4().hex)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,7 @@ def copy_partition_here(remote: RemoteTask) -> Outcome:
     events: list[Event] = []
     with (
         Stop(parent=_stops.get(task.plan.run)) as stop,
-        _places.one_of(remote.pipes),
+        _places.one_of(remote.pipes, stop),
         process_tracker(task.plan.transfer.limits.memory_bytes) as tracker,
     ):
         sizer = table_sizer(task.plan, task.batch_bytes)
@@ -154,7 +157,7 @@ def copy_partition_here(remote: RemoteTask) -> Outcome:
         return Outcome(tuple(events), result)
 
 
-class _Places:
+class Places:
     """Where partitions wait that an executor begins in this process although memory is for fewer."""
 
     def __init__(self) -> None:
@@ -162,9 +165,10 @@ class _Places:
         self._taken = 0
 
     @contextmanager
-    def one_of(self, most: int) -> Iterator[None]:
-        with self._changed:
-            self._changed.wait_for(lambda: self._taken < most)
+    def one_of(self, most: int, stop: Stop) -> Iterator[None]:
+        """Wait for a place, or until there is nothing more to do there."""
+        with stop.calling(self._wake), self._changed:
+            self._changed.wait_for(lambda: self._taken < most or stop.is_set())
             self._taken += 1
         try:
             yield
@@ -173,8 +177,12 @@ class _Places:
                 self._taken -= 1
                 self._changed.notify_all()
 
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
-_places = _Places()
+
+_places = Places()
 _stops: dict[str, Stop] = {}  # by run: how a stop reaches tasks that an executor runs in this very process
 os.register_at_fork(after_in_child=_stops.clear)
 

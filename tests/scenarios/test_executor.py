@@ -25,7 +25,8 @@ from arrowsync import ConfigError, Limits, TransferError
 from arrowsync.core.events import BatchWritten, Event, PartitionCommitted
 from arrowsync.core.plan import Snapshot
 from arrowsync.engine.pipe import Task
-from arrowsync.engine.remote import RemoteTask
+from arrowsync.engine.remote import Places, RemoteTask
+from arrowsync.engine.stop import Stop
 from tests.fix_postgresql import SUPERUSER_PASSWORD, Database
 from tests.scenarios.copies import QUICK, content, copy, interrupted, make_rows
 
@@ -216,6 +217,29 @@ def test_what_workers_cannot_reach_or_could_write_twice_is_refused(
     ):
         with pytest.raises(ConfigError, match=words):
             arrowsync.plan(*places, executor=threads, **told)
+
+
+def test_no_submission_equals_an_earlier_one(pair: tuple[Database, Database]) -> None:
+    """Dask would hand out what became of that one."""
+    task = task_of(arrowsync.plan(*(each.uri for each in pair), table="t"))
+    assert RemoteTask(task.task, 2, 0, 0) != RemoteTask(task.task, 2, 0, 0)
+
+
+@pytest.mark.timeout(30)
+def test_a_stop_ends_waiting_for_a_place() -> None:
+    places, ended = Places(), threading.Event()
+
+    def wait(stop: Stop) -> None:
+        with places.one_of(1, stop):
+            ended.set()
+
+    with Stop() as stop, places.one_of(1, stop):
+        thread = threading.Thread(target=wait, args=[stop], daemon=True)
+        thread.start()
+        assert not ended.wait(0.2)
+        stop.set()
+        assert ended.wait(10)
+        thread.join(10)
 
 
 # -- what comes back -----------------------------------------------------------------------------------------
