@@ -84,7 +84,7 @@ def _manifest(name: str) -> tuple[Path, str] | None:
     """The first manifest of that name with a library for this platform, and the library."""
     for folder in _folders():
         path = folder / f"{name}.toml"
-        if path.is_file() and (library := _library(path)):
+        if os.path.isfile(path) and (library := _library(path)):  # a folder closed to us holds none
             return path, library
     return None
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-import psycopg
+import psutil
 import pytest
 
 from arrowsync import Limits, ResumeError, Retry, TransferError
@@ -71,16 +71,18 @@ def test_a_server_never_has_more_connections_than_it_was_promised(
     pair: tuple[Database, Database], most: int, pipes: int
 ) -> None:
     source, target = pair
+    port = source.server.port
     seen: list[int] = []
     over = threading.Event()
 
     def count() -> None:
-        with psycopg.connect(source.server.uri(), autocommit=True) as connection:
-            while not over.wait(0.001):
-                [(found,)] = connection.execute(
-                    "select count(*) from pg_stat_activity where application_name = 'arrowsync'"
-                )
-                seen.append(found)
+        """This process's own connections: a server's list still has those that have just been closed."""
+        process = psutil.Process()
+        while not over.wait(0.001):
+            found = [
+                each for each in process.net_connections("tcp") if each.raddr and each.raddr.port == port
+            ]
+            seen.append(sum(each.status == psutil.CONN_ESTABLISHED for each in found))
 
     counting = threading.Thread(target=count)
     counting.start()
@@ -141,8 +143,9 @@ def test_a_network_that_drops_connections_costs_no_row(
     pair: tuple[Database, Database], postgresql_proxy: Proxy, side: str
 ) -> None:
     source, target = pair
-    uris = through(postgresql_proxy, pair, side)
-    report = copy(*uris, observer=Trouble(postgresql_proxy.drop, 3, 14), limits=LIMITS, workers=2)
+    add_rows(source, ROWS + 1, 400_000)  # more than the network and the drivers hold between them
+    uris, limits = through(postgresql_proxy, pair, side), replace(LIMITS, partition_bytes="64 MiB")
+    report = copy(*uris, observer=Trouble(postgresql_proxy.drop, 3, 14), limits=limits, workers=2)
     assert content(target) == content(source)
     assert report.retries >= 1
 

@@ -200,10 +200,6 @@ def store(form: Form, target: Target) -> Storage | None:
     storage = _store(form, target)
     if storage is None or storage.staging or storage.arrow != pa.string():
         return storage
-    if target.base.bare == "bpchar" and not target.origin.startswith(("character(", "bpchar")):
-        return replace(
-            storage, fidelity=_WIDER, reason=storage.reason or "blanks at the end are char's padding"
-        )
     return _within_length(storage, target.base)
 
 
