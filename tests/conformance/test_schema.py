@@ -447,3 +447,19 @@ def test_a_foreign_key_to_a_table_that_is_not_there_is_left_out_of_a_sqlite_file
         arrowsync.copy(source, there := tmp_path / f"there{number}.db", table="customers")
         assert arrowsync.copy(source, there, table="orders").warnings == ()
         assert sqlite_rows(there, KEYS) == [("orders", "customers"), ("orders", "orders")]
+
+
+# -- names that are generated ------------------------------------------------------------------------------
+
+
+def test_tables_whose_long_names_differ_at_their_ends_get_keys_of_different_names(
+    postgresql: Database, sqlite_file: Callable[..., Path]
+) -> None:
+    stem = "n" * 62
+    made = "; ".join(f"create table {stem}{end} (id integer primary key, u int unique)" for end in "ab")
+    report = arrowsync.copy(sqlite_file(made), postgresql.uri)
+    assert (report.status, len(report.tables)) == ("complete", 2)
+    [(names, most)] = postgresql.execute(
+        "select count(distinct conname), max(octet_length(conname)) from pg_constraint where contype in ('p', 'u')"
+    )
+    assert (names, most <= 63) == (4, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -82,8 +83,12 @@ class _NewTable:
         return parts
 
     def _usual(self, suffix: str, columns: Sequence[str] = ()) -> str:
-        stem = "_".join((self._target.name.name, *columns)).encode()[: NAME_BYTES - len(suffix) - 3]
-        return f"{stem.decode(errors='ignore')}_{suffix}"
+        """As PostgreSQL would call it; where that would be cut off, no other table's part has the name."""
+        stem, room = "_".join((self._target.name.name, *columns)), NAME_BYTES - len(suffix) - 3
+        if len(stem.encode()) > room:
+            mark = hashlib.sha256(stem.encode()).hexdigest()[:6]
+            stem = f"{stem.encode()[: room - 7].decode(errors='ignore')}_{mark}"
+        return f"{stem}_{suffix}"
 
     def _beside(self, name: str) -> str:
         """The quoted name in the table's schema."""

@@ -20,9 +20,9 @@ from arrowsync.core.table import (
     Serial,
     Table,
     TableName,
-    columns_there,
 )
 from arrowsync.core.transfer import Transfer, WriteMode
+from arrowsync.dialects.matching import matched
 from arrowsync.dialects.postgresql.checks import carried_check
 from arrowsync.dialects.postgresql.defaults import carried_default
 from arrowsync.dialects.postgresql.storages import Target, derive, store, watching_nul
@@ -47,7 +47,7 @@ def design(
         pairs = list(zip(source.columns, target.columns, strict=True))
     else:
         target = existing
-        pairs = _matched(source, existing, transfer)
+        pairs = matched(source, existing, transfer)
     plans = tuple(
         _column_plan(column, into, target, forms[column.name], source, transfer)
         for column, into in pairs
@@ -100,40 +100,6 @@ def _guarded(storage: Storage, form: Form, column: Column, source: Table, transf
     if source.dialect == DIALECT or not textual or storage.arrow != pa.string():
         return storage
     return watching_nul(storage, column.name, transfer.nul)
-
-
-def _matched(source: Table, existing: Table, transfer: Transfer) -> list[tuple[Column, Column]]:
-    """Each source column with the existing column of its name. Raises SchemaError."""
-    pairs = [
-        (column, _find(existing, transfer.rename.get(column.name, column.name))) for column in source.columns
-    ]
-    given = {into.name for _, into in pairs}
-    if len(given) < len(pairs):
-        raise SchemaError("two source columns mean the same target column", table=str(existing.name))
-    for column in existing.columns:
-        optional = column.nullable or column.default or column.identity or column.generated
-        if column.name not in given and not optional:
-            raise SchemaError(
-                "the target column is not null, has no default, and the source has no such column",
-                table=str(existing.name),
-                column=column.name,
-                hint="Give it a default, or rename a source column to it",
-            )
-    return pairs
-
-
-def _find(table: Table, name: str) -> Column:
-    exact = [column for column in table.columns if column.name == name]
-    found = exact or [column for column in table.columns if column.name.casefold() == name.casefold()]
-    if len(found) == 1:
-        return found[0]
-    names = [column.name for column in table.columns]
-    raise SchemaError(
-        "the target has no such column" if not found else "the target has several such columns",
-        table=str(table.name),
-        column=name,
-        hint=f"{columns_there(name, names)}. Use rename, columns or exclude",
-    )
 
 
 # -- a new table -------------------------------------------------------------------------------------------
