@@ -410,6 +410,19 @@ def test_transfers_that_run_at_once_share_a_tracker_and_the_smallest_limit() -> 
     assert first.limit == 512 * MiB
 
 
+def test_a_small_limit_uses_malloc_which_gives_memory_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ARROW_DEFAULT_MEMORY_POOL", raising=False)
+    usual = pa.default_memory_pool().backend_name
+    with process_tracker(64 * MiB):
+        assert pa.default_memory_pool().backend_name == "system"
+    assert pa.default_memory_pool().backend_name == usual
+    with process_tracker(512 * MiB):
+        assert pa.default_memory_pool().backend_name == usual
+    monkeypatch.setenv("ARROW_DEFAULT_MEMORY_POOL", usual)
+    with process_tracker(64 * MiB):
+        assert pa.default_memory_pool().backend_name == usual
+
+
 def test_the_process_is_read_in_bytes() -> None:
     relieve()  # or what earlier tests left free is used again, and RSS does not grow
     readings = ProcessReadings()
