@@ -22,7 +22,7 @@ from arrowsync.endpoints.journal import Journal
 from arrowsync.endpoints.lock import FileLock, ServerLock
 from arrowsync.endpoints.reader import DatabaseReader, OneReader, joined
 from arrowsync.endpoints.references import add_references
-from arrowsync.endpoints.secrets import fill_in, hide
+from arrowsync.endpoints.secrets import fill_in, hide, is_uri
 from arrowsync.endpoints.writer import DatabaseWriter
 from arrowsync.errors import ArrowsyncError, ConfigError, ResumeError, TransientError
 
@@ -375,7 +375,7 @@ def _dialect(uri: str) -> Dialect:
     name = scheme.partition("+")[0].lower()
     if name in _DIALECTS:
         return _DIALECTS[name]
-    if "://" in uri:
+    if is_uri(uri):
         raise ConfigError(
             f"unknown scheme {scheme!r} in {hide(uri)!r}",
             hint=f"Known are {', '.join(_DIALECTS)}; for others there is Database(uri, driver=…, dialect=…)",

@@ -20,6 +20,12 @@ _PAIR = re.compile(
 )
 SHORTEST_PIECE = 3  # to be hidden, of a password that libpq may have read as a host, a port or a path
 HIDDEN = "***"
+_URI = re.compile(r"[A-Za-z][\w+.-]*://")
+
+
+def is_uri(text: str) -> bool:
+    """Whether it begins as a URI does: in key=value text a password may hold `://`, too."""
+    return _URI.match(text) is not None
 
 
 def fill_in(text: str) -> str:
@@ -46,7 +52,7 @@ def hide(uri: str) -> str:
 
 def _places(uri: str) -> list[tuple[int, int]]:
     """From where to where passwords stand, in order; they may overlap."""
-    patterns = (_AUTHORITY, _PARAMETER) if "://" in uri else (_PAIR,)
+    patterns = (_AUTHORITY, _PARAMETER) if is_uri(uri) else (_PAIR,)
     found = (match for pattern in patterns for match in pattern.finditer(uri))
     return sorted(match.span("value") for match in found if not _VARIABLE.fullmatch(match["value"]))
 

@@ -12,9 +12,11 @@ from urllib.parse import parse_qsl, unquote
 
 from arrowsync.errors import ConfigError
 
+_SCHEME = re.compile(r"[A-Za-z][\w+.-]*://")  # in key=value text a password may hold ://, too
+# A database with an @ is the rest of a password with a /: no name to show.
 _URI = re.compile(
     r"(?:postgresql|postgres)(?:\+\w+)?://(?:(?P<user>[^/?#@:]*)(?::(?P<password>[^/?#]*))?@)?"
-    r"(?P<hosts>[^/?#]*)(?:/(?P<dbname>[^?#]*))?(?:\?(?P<parameters>.*))?",
+    r"(?P<hosts>[^/?#]*)(?:/(?P<dbname>[^?#@]*))?(?:\?(?P<parameters>.*))?",
     re.IGNORECASE | re.DOTALL,
 )
 _PAIR = re.compile(r"\s*(\w+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.)*))\s*")
@@ -74,7 +76,7 @@ def driver_uri(uri: str) -> str:
         extra["fallback_application_name"] = "arrowsync"
     if "connect_timeout" not in given and "PGCONNECT_TIMEOUT" not in os.environ:
         extra["connect_timeout"] = "10"  # seconds; libpq would wait for TCP to give up
-    if "://" not in uri:
+    if not _SCHEME.match(uri):
         return " ".join([uri, *(f"{name}={value}" for name, value in extra.items())])
     uri = re.sub(r"^(\w+)\+\w+://", r"\1://", uri)
     return uri + ("&" if "?" in uri else "?") + "&".join(f"{name}={value}" for name, value in extra.items())
@@ -82,13 +84,14 @@ def driver_uri(uri: str) -> str:
 
 def parameters(uri: str) -> dict[str, str]:
     """libpq's keywords that a URI or key=value text gives. Raises ConfigError."""
-    if "://" not in uri:
+    if not _SCHEME.match(uri):
         return _pairs(uri)
     match = _URI.fullmatch(uri)
     hosts = [_HOST.fullmatch(host) for host in match["hosts"].split(",")] if match else [None]
     if match is None or None in hosts:
         raise ConfigError(
-            "cannot read the PostgreSQL URI", hint="Write postgresql://user:password@host:5432/database"
+            "cannot read the PostgreSQL URI",
+            hint="Write postgresql://user:password@host:5432/database, with @ in a password as %40, / as %2F",
         )
     given = {
         "user": unquote(match["user"] or ""),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from arrowsync.endpoints import Database
@@ -47,13 +47,15 @@ def spelt(password: str) -> Iterator[str]:
     for text in (password, quote(password, safe="")):
         yield f"mysql://u:{text}@h:1/d?x=1"
         yield f"postgresql://u:{text}@h/d"
-        yield f"postgresql://h:1/d?x=1&password={text.replace('&', '%26')}"
+        if "&" not in text:
+            yield f"postgresql://h:1/d?x=1&password={text}"
     bare = re.sub(r"([\\' ])", r"\\\1", password)
     quoted = re.sub(r"([\\'])", r"\\\1", password)
     yield from (f"host=h password={bare} dbname=d", f"host=h password = '{quoted}' dbname=d")
 
 
 @given(PASSWORDS)
+@example("Zq@/jX")
 def test_no_output_tells_a_password_however_it_is_spelt(password: str) -> None:
     for uri in spelt(password):
         shown = [repr(Database(uri)), str(Database(uri)), hide(uri)]
