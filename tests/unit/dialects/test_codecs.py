@@ -403,3 +403,24 @@ def test_nothing_and_nulls_stay_what_they_are(
 def test_a_number_that_a_decimal_does_not_hold_is_refused_not_wrapped(text: str) -> None:
     with pytest.raises(REFUSALS):
         codecs.text_to_decimal(pa.array(["1", text]), precision=38, scale=10)
+
+
+@given(
+    texts=st.lists(st.none() | st.text(alphabet="a\0é", max_size=3), max_size=6),
+    start=st.integers(0, 6),
+    length=st.integers(0, 6),
+)
+def test_a_nul_is_found_in_any_slice_and_nowhere_else(
+    texts: list[str | None], start: int, length: int
+) -> None:
+    for arrow in (pa.string(), pa.large_string()):
+        array = pa.array(texts, arrow).slice(start, length)
+        assert codecs.holds_nul(array) == any("\0" in text for text in array.to_pylist() if text)
+
+
+def test_what_a_null_covers_is_no_nul() -> None:
+    covered = pa.StringArray.from_buffers(
+        2, pa.py_buffer(b"\0\0\0\0\1\0\0\0\2\0\0\0"), pa.py_buffer(b"\0x"), pa.py_buffer(b"\2"), 1
+    )
+    assert covered.to_pylist() == [None, "x"]
+    assert not codecs.holds_nul(covered)
