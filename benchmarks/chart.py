@@ -33,7 +33,8 @@ def draw_speed(axes: Any, rows: Sequence[dict[str, Any]]) -> None:  # Any: matpl
         mine = [row for row in rows if row["contestant"] == name]
         at = [places.index(f"{row['route']}\n{row['table']}") + number * width for row in mine]
         axes.bar(at, [row["rows_per_second"] / 1e3 for row in mine], width, label=name)
-    axes.set_xticks([n + 0.4 - width / 2 for n in range(len(places))], places, fontsize=6)
+    labels = [place.replace(" → ", " →\n") for place in places]
+    axes.set_xticks([n + 0.4 - width / 2 for n in range(len(places))], labels, fontsize=6)
     axes.set_ylabel("thousand rows a second")
     axes.legend(fontsize=7)
 
