@@ -81,4 +81,5 @@ def check(report: Report, kills: tuple[float, ...]) -> None:
     assert report.rows_written == ROWS
     assert report.verified == "hash"
     assert report.warnings == ()
-    assert (report.partitions_resumed > 0) == (sum(kills) > 0.2)
+    # An earlier kill may come before the first commit, or after it.
+    assert report.partitions_resumed > 0 or sum(kills) <= 0.2
