@@ -37,7 +37,7 @@ def source(request: pytest.FixtureRequest, postgresql_server: Server) -> Iterato
 def kill_then_copy(source: Database, target: str, kills: tuple[float, ...]) -> Report:
     told: dict[str, Any] = {"table": "t", "limits": LIMITS, "workers": 2}
     for part in kills:
-        after = random.Random(part).uniform(0, 0.05)
+        after = random.Random(part).uniform(0, 0.05) * (1 - part)  # late in the copy it would have ended
         killed_child(source.uri, target, kill_at=int(part * ROWS), kill_after=after, **told)
     return copy(source.uri, target, **{**told, "limits": Limits(**LIMITS)}, verify="hash")
 
