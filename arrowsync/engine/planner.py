@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from uuid import uuid4
@@ -10,8 +11,11 @@ from arrowsync.core.contracts import Sink, Source
 from arrowsync.core.plan import Fidelity, Partition, TablePlan, Unfinished
 from arrowsync.core.table import ForeignKey, Table, TableName, find_table, match_tables
 from arrowsync.core.transfer import OFFERED, Transfer, WriteMode
+from arrowsync.core.units import MiB
 from arrowsync.engine.pipes import connected_pipes
 from arrowsync.errors import ConfigError, ResumeError, SchemaError
+
+SMALLEST_SHARE = 16 * MiB  # of a worker: with less, opening connections would cost more than sharing saves
 
 
 def make_plans(transfer: Transfer, source: Source, sink: Sink) -> list[TablePlan]:
@@ -269,7 +273,18 @@ def _partitions(transfer: Transfer, table: Table, source: Source) -> tuple[Parti
         return ()
     if transfer.journal is None:
         return (Partition(0),)  # without receipts the table is one transaction
-    return tuple(source.partitions(table, target_bytes=transfer.limits.partition_size))
+    size = even_share(transfer.limits.partition_size, table.bytes or 0, transfer.worker_count)
+    return tuple(source.partitions(table, target_bytes=size))
+
+
+def even_share(size: int, nbytes: int, workers: int) -> int:
+    """The bytes of a partition, at most `size`, such that the workers of a table of `nbytes` end together.
+
+    Of lineitem's seven partitions two workers copied the last with half the machine asleep.
+    """
+    turns = math.ceil(nbytes / (size * workers))
+    share = math.ceil(nbytes / max(1, turns * workers))
+    return share if share >= min(size, SMALLEST_SHARE) else size
 
 
 def _resumed(transfer: Transfer, name: TableName, found: Sequence[Unfinished]) -> Unfinished | None:
