@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,6 +22,7 @@ MINUS_INFINITY = -(2**63)
 DATE_INFINITY = -2_147_472_692  # what the driver's shift from 2000 to 1970 makes of PostgreSQL's int32 limits
 DATE_MINUS_INFINITY = -2_147_472_691
 DAY = 86_400_000_000  # microseconds
+SHORT = 4 << 20  # bytes of a column that may be looked at in one piece; with long rows a copy would count
 RAW_EPOCH = 946_684_800_000_000  # 2000-01-01 in microseconds since 1970-01-01
 
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896  # 0001-01-01 and 9999-12-31: what Arrow's kernels read and write
@@ -492,11 +494,50 @@ def text_to_uuid(array: pa.Array) -> pa.Array:
 
 def utf8(array: pa.Array) -> pa.Array:
     """Text that is UTF-8; SQLite stores any bytes as text."""
-    try:
-        array.validate(full=True)
-    except pa.ArrowInvalid as error:
-        raise Refused("a text that is not UTF-8") from error
+    if not _is_plainly_utf8(array):
+        try:
+            array.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise Refused("a text that is not UTF-8") from error
     return array
+
+
+def _is_plainly_utf8(array: pa.Array) -> bool:
+    """Whether all the texts one after another are UTF-8, and none begins inside a character.
+
+    Not where a NULL covers other bytes, or the texts are long. 0.04 ns a byte of ASCII and 0.2 of other text,
+    where validate() takes 0.2 and 1.3.
+    """
+    if not pa.types.is_string(array.type) or (text := _bytes_of(array)).size > SHORT:
+        return False
+    if text.to_pybytes().isascii():
+        return True
+    whole = pa.Array.from_buffers(
+        pa.binary(), 1, [None, pa.array([0, text.size], pa.int32()).buffers()[1], text]
+    )
+    try:
+        pl.Series(whole).cast(pl.String)
+    except pl.exceptions.PolarsError:
+        return False
+    ends = pc.subtract(_ends(array), _ends(array)[0])
+    begin = pa.Array.from_buffers(pa.uint8(), text.size, [None, text]).take(
+        ends.filter(pc.less(ends, text.size))
+    )
+    return not pc.any(pc.and_(pc.greater_equal(begin, 0x80), pc.less(begin, 0xC0))).as_py()
+
+
+def _ends(array: pa.Array) -> pa.Array:
+    """Where the first text begins, and where each ends."""
+    return pa.Array.from_buffers(pa.int32(), len(array) + 1, [None, array.buffers()[1]], offset=array.offset)
+
+
+def _bytes_of(array: pa.Array) -> pa.Buffer:
+    """The bytes of all texts; what a NULL covers may be anything."""
+    data = array.buffers()[2]
+    if data is None or not len(array):
+        return pa.py_buffer(b"")
+    ends = _ends(array)
+    return data[ends[0].as_py() : ends[-1].as_py()]
 
 
 def without_nul(array: pa.Array, *, column: str) -> pa.Array:
@@ -517,12 +558,10 @@ _NUL = re.compile(b"\0")
 def holds_nul(array: pa.Array) -> bool:
     """Whether any text has a U+0000, which is a byte of no other character."""
     if pa.types.is_string(array.type):
-        # All bytes at once, in C: 0.2 ns a byte; value by value they took 1.2.
-        _, offsets, data = array.buffers()
-        if data is None or not len(array):
-            return False
-        ends = memoryview(offsets).cast("i")
-        if not _NUL.search(memoryview(data)[ends[array.offset] : ends[array.offset + len(array)]]):
+        # All bytes at once, in C: 0.1 ns a byte; value by value they took 1.2.
+        text = _bytes_of(array)
+        found = _NUL.search(memoryview(text)) if text.size > SHORT else b"\0" in text.to_pybytes()
+        if not found:
             return False
     # What a NULL covers may be anything.
     return bool(pc.any(pc.match_substring(array, "\0")).as_py())

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from arrowsync.dialects import codecs
@@ -357,6 +357,29 @@ def test_text_that_is_not_utf8_is_refused() -> None:
     broken = pa.array([b"\xff"]).view(pa.string())
     assert refused(codecs.utf8, broken)
     assert codecs.utf8(pa.array(["é", None])).to_pylist() == ["é", None]
+
+
+@given(
+    st.lists(st.none() | st.binary(max_size=4) | st.text(max_size=4).map(str.encode), max_size=8),
+    st.integers(0, 8),
+)
+@example([b"\xc3", b"\xa9"], 0)  # together they are é
+@example(["é".encode(), b"", None, b"a"], 1)
+def test_text_is_utf8_when_each_value_is_on_its_own(values: list[bytes | None], start: int) -> None:
+    texts = pa.array(values, pa.binary()).cast(pa.string(), safe=False).slice(start)
+    try:
+        for value in values[start:]:
+            (value or b"").decode()
+    except UnicodeDecodeError:
+        assert refused(codecs.utf8, texts)
+    else:
+        assert codecs.utf8(texts) is texts
+
+
+def test_what_a_null_covers_need_not_be_utf8() -> None:
+    broken = pa.array([b"a", b"\xff"], pa.binary()).buffers()
+    covered = pa.Array.from_buffers(pa.string(), 2, [pa.py_buffer(b"\x01"), *broken[1:]])
+    assert codecs.utf8(covered).to_pylist() == ["a", None]
 
 
 def test_text_with_a_nul_is_an_error_that_names_the_column_or_loses_it() -> None:
