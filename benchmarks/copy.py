@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmarks.data import KEYLESS, TEXTS, Dataset, Size
 from benchmarks.harness import (
+    ROOT,
     Measured,
     MiB,
     Options,
@@ -33,8 +34,8 @@ from tests.fix_postgresql import installations
 
 DRIVER = "ARROWSYNC_POSTGRESQL_DRIVER"
 WHEEL, OPTIMISED = "arrowsync", "arrowsync, optimised driver"
-# In an environment of their own: DuckDB's extensions need that very version, and where pandas is installed
-# pyarrow imports it, half a second and 40 MiB that arrowsync would pay for.
+# In an environment of their own, and arrowsync in another: DuckDB's extensions need that very version, and
+# where pandas is installed pyarrow imports it, half a second and 40 MiB that arrowsync would pay for.
 RIVAL_PACKAGES = (
     *("duckdb==1.5.5", "duckdb-extension-postgres-scanner", "duckdb-extension-sqlite-scanner"),
     *("pandas>=2.2", "psycopg[binary]>=3.2", "sqlalchemy>=2"),
@@ -67,20 +68,20 @@ class Contestant:
 
 def run(options: Options) -> Result:
     result = Result()
-    python = rivals_python(options.data)
+    mine, python = own_python(options.data), rivals_python(options.data)
     with shelf(options) as place:
         for route in routes(options):
             for dataset in (KEYLESS, TEXTS):
-                contestants = [*ours(dataset), *rivals(route, dataset, python)]
+                contestants = [*ours(dataset, mine), *rivals(route, dataset, python)]
                 judge(result, route, race(result, place, route, dataset, contestants, options.repeat))
     return result
 
 
-def ours(dataset: Dataset) -> list[Contestant]:
+def ours(dataset: Dataset, python: Path) -> list[Contestant]:
     """arrowsync with the wheel's driver, and with the one that the environment names."""
 
-    def command(source: str, target: str) -> list[str]:
-        return copy_command(source, target, table=dataset.name)
+    def command(source: str, target: str) -> list[str | Path]:
+        return [python, *copy_command(source, target, table=dataset.name)[1:]]
 
     drivers = {WHEEL: "", OPTIMISED: os.environ.get(DRIVER, "")}
     return [
@@ -127,15 +128,23 @@ def _file(sqlite: str) -> str:
     return sqlite.removeprefix("sqlite:///")
 
 
+def own_python(data: Path) -> Path:
+    """The Python of an environment with arrowsync alone: this one has the tests' pandas."""
+    return environment(data / "arrowsync", ("--editable", str(ROOT)))
+
+
 def rivals_python(data: Path) -> Path:
-    """The Python of the rivals' environment, made when it is missing or lists other packages."""
-    folder = data / "rivals"
+    return environment(data / "rivals", RIVAL_PACKAGES)
+
+
+def environment(folder: Path, packages: tuple[str, ...]) -> Path:
+    """The Python of an environment, made when it is missing or lists other packages."""
     python, installed = folder / "bin" / "python", folder / "installed"
-    if not installed.exists() or installed.read_text() != str(RIVAL_PACKAGES):
-        say(f"installing {', '.join(RIVAL_PACKAGES)}")
+    if not installed.exists() or installed.read_text() != str(packages):
+        say(f"installing {' '.join(packages)}")
         venv.create(folder, with_pip=True, clear=True)
-        measure([python, "-m", "pip", "install", "--quiet", *RIVAL_PACKAGES])
-        installed.write_text(str(RIVAL_PACKAGES))
+        measure([python, "-m", "pip", "install", "--quiet", *packages])
+        installed.write_text(str(packages))
     return python
 
 
