@@ -110,8 +110,12 @@ class Source(Protocol):
 
     def forms(self, table: Table) -> Forms: ...
 
-    def snapshot(self) -> AbstractContextManager[Snapshot]:
-        """One consistent view for all readers, held until the context ends."""
+    def snapshot(self, readers: int = 1) -> AbstractContextManager[Snapshot]:
+        """One consistent view for all readers, held until the context ends.
+
+        `readers`: how many are to read at once. There may be more; where the view cannot be shared they wait
+        for each other.
+        """
         ...
 
     def partitions(self, table: Table, *, target_bytes: int) -> list[Partition]:

@@ -201,7 +201,7 @@ class Snapshot:
     """One consistent view of a source.
 
     `token` lets another connection, also on another machine, see the same rows; `shared` is a resource of
-    this process that all readers use in turn (SQLite's one read transaction) and is left behind by pickling.
+    this process that all readers use in turn (SQLite's read transactions) and is left behind by pickling.
     """
 
     token: str | None = None

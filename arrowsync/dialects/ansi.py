@@ -26,7 +26,7 @@ class Dialect:
     """One kind of database. Subclasses are frozen, picklable and without state."""
 
     name: ClassVar[str] = "ansi"
-    readers: ClassVar[int | None] = None  # open at once; 1: one connection's snapshot is shared by none
+    readers: ClassVar[int | None] = None  # that may be open at once
     writers: ClassVar[int | None] = None
     shareable: ClassVar[bool] = False  # processes know that they see one snapshot: exported, or by `witness`
     cancels: ClassVar[bool] = True
@@ -44,6 +44,9 @@ class Dialect:
     # Statements that give a session one consistent view, and a query whose value lets others join it.
     begin_snapshot: ClassVar[tuple[str, ...]] = ("begin",)
     export_snapshot: ClassVar[str | None] = None
+    # Where none is exported: a query whose value differs, from one transaction of a connection to its next,
+    # if others have committed between. Without one, a single connection reads for all.
+    commits: ClassVar[str | None] = None
 
     # -- names and connections ---------------------------------------------------------------------------
 
@@ -68,6 +71,10 @@ class Dialect:
     def server(self, uri: str) -> str | None:
         """Whose connections are counted when `uri` is opened: the database's, or its server's."""
         return self.identity(uri)
+
+    def file(self, uri: str) -> object:
+        """Which file the path names just now; None where there is no file."""
+        return None
 
     def exists(self, uri: str) -> bool:
         """Whether there is a database to look into; a file that a sink will create is not there yet."""

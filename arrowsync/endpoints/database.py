@@ -20,9 +20,10 @@ from arrowsync.endpoints.connections import AdbcConnection, Address
 from arrowsync.endpoints.drivers import find_driver
 from arrowsync.endpoints.journal import Journal
 from arrowsync.endpoints.lock import FileLock, ServerLock
-from arrowsync.endpoints.reader import DatabaseReader, OneReader, joined
+from arrowsync.endpoints.reader import DatabaseReader
 from arrowsync.endpoints.references import add_references
 from arrowsync.endpoints.secrets import fill_in, hide, is_uri
+from arrowsync.endpoints.view import Readers, joined, one_view
 from arrowsync.endpoints.writer import DatabaseWriter
 from arrowsync.errors import ArrowsyncError, ConfigError, ResumeError, TransientError
 
@@ -135,15 +136,13 @@ class Database:
             return self.speaks.forms(connection, table)
 
     @contextmanager
-    def snapshot(self) -> Iterator[Snapshot]:
+    def snapshot(self, readers: int = 1) -> Iterator[Snapshot]:
         dialect = self.speaks
-        with self.connect() as connection:
-            for statement in dialect.begin_snapshot:
-                connection.run(statement)
+        with one_view(self.address, readers) as connections:
             if dialect.export_snapshot is None:
-                yield Snapshot(token=dialect.witness(connection), shared=OneReader(connection))
+                yield Snapshot(token=dialect.witness(connections[0]), shared=Readers(connections))
             else:
-                yield Snapshot(token=str(connection.rows(dialect.export_snapshot)[0][0]))
+                yield Snapshot(token=str(connections[0].rows(dialect.export_snapshot)[0][0]))
 
     def partitions(self, table: Table, *, target_bytes: int) -> list[Partition]:
         with self.connect() as connection:

@@ -172,7 +172,7 @@ class Files:
         return {column.name: forms(columns[column.name]) for column in table.columns}
 
     @contextmanager
-    def snapshot(self) -> Iterator[Snapshot]:
+    def snapshot(self, readers: int = 1) -> Iterator[Snapshot]:
         """What the files are now: readers refuse others."""
         yield Snapshot(token=parquet_footers.version(self._paths()))
 

@@ -132,7 +132,7 @@ class Frame:
         return {column.name: forms(columns[column.name]) for column in table.columns}
 
     @contextmanager
-    def snapshot(self) -> Iterator[Snapshot]:
+    def snapshot(self, readers: int = 1) -> Iterator[Snapshot]:
         yield Snapshot()
 
     def partitions(self, table: Table, *, target_bytes: int) -> list[Partition]:

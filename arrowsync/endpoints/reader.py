@@ -3,56 +3,20 @@
 from __future__ import annotations
 
 import textwrap
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from typing import Self
 
 import pyarrow as pa
 
 from arrowsync.core.plan import Partition, Snapshot, TablePlan
 from arrowsync.endpoints.connections import AdbcConnection, Address
-from arrowsync.errors import ArrowsyncError, DataError, SnapshotLost, TransientError
-
-
-@dataclass(frozen=True, slots=True)
-class OneReader:
-    """The connection whose read transaction is the snapshot, and the turn to use it."""
-
-    connection: AdbcConnection
-    turn: threading.Lock = field(default_factory=threading.Lock)
-
-
-@contextmanager
-def joined(address: Address, snapshot: Snapshot) -> Iterator[AdbcConnection]:
-    """A connection that sees the snapshot. Raises SnapshotLost when its session has died."""
-    if isinstance(shared := snapshot.shared, OneReader):
-        with shared.turn:
-            yield shared.connection
-        return
-    with AdbcConnection(address, read_only=True) as connection:
-        _join(connection, snapshot.token)
-        yield connection
-
-
-def _join(connection: AdbcConnection, token: str | None) -> None:
-    """Begin the transaction that sees the snapshot: as it was exported, or as long as nothing has changed."""
-    dialect = connection.dialect
-    exported = token is not None and dialect.export_snapshot is not None
-    for statement in dialect.join_snapshot(token or "") if exported else dialect.begin_snapshot:
-        try:
-            connection.run(statement)
-        except ArrowsyncError as error:
-            if isinstance(error, TransientError):
-                raise
-            raise SnapshotLost(f"the source's snapshot is gone: {error.message}") from error
-    if token is not None and not exported and dialect.witness(connection) != token:
-        raise SnapshotLost("the source has changed since the copy began")
+from arrowsync.endpoints.view import joined
+from arrowsync.errors import ArrowsyncError, DataError
 
 
 class DatabaseReader:
-    """One partition's stream. The connection joins the snapshot, or is the snapshot's own, used in turn."""
+    """One partition's stream. The connection joins the snapshot, or is one of its own, used in turn."""
 
     def __init__(
         self, address: Address, plan: TablePlan, partition: Partition, snapshot: Snapshot, *, batch_bytes: int

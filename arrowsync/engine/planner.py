@@ -168,7 +168,7 @@ def _plan(
     name = target_name(transfer, table, sink)
     if transfer.source == transfer.target and table.kind != "query" and sink.locate(table.name) == name:
         raise ConfigError("source and target are the same table", hint="Name another with --target-table")
-    if transfer.source == transfer.target and source.readers is not None and sink.writers is not None:
+    if transfer.source == transfer.target and source.server is None and sink.writers is not None:
         # SQLite: the snapshot that is read would keep the writer from committing, until it gives up.
         raise ConfigError(
             "a file cannot be read and written at once",

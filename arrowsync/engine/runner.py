@@ -73,7 +73,8 @@ def run(
     # Polars' handler of SIGINT makes the kernel restart what it interrupts: waiting for the pipes, the main
     # thread would never learn of Ctrl-C. This is how Python itself sets it.
     signal.siginterrupt(signal.SIGINT, True)
-    with _View(plans, source, around) as view:
+    readers = max((_pipes(plan, source, sink, executor) for plan in plans), default=1)
+    with _View(plans, source, readers, around) as view:
         tables = [_TableRun(plan, source, sink, view, around, executor).outcome() for plan in plans]
     return [_enforced(table, sink, around) for table in tables]
 
@@ -93,12 +94,25 @@ def _enforced(table: Copied, sink: Sink, around: Surroundings) -> Copied:
     )
 
 
+def _pipes(plan: TablePlan, source: Source, sink: Sink, executor: Executor | None) -> int:
+    """How many partitions are under way at once in this process, or in each of an executor's."""
+    wanted = wanted_pipes(plan, source, sink) if executor is None else plan.transfer.worker_count
+    return pipes_for(plan.transfer.limits.memory_bytes, wanted, _widest(plan))
+
+
+def _widest(plan: TablePlan) -> int:
+    return plan.source.widths.widest if plan.source.widths else 0
+
+
 class _View:
     """The source's snapshot, and how each table was just before; taken anew when its session has died."""
 
-    def __init__(self, plans: Sequence[TablePlan], source: Source, around: Surroundings) -> None:
+    def __init__(
+        self, plans: Sequence[TablePlan], source: Source, readers: int, around: Surroundings
+    ) -> None:
         self._plans = plans
         self._source = source
+        self._readers = readers
         self._around = around
         self._stack = ExitStack()
 
@@ -117,7 +131,7 @@ class _View:
     def _take(self) -> None:
         states = self._source.states([plan.source for plan in self._plans])
         self._states = dict(zip((plan.source.name for plan in self._plans), states, strict=True))
-        self.snapshot = self._stack.enter_context(self._source.snapshot())
+        self.snapshot = self._stack.enter_context(self._source.snapshot(self._readers))
 
     def state(self, plan: TablePlan) -> dict[str, Any]:  # Any: JSON
         """What the journal remembers of the source."""
@@ -323,12 +337,8 @@ class _TableRun:
             tally.check()  # an earlier run may have ended for it
         except DataError as error:
             return [], [error.at(table=self.name)]
-        widest = plan.source.widths.widest if plan.source.widths else 0
-        wanted = plan.transfer.worker_count  # in each of an executor's processes
-        if self.executor is None:
-            wanted = wanted_pipes(plan, self.source, self.sink)
-        pipes = pipes_for(limits.memory_bytes, wanted, widest)
-        ceiling = batch_ceiling(limits.memory_bytes, pipes, widest)
+        pipes = _pipes(plan, self.source, self.sink, self.executor)
+        ceiling = batch_ceiling(limits.memory_bytes, pipes, _widest(plan))
         tasks = [
             Task(plan, partition, self.view.snapshot, self.source, self.sink, ceiling)
             for partition in plan.partitions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -36,11 +37,10 @@ BUSY_MILLISECONDS = (
 
 
 class SQLite(Dialect):
-    """One file, one writer, and one reader whose transaction is the snapshot."""
+    """One file, one writer, and readers whose transactions are the snapshot."""
 
     name: ClassVar[str] = "sqlite"
     shareable: ClassVar[bool] = True
-    readers: ClassVar[int | None] = 1
     writers: ClassVar[int | None] = 1
     cancels: ClassVar[bool] = False
     begin_write: ClassVar[str] = "begin immediate"
@@ -53,6 +53,7 @@ class SQLite(Dialect):
     rows_changed: ClassVar[str] = "select changes()"
     # BEGIN sees nothing yet; the first query fixes the view, and refreshes a schema that another changed.
     begin_snapshot: ClassVar[tuple[str, ...]] = ("begin", catalog.REFRESH)
+    commits: ClassVar[str | None] = "pragma data_version"
 
     def quote_table(self, name: TableName) -> str:
         return quote(name.name)
@@ -67,6 +68,12 @@ class SQLite(Dialect):
 
     def identity(self, uri: str) -> str:
         return f"sqlite://{location.locate(uri).path}"
+
+    def file(self, uri: str) -> object:
+        with suppress(FileNotFoundError):
+            found = location.locate(uri).path.stat()
+            return found.st_dev, found.st_ino
+        return None
 
     def exists(self, uri: str) -> bool:
         return location.locate(uri).path.exists()

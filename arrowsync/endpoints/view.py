@@ -1,0 +1,119 @@
+"""A database's snapshot: which connections see it, here and in other processes. Reading is reader.py's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from queue import SimpleQueue
+
+from arrowsync.core.plan import Snapshot
+from arrowsync.endpoints.connections import AdbcConnection, Address
+from arrowsync.errors import ArrowsyncError, SnapshotLost, TransientError
+
+TRIES = 5  # to begin between two commits: at 9,000 a second every other try succeeds, of four connections
+
+
+class Readers:
+    """The connections of this process that see the snapshot, each for one reader at a time."""
+
+    def __init__(self, connections: Sequence[AdbcConnection]) -> None:
+        self._idle: SimpleQueue[AdbcConnection] = SimpleQueue()
+        for connection in connections:
+            self._idle.put(connection)
+
+    @contextmanager
+    def turn(self) -> Iterator[AdbcConnection]:
+        """A connection of one's own; waits while all are in use."""
+        connection = self._idle.get()
+        try:
+            yield connection
+        finally:
+            self._idle.put(connection)
+
+
+@contextmanager
+def one_view(address: Address, readers: int) -> Iterator[list[AdbcConnection]]:
+    """So many connections that see the same rows; fewer, at least one, where that cannot be proved.
+
+    What proves it: each further connection is asked for the number of commits it knows of (`dialect.commits`)
+    before the first one begins its transaction, and again in its own, which begins later. Where both answers
+    are the same nobody has committed between, thus neither before nor after the first one began. Nobody can
+    commit later where transactions lock, and where they do not each one keeps its view.
+
+    The file's size and time would not do. A commit to a write-ahead log writes and syncs its frames before it
+    shows them, in shared memory: whoever begins in between sees the old rows, who begins after it the new
+    ones, and no file has changed meanwhile. But only the path tells of a file that another one has replaced.
+    """
+    dialect = address.dialect
+    file = dialect.file(address.uri)
+    with ExitStack() as stack:
+        first = stack.enter_context(AdbcConnection(address, read_only=True))
+        further: list[AdbcConnection] = []
+        if dialect.commits is not None:
+            with suppress(ArrowsyncError):  # too many open files: fewer readers will do
+                further.extend(stack.enter_context(first.another()) for _ in range(1, readers))
+        if dialect.file(address.uri) != file:
+            further = []
+        agreeing = _begun(first, further)
+        for connection in further:
+            if connection not in agreeing:
+                connection.close()
+        yield [first, *agreeing]
+
+
+def _begun(first: AdbcConnection, further: Sequence[AdbcConnection]) -> list[AdbcConnection]:
+    """Begin on all; those of `further` that provably see what the first one sees."""
+    for remaining in reversed(range(TRIES)):
+        known = [_commits(connection) for connection in further]
+        _begin(first)
+        pairs = zip(further, known, strict=True)
+        agreeing = [connection for connection, before in pairs if _joins(connection, before)]
+        if len(agreeing) == len(further) or not remaining:
+            break
+        for connection in (first, *further):
+            with suppress(ArrowsyncError):  # it did not begin
+                connection.run("rollback")
+    return agreeing
+
+
+def _joins(connection: AdbcConnection, before: object) -> bool:
+    with suppress(ArrowsyncError):  # locked just now: the others read for it
+        _begin(connection)
+        return _commits(connection) == before
+    return False
+
+
+def _begin(connection: AdbcConnection) -> None:
+    for statement in connection.dialect.begin_snapshot:
+        connection.run(statement)
+
+
+def _commits(connection: AdbcConnection) -> object:
+    return connection.rows(connection.dialect.commits or "")
+
+
+@contextmanager
+def joined(address: Address, snapshot: Snapshot) -> Iterator[AdbcConnection]:
+    """A connection that sees the snapshot. Raises SnapshotLost when its session has died."""
+    if isinstance(shared := snapshot.shared, Readers):
+        with shared.turn() as connection:
+            yield connection
+        return
+    with AdbcConnection(address, read_only=True) as connection:
+        _join(connection, snapshot.token)
+        yield connection
+
+
+def _join(connection: AdbcConnection, token: str | None) -> None:
+    """Begin the transaction that sees the snapshot: as it was exported, or as long as nothing has changed."""
+    dialect = connection.dialect
+    exported = token is not None and dialect.export_snapshot is not None
+    for statement in dialect.join_snapshot(token or "") if exported else dialect.begin_snapshot:
+        try:
+            connection.run(statement)
+        except ArrowsyncError as error:
+            if isinstance(error, TransientError):
+                raise
+            raise SnapshotLost(f"the source's snapshot is gone: {error.message}") from error
+    if token is not None and not exported and dialect.witness(connection) != token:
+        raise SnapshotLost("the source has changed since the copy began")
