@@ -48,7 +48,7 @@ class PartitionCommitted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionRefused(Event):
-    """A column's values did not fit its route; the partition is done again with the next one."""
+    """A column's values did not fit its route; it is done again with the next one, or the table otherwise."""
 
     partition: int
     column: str

@@ -134,6 +134,10 @@ class Database:
         with self.connect() as connection:
             return self.speaks.forms(connection, table)
 
+    def presumed(self, table: Table) -> Forms | None:
+        with self.connect() as connection:
+            return self.speaks.presumed(connection, table)
+
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
         dialect = self.speaks

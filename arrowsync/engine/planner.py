@@ -7,15 +7,18 @@ from dataclasses import replace
 from uuid import uuid4
 
 from arrowsync.core.contracts import Sink, Source
-from arrowsync.core.plan import Fidelity, Partition, TablePlan, Unfinished
+from arrowsync.core.plan import ColumnPlan, Fidelity, Partition, TablePlan, Unfinished
 from arrowsync.core.table import ForeignKey, Table, TableName, find_table, match_tables
 from arrowsync.core.transfer import OFFERED, Transfer, WriteMode
 from arrowsync.engine.pipes import connected_pipes
 from arrowsync.errors import ConfigError, ResumeError, SchemaError
 
 
-def make_plans(transfer: Transfer, source: Source, sink: Sink) -> list[TablePlan]:
-    """Plan every table of the transfer. Writes nothing. Raises ConfigError, SchemaError or ResumeError."""
+def make_plans(transfer: Transfer, source: Source, sink: Sink, *, presume: bool = False) -> list[TablePlan]:
+    """Plan every table of the transfer. Writes nothing. Raises ConfigError, SchemaError or ResumeError.
+
+    With `presume` a sample is enough for types that the copy can prove.
+    """
     if transfer.mode not in OFFERED:
         raise ConfigError(f"there is no mode {transfer.mode} yet", hint=f"There are {', '.join(OFFERED)}")
     connected_pipes(transfer.limits.max_connections, source, sink)  # raises where they are too few
@@ -26,7 +29,7 @@ def make_plans(transfer: Transfer, source: Source, sink: Sink) -> list[TablePlan
     plans = []
     for number, table in enumerate(in_reference_order(tables)):
         try:
-            plans.append(_plan(transfer, table, number, source, sink, copied))
+            plans.append(_plan(transfer, table, number, source, sink, copied, presume=presume))
         except SchemaError as error:
             raise error.at(table=str(table.name)) from error.__cause__
     _refuse_collisions(plans, sink)
@@ -159,7 +162,14 @@ def _check_schema_only(transfer: Transfer, sink: Sink) -> None:
 
 
 def _plan(
-    transfer: Transfer, table: Table, number: int, source: Source, sink: Sink, copied: set[TableName]
+    transfer: Transfer,
+    table: Table,
+    number: int,
+    source: Source,
+    sink: Sink,
+    copied: set[TableName],
+    *,
+    presume: bool,
 ) -> TablePlan:
     name = target_name(transfer, table, sink)
     if transfer.source == transfer.target and table.kind != "query" and sink.locate(table.name) == name:
@@ -183,11 +193,15 @@ def _plan(
         _check_mode(transfer, name, existing, sink)
     if not transfer.schema_only:
         table = measured(source, table, transfer.where)
-    forms = source.forms(table)
     made = existing is None or transfer.mode is WriteMode.REPLACE
     dangling = _dangling(table, copied, sink) if made and not sink.adds_references else []
     table = replace(table, foreign_keys=tuple(key for key in table.foreign_keys if key not in dangling))
-    target, columns = sink.design(table, forms, transfer, existing.name if existing else name, existing)
+    presumable = presume and made and not found and _can_start_over(transfer, sink)
+    target, columns, presumed = _designed(
+        transfer, table, source, sink, existing.name if existing else name, existing, presume=presumable
+    )
+    if resumes and resumes.state.get("presumed") not in (None, types(columns)):
+        discards, resumes = (*discards, resumes), None
     plan = TablePlan(
         transfer,
         table,
@@ -205,11 +219,61 @@ def _plan(
             *_of_view(transfer, table),
             *(_left_out(key) for key in dangling),
         ),
+        presumed=presumed,
     )
     if resumes is None and plan.exists and plan.landing == plan.target.name and plan.refers_to_itself:
         # One ingest, whose end is when the database looks for the rows that others refer to.
         plan = replace(plan, partitions=plan.partitions and (Partition(0),))
     return sink.statements(plan)
+
+
+def _can_start_over(transfer: Transfer, sink: Sink) -> bool:
+    """Whether a copy that has begun may turn to other types: nobody sees its rows, or has chosen types.
+
+    Rows that `where` leaves out decide on types too, and are not copied.
+    """
+    return (
+        transfer.journal is not None
+        and not sink.is_one_table
+        and not transfer.schema_only
+        and transfer.where is None
+        and not transfer.cast
+    )
+
+
+def _designed(
+    transfer: Transfer,
+    table: Table,
+    source: Source,
+    sink: Sink,
+    name: TableName,
+    existing: Table | None,
+    *,
+    presume: bool,
+) -> tuple[Table, tuple[ColumnPlan, ...], bool]:
+    """The target table, its columns' routes, and whether their types are presumed."""
+    if presume and (forms := source.presumed(table)):
+        target, columns = sink.design(table, forms, transfer, name, existing)
+        if all(column.route.form is forms[column.source.name][0] for column in columns):
+            return target, columns, True  # else carrying every row would not prove the type
+    return *sink.design(table, source.forms(table), transfer, name, existing), False
+
+
+def certain(plan: TablePlan, source: Source, sink: Sink) -> TablePlan:
+    """The presumed plan with the types that all values allow."""
+    target, columns, _ = _designed(
+        plan.transfer, plan.source, source, sink, plan.target.name, None, presume=False
+    )
+    of_types = sink.statements(replace(plan, warnings=())).warnings
+    kept = tuple(warning for warning in plan.warnings if warning not in of_types)
+    plan = replace(plan, target=target, columns=columns, warnings=kept, presumed=False)
+    _refuse_losses([plan])
+    return sink.statements(plan)
+
+
+def types(columns: Sequence[ColumnPlan]) -> list[str]:
+    """What a presumed plan leaves in the journal: with other types nobody can go on there."""
+    return [column.target.type for column in columns]
 
 
 def _plan_view(

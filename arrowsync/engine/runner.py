@@ -21,11 +21,12 @@ from arrowsync.engine.gather import gather
 from arrowsync.engine.memory import batch_ceiling, pipes_for
 from arrowsync.engine.pipe import Surroundings, Task, table_sizer
 from arrowsync.engine.pipes import connected_pipes, wanted_pipes
+from arrowsync.engine.planner import certain, types
 from arrowsync.engine.quarantine import Tally
 from arrowsync.engine.remote import copy_on
 from arrowsync.engine.retry import with_retries
 from arrowsync.engine.stop import Stop, Stopped
-from arrowsync.errors import ArrowsyncError, DataError, ResumeError, SnapshotLost
+from arrowsync.errors import ArrowsyncError, DataError, Refused, ResumeError, SnapshotLost
 
 T = TypeVar("T")
 
@@ -121,7 +122,8 @@ class _View:
 
     def state(self, plan: TablePlan) -> dict[str, Any]:  # Any: JSON
         """What the journal remembers of the source."""
-        return {"source": dict(self._states[plan.source.name]), "turn": plan.turn}
+        presumed = {"presumed": types(plan.columns)} if plan.presumed else {}
+        return {"source": dict(self._states[plan.source.name]), "turn": plan.turn, **presumed}
 
 
 def patiently(work: Callable[[], T], plan: TablePlan, stop: Stop) -> T:
@@ -185,7 +187,16 @@ class _TableRun:
     def _copy(self, lock: Lock | None = None) -> Copied:
         if widths := self.plan.source.widths:
             self.around.tracker.check_row(widths.widest, widths.row)
-        begun = self._begin()
+        outcome = self._copy_rows(self._begin())
+        if outcome.plan.presumed and (over := self._otherwise(outcome)):
+            outcome = self._copy_rows(over)
+        if outcome.errors:
+            return outcome
+        if lock is not None:
+            self._patiently(lock.renew)
+        return self._finish(outcome)
+
+    def _copy_rows(self, begun: _Begun) -> Copied:
         plan, resumed = begun.plan, begun.receipts
         self.around.observe(TableStarted(table=self.name, plan=plan, resumed=resumed))
         copied: tuple[Receipt, ...] = ()
@@ -198,12 +209,29 @@ class _TableRun:
             if not lost or fruitless >= plan.transfer.retry.attempts:
                 break
             self._look_again(plan, (*resumed, *copied))
-        outcome = Copied(plan, (*resumed, *copied), resumed, tuple(errors), begun.warnings)
-        if outcome.errors:
-            return outcome
-        if lock is not None:
-            self._patiently(lock.renew)
-        return self._finish(outcome)
+        return Copied(plan, (*resumed, *copied), resumed, tuple(errors), begun.warnings)
+
+    def _otherwise(self, failed: Copied) -> _Begun | None:
+        """The table begun again with the types that all values allow, where it failed for presumed ones."""
+        refused = next((error for error in failed.errors if isinstance(error, Refused)), None)
+        if refused is None and not any(isinstance(error, DataError) for error in failed.errors):
+            return None
+        plan = self._patiently(lambda: certain(failed.plan, self.source, self.sink))
+        if refused is None and types(plan.columns) == types(failed.plan.columns):
+            return None  # rows that the target refuses with any types
+        assert plan.journal is not None, "only where there is one types are presumed"
+        journal = plan.journal
+        found = self._patiently(lambda: self.sink.unfinished(plan.target.name, journal))
+        quarantine.forget(plan)
+        return self._fresh(
+            replace(
+                plan,
+                discards=tuple(each for each in found if each.run == plan.run),
+                run=uuid4().hex,
+                turn=uuid4().hex,
+            ),
+            _contradicted(failed.plan, plan, refused),
+        )
 
     def _begin(self) -> _Begun:
         """Make the table, or see whether what an earlier run has left can stay."""
@@ -346,3 +374,14 @@ class _TableRun:
 
             with ThreadPoolExecutor(pipes, thread_name_prefix="arrowsync-copy") as pool:
                 return gather(tasks, submit, Future.result, tally, pipes, stop, Future.cancel)
+
+
+def _contradicted(presumed: TablePlan, plan: TablePlan, refused: Refused | None) -> str:
+    """What the report says of a table whose values were not what a sample told."""
+    pairs = zip(presumed.columns, plan.columns, strict=True)
+    others = [
+        f"column {old.source.name!r} holds values that are no {old.target.type}: it is {new.target.type}"
+        for old, new in pairs
+        if old.target.type != new.target.type
+    ]
+    return f"started over: {'; '.join(others) or refused}"
