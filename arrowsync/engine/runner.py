@@ -187,51 +187,58 @@ class _TableRun:
     def _copy(self, lock: Lock | None = None) -> Copied:
         if widths := self.plan.source.widths:
             self.around.tracker.check_row(widths.widest, widths.row)
-        outcome = self._copy_rows(self._begin())
-        if outcome.plan.presumed and (over := self._otherwise(outcome)):
-            outcome = self._copy_rows(over)
+        outcome = self._start(self._begin())
+        if outcome.plan.presumed and outcome.errors:
+            outcome = self._made_certain(outcome)
         if outcome.errors:
             return outcome
         if lock is not None:
             self._patiently(lock.renew)
         return self._finish(outcome)
 
-    def _copy_rows(self, begun: _Begun) -> Copied:
+    def _start(self, begun: _Begun) -> Copied:
         plan, resumed = begun.plan, begun.receipts
         self.around.observe(TableStarted(table=self.name, plan=plan, resumed=resumed))
-        copied: tuple[Receipt, ...] = ()
+        return self._go_on(Copied(plan, resumed, resumed, warnings=begun.warnings))
+
+    def _go_on(self, begun: Copied) -> Copied:
+        """The table with the partitions that it lacked, as far as they could be copied."""
+        plan, receipts = begun.plan, begun.receipts
         fruitless = 0
         while True:
-            further, errors = self._copy_partitions(plan, (*resumed, *copied))
-            copied = (*copied, *further)
+            further, errors = self._copy_partitions(plan, receipts)
+            receipts = (*receipts, *further)
             fruitless = 0 if further else fruitless + 1
             lost = any(isinstance(error, SnapshotLost) for error in errors)
             if not lost or fruitless >= plan.transfer.retry.attempts:
-                break
-            self._look_again(plan, (*resumed, *copied))
-        return Copied(plan, (*resumed, *copied), resumed, tuple(errors), begun.warnings)
+                return replace(begun, receipts=receipts, errors=tuple(errors))
+            self._look_again(plan, receipts)
 
-    def _otherwise(self, failed: Copied) -> _Begun | None:
-        """The table begun again with the types that all values allow, where it failed for presumed ones."""
-        refused = next((error for error in failed.errors if isinstance(error, Refused)), None)
-        if refused is None and not any(isinstance(error, DataError) for error in failed.errors):
-            return None
+    def _made_certain(self, failed: Copied) -> Copied:
+        """The table with the types that all its values allow, where it failed because of presumed ones.
+
+        What is in stays where these are the same: only how the values are read is another way then.
+        """
+        refused = any(isinstance(error, Refused) for error in failed.errors)
+        if not refused and not any(isinstance(error, DataError) for error in failed.errors):
+            return failed
         plan = self._patiently(lambda: certain(failed.plan, self.source, self.sink))
-        if refused is None and types(plan.columns) == types(failed.plan.columns):
-            return None  # rows that the target refuses with any types
-        assert plan.journal is not None, "only where there is one types are presumed"
+        plan = replace(plan, turn=uuid4().hex)
+        if others := _contradicted(failed.plan, plan):
+            quarantine.forget(plan)
+            return self._start(self._fresh(self._over(plan), f"started over: {others}"))
+        if not refused:
+            return failed  # no types help
+        self._noted(plan)
+        return self._go_on(replace(failed, plan=plan))
+
+    def _over(self, plan: TablePlan) -> TablePlan:
+        """The plan for another run, which gives up what this one has left."""
+        assert plan.journal is not None, "types are presumed only where there is one"
         journal = plan.journal
         found = self._patiently(lambda: self.sink.unfinished(plan.target.name, journal))
-        quarantine.forget(plan)
-        return self._fresh(
-            replace(
-                plan,
-                discards=tuple(each for each in found if each.run == plan.run),
-                run=uuid4().hex,
-                turn=uuid4().hex,
-            ),
-            _contradicted(failed.plan, plan, refused),
-        )
+        mine = tuple(each for each in found if each.run == plan.run)
+        return replace(plan, discards=mine, run=uuid4().hex)
 
     def _begin(self) -> _Begun:
         """Make the table, or see whether what an earlier run has left can stay."""
@@ -376,12 +383,10 @@ class _TableRun:
                 return gather(tasks, submit, Future.result, tally, pipes, stop, Future.cancel)
 
 
-def _contradicted(presumed: TablePlan, plan: TablePlan, refused: Refused | None) -> str:
-    """What the report says of a table whose values were not what a sample told."""
-    pairs = zip(presumed.columns, plan.columns, strict=True)
-    others = [
+def _contradicted(presumed: TablePlan, plan: TablePlan) -> str:
+    """What the values turned out to be; empty where the types are the presumed ones."""
+    return "; ".join(
         f"column {old.source.name!r} holds values that are no {old.target.type}: it is {new.target.type}"
-        for old, new in pairs
+        for old, new in zip(presumed.columns, plan.columns, strict=True)
         if old.target.type != new.target.type
-    ]
-    return f"started over: {'; '.join(others) or refused}"
+    )
