@@ -17,6 +17,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableStarted(Event):
+    """Once more where the table is started over with other types: what was committed before is gone."""
+
     plan: TablePlan
     resumed: tuple[Receipt, ...] = ()
 

@@ -68,8 +68,8 @@ def forms(connection: Connection, table: Table) -> Forms:
 def presumed(connection: Connection, table: Table) -> Forms | None:
     """See Source.presumed.
 
-    A form is as strict as the census: it refuses what would have made the column of another type. Those of an
-    empty column are not, and what a sample does not show is counted.
+    A form refuses whatever would have given its column another type. Not so those of columns without values:
+    columns that are empty in the sample are counted as `forms` would.
     """
     connection.run(REFRESH)
     if table.kind != "table" or (table.rows or 0) < ROWS_TO_PRESUME or any(map(_is_ours, table.columns)):
