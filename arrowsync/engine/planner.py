@@ -7,9 +7,10 @@ from dataclasses import replace
 from uuid import uuid4
 
 from arrowsync.core.contracts import Sink, Source
-from arrowsync.core.plan import ColumnPlan, Fidelity, Partition, TablePlan, Unfinished
+from arrowsync.core.plan import Partition, TablePlan, Unfinished
 from arrowsync.core.table import ForeignKey, Table, TableName, find_table, match_tables
 from arrowsync.core.transfer import OFFERED, Transfer, WriteMode
+from arrowsync.engine.designs import can_start_over, designed, refuse_losses, types
 from arrowsync.engine.pipes import connected_pipes
 from arrowsync.errors import ConfigError, ResumeError, SchemaError
 
@@ -33,7 +34,7 @@ def make_plans(transfer: Transfer, source: Source, sink: Sink, *, presume: bool 
         except SchemaError as error:
             raise error.at(table=str(table.name)) from error.__cause__
     _refuse_collisions(plans, sink)
-    _refuse_losses(plans)
+    refuse_losses(plans)
     return plans
 
 
@@ -196,8 +197,8 @@ def _plan(
     made = existing is None or transfer.mode is WriteMode.REPLACE
     dangling = _dangling(table, copied, sink) if made and not sink.adds_references else []
     table = replace(table, foreign_keys=tuple(key for key in table.foreign_keys if key not in dangling))
-    presumable = presume and made and not found and _can_start_over(transfer, sink)
-    target, columns, presumed = _designed(
+    presumable = presume and made and not found and can_start_over(transfer, sink)
+    target, columns, presumed = designed(
         transfer, table, source, sink, existing.name if existing else name, existing, presume=presumable
     )
     if resumes and resumes.state.get("presumed") not in (None, types(columns)):
@@ -225,55 +226,6 @@ def _plan(
         # One ingest, whose end is when the database looks for the rows that others refer to.
         plan = replace(plan, partitions=plan.partitions and (Partition(0),))
     return sink.statements(plan)
-
-
-def _can_start_over(transfer: Transfer, sink: Sink) -> bool:
-    """Whether a copy that has begun may turn to other types: nobody sees its rows, or has chosen types.
-
-    Rows that `where` leaves out decide on types too, and are not copied.
-    """
-    return (
-        transfer.journal is not None
-        and not sink.is_one_table
-        and not transfer.schema_only
-        and transfer.where is None
-        and not transfer.cast
-    )
-
-
-def _designed(
-    transfer: Transfer,
-    table: Table,
-    source: Source,
-    sink: Sink,
-    name: TableName,
-    existing: Table | None,
-    *,
-    presume: bool,
-) -> tuple[Table, tuple[ColumnPlan, ...], bool]:
-    """The target table, its columns' routes, and whether their types are presumed."""
-    if presume and (forms := source.presumed(table)):
-        target, columns = sink.design(table, forms, transfer, name, existing)
-        if all(column.route.form is forms[column.source.name][0] for column in columns):
-            return target, columns, True  # else carrying every row would not prove the type
-    return *sink.design(table, source.forms(table), transfer, name, existing), False
-
-
-def certain(plan: TablePlan, source: Source, sink: Sink) -> TablePlan:
-    """The presumed plan with the types that all values allow."""
-    target, columns, _ = _designed(
-        plan.transfer, plan.source, source, sink, plan.target.name, None, presume=False
-    )
-    of_types = sink.statements(replace(plan, warnings=())).warnings
-    kept = tuple(warning for warning in plan.warnings if warning not in of_types)
-    plan = replace(plan, target=target, columns=columns, warnings=kept, presumed=False)
-    _refuse_losses([plan])
-    return sink.statements(plan)
-
-
-def types(columns: Sequence[ColumnPlan]) -> list[str]:
-    """What a presumed plan leaves in the journal: with other types nobody can go on there."""
-    return [column.target.type for column in columns]
 
 
 def _plan_view(
@@ -410,18 +362,3 @@ def _refuse_collisions(plans: Sequence[TablePlan], sink: Sink) -> None:
                 f"{other} and {plan.source.name} would both become {plan.target.name}",
                 hint="Copy them one by one: --table with --target-table, or another place for each",
             )
-
-
-def _refuse_losses(plans: Sequence[TablePlan]) -> None:
-    lossy = [
-        f"{plan.source.name}.{column.source.name} ({column.route.reason})"
-        for plan in plans
-        for column in plan.columns
-        if column.route.fidelity is Fidelity.LOSSY
-        and not (plan.transfer.allow_lossy or column.route.storage.agreed)
-    ]
-    if lossy:
-        raise SchemaError(
-            f"these columns would lose something: {'; '.join(lossy)}",
-            hint="Choose an exact type with cast, or consent with allow_lossy (--allow-lossy)",
-        )

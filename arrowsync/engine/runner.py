@@ -17,11 +17,11 @@ from arrowsync.core.plan import Fingerprint, Receipt, TablePlan
 from arrowsync.core.transfer import Verify, WriteMode
 from arrowsync.engine import quarantine, verify
 from arrowsync.engine.attempt import attempt
+from arrowsync.engine.designs import certain, types
 from arrowsync.engine.gather import gather
 from arrowsync.engine.memory import batch_ceiling, pipes_for
 from arrowsync.engine.pipe import Surroundings, Task, table_sizer
 from arrowsync.engine.pipes import connected_pipes, wanted_pipes
-from arrowsync.engine.planner import certain, types
 from arrowsync.engine.quarantine import Tally
 from arrowsync.engine.remote import copy_on
 from arrowsync.engine.retry import with_retries
