@@ -146,12 +146,38 @@ def plan(
     Raises ConfigError for what cannot be done as asked, SchemaError for columns that would not arrive
     unchanged.
     """
+    return _planned(source, target, executor, observer, progress, arguments, presume=False)
+
+
+def presumed(
+    source: object,
+    target: object,
+    *,
+    executor: Executor | None = None,
+    observer: Observer | None = None,
+    progress: bool | None = None,
+    **arguments: Unpack[Arguments],
+) -> Plan:
+    """What `copy` runs: as `plan`, but where its rows will prove the types a sample of them is enough."""
+    return _planned(source, target, executor, observer, progress, arguments, presume=True)
+
+
+def _planned(
+    source: object,
+    target: object,
+    executor: Executor | None,
+    observer: Observer | None,
+    progress: bool | None,
+    arguments: Arguments,
+    *,
+    presume: bool,
+) -> Plan:
     _check_callable(executor, observer)
     reads, writes = _read_from(source, arguments), storage(target)
     transfer = Transfer.of(reads.identity, writes.identity, **arguments)
     if executor is not None:
         check_executor(transfer, reads, writes)
-    tables = tuple(make_plans(transfer, reads, writes))
+    tables = tuple(make_plans(transfer, reads, writes, presume=presume))
     return Plan(transfer, tables, reads, writes, executor, observer, progress)
 
 
@@ -169,8 +195,9 @@ def copy(
     Takes what `plan` takes and raises what it raises, and TransferError (with `.report`) when a table failed;
     what is committed stays, and the same call resumes.
     """
-    planned = plan(source, target, executor=executor, observer=observer, progress=progress, **arguments)
-    return planned.run()
+    return presumed(
+        source, target, executor=executor, observer=observer, progress=progress, **arguments
+    ).run()
 
 
 def inspect(place: object, *, table: Names | None = None, tables: Names | None = None) -> Tables:

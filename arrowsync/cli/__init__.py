@@ -46,8 +46,8 @@ def copy(source: Source, target: Target, *, progress: bool, **flags: Unpack[Tran
     from arrowsync import api
 
     if progress:
-        write("planning", sys.stderr)  # a SQLite table's types are those of its values: all are looked at
-    planned = reading(lambda: api.plan(source, target, **api_arguments(flags)))
+        write("planning", sys.stderr)  # a SQLite table's types are those of its values
+    planned = reading(lambda: api.presumed(source, target, **api_arguments(flags)))
     return planned.run(progress=progress)
 
 

@@ -110,6 +110,13 @@ class Source(Protocol):
 
     def forms(self, table: Table) -> Forms: ...
 
+    def presumed(self, table: Table) -> Forms | None:
+        """The same by a sample of its rows, where `forms` reads them all and they are many; else None.
+
+        Where each column's first form carries every row, `forms` would have chosen forms of the same `arrow`.
+        """
+        ...
+
     def snapshot(self, readers: int = 1) -> AbstractContextManager[Snapshot]:
         """One consistent view for all readers, held until the context ends.
 

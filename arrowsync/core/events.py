@@ -17,6 +17,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableStarted(Event):
+    """Once more where the table is started over with other types: what was committed before is gone."""
+
     plan: TablePlan
     resumed: tuple[Receipt, ...] = ()
 
@@ -48,7 +50,7 @@ class PartitionCommitted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionRefused(Event):
-    """A column's values did not fit its route; the partition is done again with the next one."""
+    """A column's values did not fit its route; it is done again with the next one, or the table otherwise."""
 
     partition: int
     column: str

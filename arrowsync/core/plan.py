@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from arrowsync.core.table import Column, Table, TableName
 from arrowsync.core.transfer import Transfer, WriteMode
+from arrowsync.errors import Refused
 
 # Vectorised and picklable (a module-level function, or a functools.partial of one); raises Refused or
 # pa.ArrowInvalid where a value would change.
@@ -247,7 +248,8 @@ class TablePlan:
     partitions no row is copied: publishing makes what there is to make. `discards` are
     unfinished transfers into the same table that are given up. `turn` names this going on with the run: what
     is begun for another one may not write any more. `aside`: rows become the target only when they
-    are published, as a file does by its rename.
+    are published, as a file does by its rename. `presumed`: the types are those of a sample, and the copy
+    proves them: where a column refuses a value, the table is started over with types that all values allow.
     """
 
     transfer: Transfer
@@ -269,6 +271,7 @@ class TablePlan:
     turn: str = ""
     discards: tuple[Unfinished, ...] = ()
     aside: bool = False
+    presumed: bool = False
 
     @property
     def refers_to_itself(self) -> bool:
@@ -316,6 +319,10 @@ class TablePlan:
             resumes=None,
             discards=(),
         )
+
+    def can_do_without(self, refused: Refused) -> bool:
+        """Whether there is another way for what was refused: a next route, or other types."""
+        return self.presumed or self.without_route(refused.column or "") is not None
 
     def without_route(self, name: str) -> TablePlan | None:
         """The plan in which the source column `name` takes its next route; None when it has no other."""

@@ -127,6 +127,10 @@ class Dialect:
         """Per column the ways to read it, best first; may read the table to find out (SQLite)."""
         raise NotImplementedError
 
+    def presumed(self, connection: Connection, table: Table) -> Forms | None:
+        """See Source.presumed."""
+        return None
+
     def join_snapshot(self, token: str) -> tuple[str, ...]:
         """The statements that begin a transaction which sees another session's exported snapshot."""
         raise NotImplementedError

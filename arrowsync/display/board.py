@@ -112,8 +112,11 @@ class Board:
         table = self.running[event.table]
         match event:
             case TableStarted(plan=plan, resumed=resumed):
-                table.plan = plan
+                before, table.plan = table.plan, plan
                 table.committed = sum(receipt.rows for receipt in resumed)
+                table.pending.clear()
+                if before is not None:
+                    return f"{table.name}: started over, with other types"
                 if resumed:
                     return f"{table.name}: going on after {noun(table.committed, 'row')} of an earlier run"
             case PartitionStarted(partition=partition):

@@ -135,6 +135,10 @@ class Database:
         with self.connect() as connection:
             return self.speaks.forms(connection, table)
 
+    def presumed(self, table: Table) -> Forms | None:
+        with self.connect() as connection:
+            return self.speaks.presumed(connection, table)
+
     @contextmanager
     def snapshot(self, readers: int = 1) -> Iterator[Snapshot]:
         dialect = self.speaks

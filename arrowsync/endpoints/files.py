@@ -171,6 +171,9 @@ class Files:
         columns = self._of(table.name)._footers().columns
         return {column.name: forms(columns[column.name]) for column in table.columns}
 
+    def presumed(self, table: Table) -> Forms | None:
+        return None
+
     @contextmanager
     def snapshot(self, readers: int = 1) -> Iterator[Snapshot]:
         """What the files are now: readers refuse others."""

@@ -131,6 +131,9 @@ class Frame:
         columns = {column.name: Kept.of(column) for column in self.streams.schema}
         return {column.name: forms(columns[column.name]) for column in table.columns}
 
+    def presumed(self, table: Table) -> Forms | None:
+        return None
+
     @contextmanager
     def snapshot(self, readers: int = 1) -> Iterator[Snapshot]:
         yield Snapshot()

@@ -17,7 +17,10 @@ from arrowsync.errors import ArrowsyncError, BatchTimeout, DataError, Refused, S
 
 
 def attempt(task: Task, sizer: AdaptiveSizer, around: Surroundings, tally: Tally) -> Receipt:
-    """Copy one partition, trying again as long as it makes sense, and tell the observer."""
+    """Copy one partition, trying again as long as it makes sense, and tell the observer.
+
+    Raises Refused where a presumed plan turns out wrong: the whole table needs another one.
+    """
     place: dict[str, Any] = {  # Any: fields of an event, and of an error
         "table": str(task.plan.source.name),
         "partition": task.partition.number,
@@ -34,7 +37,7 @@ def attempt(task: Task, sizer: AdaptiveSizer, around: Surroundings, tally: Tally
                 tally.settle(receipt)
                 return receipt
             except (DataError, Refused) as error:
-                if isinstance(error, Refused) and plan.without_route(error.column or "") is not None:
+                if isinstance(error, Refused) and plan.can_do_without(error):
                     raise
                 careful = True
         return copy_carefully(here, sizer, around, tally)
@@ -52,13 +55,19 @@ def attempt(task: Task, sizer: AdaptiveSizer, around: Surroundings, tally: Tally
     def refused(error: ArrowsyncError) -> None:
         around.observe(PartitionRefused(**place, column=error.column or "", reason=error.message))
 
+    def by_forms() -> Receipt:
+        if task.plan.presumed:
+            return copy(task.plan)
+        return with_next_forms(copy, task.plan, refused)
+
     around.stop.check()
     around.observe(PartitionStarted(**place))
     try:
-        return with_retries(
-            lambda: with_next_forms(copy, task.plan, refused), task.plan.transfer.retry, around.stop, retried
-        )
+        return with_retries(by_forms, task.plan.transfer.retry, around.stop, retried)
     except (Stopped, SnapshotLost):
+        raise
+    except Refused as error:
+        refused(error)
         raise
     except ArrowsyncError as error:
         if isinstance(error, TransientError):

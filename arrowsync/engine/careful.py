@@ -277,7 +277,7 @@ class _Careful:
         return arrays, batches.encode(arrays, self._plan.columns, batch.num_rows)
 
     def _has_next_route(self, error: ArrowsyncError) -> bool:
-        return isinstance(error, Refused) and self._plan.without_route(error.column or "") is not None
+        return isinstance(error, Refused) and self._plan.can_do_without(error)
 
     def _unfit(self, rows: pa.RecordBatch) -> Iterator[Refusal]:
         """The rows with a value that no form carries into its column."""

@@ -8,18 +8,22 @@ from dataclasses import replace
 from uuid import uuid4
 
 from arrowsync.core.contracts import Sink, Source
-from arrowsync.core.plan import Fidelity, Partition, TablePlan, Unfinished
+from arrowsync.core.plan import Partition, TablePlan, Unfinished
 from arrowsync.core.table import ForeignKey, Table, TableName, find_table, match_tables
 from arrowsync.core.transfer import OFFERED, Transfer, WriteMode
 from arrowsync.core.units import MiB
+from arrowsync.engine.designs import can_start_over, designed, refuse_losses, types
 from arrowsync.engine.pipes import connected_pipes
 from arrowsync.errors import ConfigError, ResumeError, SchemaError
 
 SMALLEST_SHARE = 16 * MiB  # of a worker: with less, opening connections would cost more than sharing saves
 
 
-def make_plans(transfer: Transfer, source: Source, sink: Sink) -> list[TablePlan]:
-    """Plan every table of the transfer. Writes nothing. Raises ConfigError, SchemaError or ResumeError."""
+def make_plans(transfer: Transfer, source: Source, sink: Sink, *, presume: bool = False) -> list[TablePlan]:
+    """Plan every table of the transfer. Writes nothing. Raises ConfigError, SchemaError or ResumeError.
+
+    With `presume` a sample is enough for types that the copy can prove.
+    """
     if transfer.mode not in OFFERED:
         raise ConfigError(f"there is no mode {transfer.mode} yet", hint=f"There are {', '.join(OFFERED)}")
     connected_pipes(transfer.limits.max_connections, source, sink)  # raises where they are too few
@@ -30,11 +34,11 @@ def make_plans(transfer: Transfer, source: Source, sink: Sink) -> list[TablePlan
     plans = []
     for number, table in enumerate(in_reference_order(tables)):
         try:
-            plans.append(_plan(transfer, table, number, source, sink, copied))
+            plans.append(_plan(transfer, table, number, source, sink, copied, presume=presume))
         except SchemaError as error:
             raise error.at(table=str(table.name)) from error.__cause__
     _refuse_collisions(plans, sink)
-    _refuse_losses(plans)
+    refuse_losses(plans)
     return plans
 
 
@@ -163,7 +167,14 @@ def _check_schema_only(transfer: Transfer, sink: Sink) -> None:
 
 
 def _plan(
-    transfer: Transfer, table: Table, number: int, source: Source, sink: Sink, copied: set[TableName]
+    transfer: Transfer,
+    table: Table,
+    number: int,
+    source: Source,
+    sink: Sink,
+    copied: set[TableName],
+    *,
+    presume: bool,
 ) -> TablePlan:
     name = target_name(transfer, table, sink)
     if transfer.source == transfer.target and table.kind != "query" and sink.locate(table.name) == name:
@@ -187,11 +198,15 @@ def _plan(
         _check_mode(transfer, name, existing, sink)
     if not transfer.schema_only:
         table = measured(source, table, transfer.where)
-    forms = source.forms(table)
     made = existing is None or transfer.mode is WriteMode.REPLACE
     dangling = _dangling(table, copied, sink) if made and not sink.adds_references else []
     table = replace(table, foreign_keys=tuple(key for key in table.foreign_keys if key not in dangling))
-    target, columns = sink.design(table, forms, transfer, existing.name if existing else name, existing)
+    presumable = presume and made and not found and can_start_over(transfer, sink)
+    target, columns, presumed = designed(
+        transfer, table, source, sink, existing.name if existing else name, existing, presume=presumable
+    )
+    if resumes and resumes.state.get("presumed") not in (None, types(columns)):
+        discards, resumes = (*discards, resumes), None
     plan = TablePlan(
         transfer,
         table,
@@ -209,6 +224,7 @@ def _plan(
             *_of_view(transfer, table),
             *(_left_out(key) for key in dangling),
         ),
+        presumed=presumed,
     )
     if resumes is None and plan.exists and plan.landing == plan.target.name and plan.refers_to_itself:
         # One ingest, whose end is when the database looks for the rows that others refer to.
@@ -361,18 +377,3 @@ def _refuse_collisions(plans: Sequence[TablePlan], sink: Sink) -> None:
                 f"{other} and {plan.source.name} would both become {plan.target.name}",
                 hint="Copy them one by one: --table with --target-table, or another place for each",
             )
-
-
-def _refuse_losses(plans: Sequence[TablePlan]) -> None:
-    lossy = [
-        f"{plan.source.name}.{column.source.name} ({column.route.reason})"
-        for plan in plans
-        for column in plan.columns
-        if column.route.fidelity is Fidelity.LOSSY
-        and not (plan.transfer.allow_lossy or column.route.storage.agreed)
-    ]
-    if lossy:
-        raise SchemaError(
-            f"these columns would lose something: {'; '.join(lossy)}",
-            hint="Choose an exact type with cast, or consent with allow_lossy (--allow-lossy)",
-        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -52,6 +53,12 @@ def set_aside(plan: TablePlan) -> None:
         while (there := here.with_name(f"{here.name}.{number}")).exists():
             number += 1
         here.rename(there)
+
+
+def forget(plan: TablePlan) -> None:
+    """Take away all that a run has put aside of a table that it copies again."""
+    with suppress(FileNotFoundError):
+        shutil.rmtree(folder(plan))
 
 
 class Tally:

@@ -17,6 +17,7 @@ from arrowsync.core.plan import Fingerprint, Receipt, TablePlan
 from arrowsync.core.transfer import Verify, WriteMode
 from arrowsync.engine import quarantine, verify
 from arrowsync.engine.attempt import attempt
+from arrowsync.engine.designs import certain, types
 from arrowsync.engine.gather import gather
 from arrowsync.engine.memory import batch_ceiling, pipes_for
 from arrowsync.engine.pipe import Surroundings, Task, table_sizer
@@ -25,7 +26,7 @@ from arrowsync.engine.quarantine import Tally
 from arrowsync.engine.remote import copy_on
 from arrowsync.engine.retry import with_retries
 from arrowsync.engine.stop import Stop, Stopped
-from arrowsync.errors import ArrowsyncError, DataError, ResumeError, SnapshotLost
+from arrowsync.errors import ArrowsyncError, DataError, Refused, ResumeError, SnapshotLost
 
 T = TypeVar("T")
 
@@ -135,7 +136,8 @@ class _View:
 
     def state(self, plan: TablePlan) -> dict[str, Any]:  # Any: JSON
         """What the journal remembers of the source."""
-        return {"source": dict(self._states[plan.source.name]), "turn": plan.turn}
+        presumed = {"presumed": types(plan.columns)} if plan.presumed else {}
+        return {"source": dict(self._states[plan.source.name]), "turn": plan.turn, **presumed}
 
 
 def patiently(work: Callable[[], T], plan: TablePlan, stop: Stop) -> T:
@@ -199,25 +201,58 @@ class _TableRun:
     def _copy(self, lock: Lock | None = None) -> Copied:
         if widths := self.plan.source.widths:
             self.around.tracker.check_row(widths.widest, widths.row)
-        begun = self._begin()
-        plan, resumed = begun.plan, begun.receipts
-        self.around.observe(TableStarted(table=self.name, plan=plan, resumed=resumed))
-        copied: tuple[Receipt, ...] = ()
-        fruitless = 0
-        while True:
-            further, errors = self._copy_partitions(plan, (*resumed, *copied))
-            copied = (*copied, *further)
-            fruitless = 0 if further else fruitless + 1
-            lost = any(isinstance(error, SnapshotLost) for error in errors)
-            if not lost or fruitless >= plan.transfer.retry.attempts:
-                break
-            self._look_again(plan, (*resumed, *copied))
-        outcome = Copied(plan, (*resumed, *copied), resumed, tuple(errors), begun.warnings)
+        outcome = self._start(self._begin())
+        if outcome.plan.presumed and outcome.errors:
+            outcome = self._made_certain(outcome)
         if outcome.errors:
             return outcome
         if lock is not None:
             self._patiently(lock.renew)
         return self._finish(outcome)
+
+    def _start(self, begun: _Begun) -> Copied:
+        plan, resumed = begun.plan, begun.receipts
+        self.around.observe(TableStarted(table=self.name, plan=plan, resumed=resumed))
+        return self._go_on(Copied(plan, resumed, resumed, warnings=begun.warnings))
+
+    def _go_on(self, begun: Copied) -> Copied:
+        """The table with the partitions that it lacked, as far as they could be copied."""
+        plan, receipts = begun.plan, begun.receipts
+        fruitless = 0
+        while True:
+            further, errors = self._copy_partitions(plan, receipts)
+            receipts = (*receipts, *further)
+            fruitless = 0 if further else fruitless + 1
+            lost = any(isinstance(error, SnapshotLost) for error in errors)
+            if not lost or fruitless >= plan.transfer.retry.attempts:
+                return replace(begun, receipts=receipts, errors=tuple(errors))
+            self._look_again(plan, receipts)
+
+    def _made_certain(self, failed: Copied) -> Copied:
+        """The table with the types that all its values allow, where it failed because of presumed ones.
+
+        What is in stays where these are the same: only how the values are read is another way then.
+        """
+        refused = any(isinstance(error, Refused) for error in failed.errors)
+        if not refused and not any(isinstance(error, DataError) for error in failed.errors):
+            return failed
+        plan = self._patiently(lambda: certain(failed.plan, self.source, self.sink))
+        plan = replace(plan, turn=uuid4().hex)
+        if others := _contradicted(failed.plan, plan):
+            quarantine.forget(plan)
+            return self._start(self._fresh(self._over(plan), f"started over: {others}"))
+        if not refused:
+            return failed  # no types help
+        self._noted(plan)
+        return self._go_on(replace(failed, plan=plan))
+
+    def _over(self, plan: TablePlan) -> TablePlan:
+        """The plan for another run, which gives up what this one has left."""
+        assert plan.journal is not None, "types are presumed only where there is one"
+        journal = plan.journal
+        found = self._patiently(lambda: self.sink.unfinished(plan.target.name, journal))
+        mine = tuple(each for each in found if each.run == plan.run)
+        return replace(plan, discards=mine, run=uuid4().hex)
 
     def _begin(self) -> _Begun:
         """Make the table, or see whether what an earlier run has left can stay."""
@@ -356,3 +391,12 @@ class _TableRun:
 
             with ThreadPoolExecutor(pipes, thread_name_prefix="arrowsync-copy") as pool:
                 return gather(tasks, submit, Future.result, tally, pipes, stop, Future.cancel)
+
+
+def _contradicted(presumed: TablePlan, plan: TablePlan) -> str:
+    """What the values turned out to be; empty where the types are the presumed ones."""
+    return "; ".join(
+        f"column {old.source.name!r} holds values that are no {old.target.type}: it is {new.target.type}"
+        for old, new in zip(presumed.columns, plan.columns, strict=True)
+        if old.target.type != new.target.type
+    )

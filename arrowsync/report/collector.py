@@ -58,7 +58,7 @@ class _Counts:
     def take(self, event: Event, now: float) -> None:
         match event:
             case TableStarted(plan=plan, resumed=resumed):
-                self.plan, self.resumed = plan, resumed
+                self.plan, self.resumed, self.receipts = plan, resumed, []  # it may have been started over
             case PartitionStarted(partition=partition):
                 self.last.pop(partition, None)
             case BatchWritten():

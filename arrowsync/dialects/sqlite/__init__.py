@@ -111,6 +111,9 @@ class SQLite(Dialect):
     def forms(self, connection: Connection, table: Table) -> Forms:
         return census.forms(connection, table)
 
+    def presumed(self, connection: Connection, table: Table) -> Forms | None:
+        return census.presumed(connection, table)
+
     def partitions(self, connection: Connection, table: Table, target_bytes: int) -> list[Partition]:
         return reading.partitions(connection, table, target_bytes)
 

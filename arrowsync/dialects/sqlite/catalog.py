@@ -320,6 +320,20 @@ def first_rows(table: Table, rows: int) -> str:
     return f"(select {columns} from {quote(table.name.name)} limit {rows})"
 
 
+def rows_all_over(table: Table, rowid: str, bounds: tuple[int, int], rows: int, places: int) -> str:
+    """A relation of a table's first and last rows and of some in between: so many rows in each place."""
+    columns = ", ".join(f"{quote(c.name)} collate binary as {quote(c.name)}" for c in table.columns)
+    low, high = bounds
+    starts = [low + (high - low) * place // (places - 1) for place in range(places - 1)]
+    ranges = [f"where {rowid} >= {start} order by {rowid}" for start in starts] + [f"order by {rowid} desc"]
+    # Not by an index: it may need a collation that only an application has.
+    parts = [
+        f"select * from (select {columns} from {quote(table.name.name)} not indexed {each} limit {rows})"
+        for each in ranges
+    ]
+    return f"({' union all '.join(parts)})"
+
+
 def one_row(connection: Connection, query: str) -> list[Any]:  # Any: SQL values
     """The only row of a query with many columns, without room for more.
 

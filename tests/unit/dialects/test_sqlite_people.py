@@ -121,6 +121,70 @@ def test_two_readers_see_every_row(
     assert types == {"early": "text", "late": "text", "both": "text", "plain": "text", "loose": "bytea"}
 
 
+# -- what a sample presumes --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", PEOPLE.values(), ids=PEOPLE)
+def test_a_sample_with_every_kind_of_value_tells_as_much_as_all_rows(
+    opened: Callable[[str], AdbcConnection], monkeypatch: pytest.MonkeyPatch, case: Case
+) -> None:
+    monkeypatch.setattr(census, "ROWS_TO_PRESUME", 0)
+    connection = opened(table_of(case))
+    table = described(connection)
+    forms = SQLITE.presumed(connection, table)
+    assert forms is not None
+    assert postgresql_type(table, forms) == case.type
+    assert forms["v"][0].arrow == SQLITE.forms(connection, table)["v"][0].arrow
+
+
+DECLARED = (
+    *("", "INTEGER", "REAL", "NUMERIC", "TEXT", "BLOB", "DECIMAL(5,2)", "DOUBLE DECIMAL(5,2)", "BOOLEAN"),
+    *("TEXT BOOLEAN", "DATE", "DATETIME", "TIME", "TEXT DATE", "TEXT TIME", "UUID", "JSON", "REAL DATE"),
+)
+VALUES = (
+    *("null", "1", "10", "2.0", "2.5", "0.129", "9007199254740993", "1e300", "9e999", "'1'", "'true'", "'x'"),
+    *("''", "'{}'", "'2024-01-01'", "'2024-01-01 10:00'", "'2024-01-01T10:00Z'", "'10:00'", "'NaN'"),
+    *("x'00'", "cast(x'ff' as text)", "'8d0e1b5e-9f2a-4c6d-8b1a-2f3e4d5c6b7a'"),
+)
+
+
+@pytest.mark.parametrize("declared", DECLARED)
+def test_a_form_that_carries_every_row_proves_the_type_it_was_presumed_for(
+    opened: Callable[[str], AdbcConnection], monkeypatch: pytest.MonkeyPatch, declared: str
+) -> None:
+    """Whatever the sample was: here the first and the last row, between which there is another value."""
+    for name, number in {"ROWS_TO_PRESUME": 0, "SAMPLE_ROWS": 1, "PLACES": 2}.items():
+        monkeypatch.setattr(census, name, number)
+    pairs = [(usual, late) for usual in VALUES for late in VALUES]
+    columns = ", ".join(f"v{number} {declared}" for number in range(len(pairs)))
+    usual, late = (", ".join(values) for values in zip(*pairs, strict=True))
+    connection = opened(f"create table t({columns}); insert into t values ({usual}), ({late}), ({usual})")
+    table = described(connection)
+    presumed, certain = SQLITE.presumed(connection, table), SQLITE.forms(connection, table)
+    assert presumed is not None
+    proven = 0
+    for column, pair in zip(table.columns, pairs, strict=True):
+        first = presumed[column.name][0]
+        if census._failing(connection, "t", 2, {column.name: (first, first)}):
+            continue
+        proven += 1
+        assert first.arrow == certain[column.name][0].arrow, pair
+    assert proven > len(VALUES)
+
+
+def test_what_is_quick_to_count_or_ours_is_not_presumed(opened: Callable[[str], AdbcConnection]) -> None:
+    few = "create table few as select 1 as v;"
+    many = f"create table many(id integer primary key, v); {MANY} insert into many(v) select a.i from n a, n b limit 100000;"
+    ours = "create table ours(/* arrowsync */ id int8, v int8); insert into ours select id, v from many;"
+    keyed = "create table keyed(id integer primary key, v) without rowid; insert into keyed select id, v from many;"
+    connection = opened(few + many + ours + keyed + "create view seen as select * from many")
+    presumed = {
+        name: SQLITE.presumed(connection, described(connection, name)) is not None
+        for name in ("few", "many", "ours", "keyed", "seen")
+    }
+    assert presumed == {"few": False, "many": True, "ours": False, "keyed": False, "seen": False}
+
+
 def test_strict_tables_and_rowids_need_no_census(opened: Callable[[str], AdbcConnection]) -> None:
     connection = opened("create table t(id integer primary key, i int, r real, s text, b blob, v any) strict")
     table = described(connection)

@@ -94,6 +94,14 @@ def test_a_retried_partition_counts_its_rows_once() -> None:
     assert board.running["orders"].rows == 120
 
 
+def test_a_table_that_starts_over_has_no_rows_yet_and_says_so() -> None:
+    board = Board()
+    for event in (started(), a_batch("orders", 0, 300), a_batch("orders", 1, 200)):
+        assert board.take(event, 0.0) is None
+    assert board.take(started(), 1.0) == "orders: started over, with other types"
+    assert board.running["orders"].rows == 0
+
+
 def test_an_earlier_runs_rows_are_there_from_the_start() -> None:
     board = Board()
     news = board.take(started(resumed=(a_receipt(1, 250),)), 0)

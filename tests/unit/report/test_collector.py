@@ -75,6 +75,12 @@ def test_a_second_attempt_of_a_partition_does_not_make_the_first_ones_last_batch
     assert report.batch_rows_min == 500
 
 
+def test_what_was_committed_before_a_table_started_over_does_not_count(collector: Collector) -> None:
+    report = told(collector, *events("orders"), *events("orders"))
+    assert (report.rows_written, report.partitions, report.batches) == (350, 1, 6)
+    assert report.fingerprint == Fingerprint(350, 7)
+
+
 def test_an_earlier_runs_rows_count_but_not_in_the_rates(collector: Collector, clock: FakeClock) -> None:
     _, *rest = events("orders")
     resumed = (a_receipt(7, 1000), a_receipt(8, 500, quarantined=2))

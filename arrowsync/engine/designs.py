@@ -1,0 +1,77 @@
+"""Designs target tables: by types that all values allow, or that a sample of the rows lets presume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from arrowsync.core.contracts import Sink, Source
+from arrowsync.core.plan import ColumnPlan, Fidelity, TablePlan
+from arrowsync.core.table import Table, TableName
+from arrowsync.core.transfer import Transfer
+from arrowsync.errors import SchemaError
+
+
+def can_start_over(transfer: Transfer, sink: Sink) -> bool:
+    """Whether a copy that has begun may turn to other types: nobody sees its rows, or has chosen types.
+
+    Rows that `where` leaves out decide on types too, and are not copied.
+    """
+    return (
+        transfer.journal is not None
+        and not sink.is_one_table
+        and not transfer.schema_only
+        and transfer.where is None
+        and not transfer.cast
+    )
+
+
+def designed(
+    transfer: Transfer,
+    table: Table,
+    source: Source,
+    sink: Sink,
+    name: TableName,
+    existing: Table | None,
+    *,
+    presume: bool,
+) -> tuple[Table, tuple[ColumnPlan, ...], bool]:
+    """The target table, its columns' routes, and whether their types are presumed."""
+    if presume and (forms := source.presumed(table)):
+        target, columns = sink.design(table, forms, transfer, name, existing)
+        if all(column.route.form is forms[column.source.name][0] for column in columns):
+            return target, columns, True  # else carrying every row would not prove the type
+    return *sink.design(table, source.forms(table), transfer, name, existing), False
+
+
+def certain(plan: TablePlan, source: Source, sink: Sink) -> TablePlan:
+    """The presumed plan with the types that all values allow."""
+    target, columns, _ = designed(
+        plan.transfer, plan.source, source, sink, plan.target.name, None, presume=False
+    )
+    of_types = sink.statements(replace(plan, warnings=())).warnings
+    kept = tuple(warning for warning in plan.warnings if warning not in of_types)
+    plan = replace(plan, target=target, columns=columns, warnings=kept, presumed=False)
+    refuse_losses([plan])
+    return sink.statements(plan)
+
+
+def types(columns: Sequence[ColumnPlan]) -> list[str]:
+    """What a presumed plan leaves in the journal: with other types nobody can go on there."""
+    return [column.target.type for column in columns]
+
+
+def refuse_losses(plans: Sequence[TablePlan]) -> None:
+    """Raises SchemaError for columns that would lose something, to which nobody has agreed."""
+    lossy = [
+        f"{plan.source.name}.{column.source.name} ({column.route.reason})"
+        for plan in plans
+        for column in plan.columns
+        if column.route.fidelity is Fidelity.LOSSY
+        and not (plan.transfer.allow_lossy or column.route.storage.agreed)
+    ]
+    if lossy:
+        raise SchemaError(
+            f"these columns would lose something: {'; '.join(lossy)}",
+            hint="Choose an exact type with cast, or consent with allow_lossy (--allow-lossy)",
+        )
