@@ -16,7 +16,7 @@ from arrowsync.engine import quarantine
 from arrowsync.engine.deadline import Deadline
 from arrowsync.engine.fingerprint import ALGORITHM
 from arrowsync.engine.memory import MemoryTracker
-from arrowsync.engine.prefetch import SLICE_BYTES, Prefetch, Ready
+from arrowsync.engine.prefetch import Prefetch, Ready
 from arrowsync.engine.sizing import AdaptiveSizer
 from arrowsync.engine.stop import Stop
 
@@ -33,6 +33,7 @@ class Task:
     batch_bytes: int  # the largest batch that memory allows this pipe
     slices: tuple[Partition, ...] = ()  # of the partition, where several may read it
     readers: int = 1
+    ahead_bytes: int = 0  # what each of several readers holds until its turn
     batch_by_batch: bool = False  # an ingest for each, so that the target's answer covers one batch
 
 
@@ -121,7 +122,7 @@ def _prefetch(task: Task, sizer: AdaptiveSizer, around: Surroundings) -> Prefetc
         observe=around.observe,
         slices=task.slices,
         readers=task.readers,
-        ahead_bytes=SLICE_BYTES if task.readers > 1 else 0,
+        ahead_bytes=task.ahead_bytes,
     )
 
 

@@ -18,7 +18,6 @@ import pyarrow as pa
 from arrowsync.core.contracts import Source
 from arrowsync.core.events import Event, Paused
 from arrowsync.core.plan import ColumnPlan, Fingerprint, Partition, Snapshot, TablePlan
-from arrowsync.core.units import MiB
 from arrowsync.engine import batches, fingerprint
 from arrowsync.engine.deadline import Deadline
 from arrowsync.engine.memory import Lease, MemoryTracker
@@ -27,8 +26,6 @@ from arrowsync.engine.stop import Stop
 from arrowsync.errors import MemoryLimitError
 
 AHEAD = 2  # batches ready for the writer: with one, reader and driver take turns; more only cost memory
-# Of the one reader that there is. Of several, those whose turn is not yet have to go on reading meanwhile.
-SLICE_BYTES = 16 * MiB
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,14 @@ from uuid import uuid4
 
 from arrowsync.core.contracts import Lock, Sink, Source
 from arrowsync.core.events import TableFinished, TableStarted
-from arrowsync.core.plan import Fingerprint, Partition, Receipt, TablePlan
+from arrowsync.core.plan import Fingerprint, Receipt, TablePlan
 from arrowsync.core.transfer import Verify, WriteMode
 from arrowsync.engine import quarantine, verify
 from arrowsync.engine.attempt import attempt
 from arrowsync.engine.gather import gather
-from arrowsync.engine.memory import batch_ceiling, pipes_for
+from arrowsync.engine.memory import batch_ceiling, pipes_for, readers_for, slice_bytes
 from arrowsync.engine.pipe import Surroundings, Task, table_sizer
 from arrowsync.engine.pipes import connected_pipes, wanted_pipes, wanted_readers
-from arrowsync.engine.prefetch import SLICE_BYTES
 from arrowsync.engine.quarantine import Tally
 from arrowsync.engine.remote import copy_on
 from arrowsync.engine.retry import with_retries
@@ -325,18 +324,20 @@ class _TableRun:
         except DataError as error:
             return [], [error.at(table=self.name)]
         widest = plan.source.widths.widest if plan.source.widths else 0
-        wanted, wanted_here = plan.transfer.worker_count, 1  # in each of an executor's processes
+        memory, readers = limits.memory_bytes, 1
+        wanted = plan.transfer.worker_count  # in each of an executor's processes
         if self.executor is None:
             wanted = wanted_pipes(plan, self.source, self.sink)
-            wanted_here = wanted_readers(plan, self.source, self.sink)
-        threads = pipes_for(limits.memory_bytes, max(wanted, wanted_here), widest)
-        pipes, readers = min(wanted, threads), min(wanted_here, threads)
-        ceiling = batch_ceiling(limits.memory_bytes, threads, widest)
+            readers = readers_for(memory, wanted_readers(plan, self.source, self.sink), widest)
+        pipes = pipes_for(memory, wanted, widest)
+        ceiling = batch_ceiling(memory, max(pipes, readers), widest)
         tasks = [
-            Task(plan, partition, self.view.snapshot, self.source, self.sink, ceiling, slices, readers)
-            for partition, slices in zip(plan.partitions, self._slices(plan, readers), strict=True)
+            Task(plan, partition, self.view.snapshot, self.source, self.sink, ceiling)
+            for partition in plan.partitions
             if partition.number not in done
         ]
+        if readers > 1:
+            tasks = self._sliced(plan, tasks, readers, slice_bytes(memory))
         with Stop(parent=self.around.stop) as stop:
             here = replace(self.around, stop=stop)
             if self.executor is not None:
@@ -350,7 +351,11 @@ class _TableRun:
             with ThreadPoolExecutor(pipes, thread_name_prefix="arrowsync-copy") as pool:
                 return gather(tasks, submit, Future.result, tally, pipes, stop, Future.cancel)
 
-    def _slices(self, plan: TablePlan, readers: int) -> list[tuple[Partition, ...]]:
-        if readers == 1:
-            return [(partition,) for partition in plan.partitions]
-        return self._patiently(lambda: self.source.slices(plan, target_bytes=SLICE_BYTES))
+    def _sliced(self, plan: TablePlan, tasks: Sequence[Task], readers: int, nbytes: int) -> list[Task]:
+        """The tasks, each for several readers."""
+        cut = self._patiently(lambda: self.source.slices(plan, target_bytes=nbytes))
+        slices = dict(zip(plan.partitions, cut, strict=True))
+        return [
+            replace(task, slices=slices[task.partition], readers=readers, ahead_bytes=nbytes)
+            for task in tasks
+        ]
