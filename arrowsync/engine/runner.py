@@ -336,7 +336,7 @@ class _TableRun:
             for partition in plan.partitions
             if partition.number not in done
         ]
-        if readers > 1:
+        if readers > 1 and (plan.source.bytes or 0) > slice_bytes(memory):
             tasks = self._sliced(plan, tasks, readers, slice_bytes(memory))
         with Stop(parent=self.around.stop) as stop:
             here = replace(self.around, stop=stop)
