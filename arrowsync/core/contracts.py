@@ -58,6 +58,10 @@ class Reader(Protocol):
         """Batches with one column per ColumnPlan, in order, as `form.read`; Refused where a guard spoke."""
         ...
 
+    def slice(self, part: Partition) -> Iterator[pa.RecordBatch]:
+        """The batches of one of the partition's slices; the stream before it has ended."""
+        ...
+
     def cancel(self) -> None:
         """Make a blocked call return with an error. From another thread; returns within seconds."""
 
@@ -127,6 +131,13 @@ class Source(Protocol):
 
     def partitions(self, table: Table, *, target_bytes: int) -> list[Partition]:
         """Slices that cover each row once; [Partition(0)] where the table has no stable range."""
+        ...
+
+    def slices(self, plan: TablePlan, *, target_bytes: int) -> list[tuple[Partition, ...]]:
+        """Each of the plan's partitions cut into what several readers read at once, in order.
+
+        A partition's slices cover its rows, each once, however the table has grown; one where it is not cut.
+        """
         ...
 
     def rows_meant(self, plan: TablePlan, snapshot: Snapshot) -> int | None:

@@ -143,6 +143,12 @@ class Dialect:
         """Slices of about `target_bytes` that cover each row once; the whole where no range is stable."""
         return [Partition(0)]
 
+    def slices(
+        self, connection: Connection, plan: TablePlan, target_bytes: int
+    ) -> list[tuple[Partition, ...]]:
+        """See Source.slices."""
+        return [(partition,) for partition in plan.partitions]
+
     def count(self, plan: TablePlan) -> str:
         """The query that counts the rows that the plan means, whatever its partitions."""
         where = f" where ({plan.transfer.where}\n)" if plan.transfer.where else ""

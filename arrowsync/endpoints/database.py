@@ -152,6 +152,10 @@ class Database:
         with self.connect() as connection:
             return self.speaks.partitions(connection, table, target_bytes)
 
+    def slices(self, plan: TablePlan, *, target_bytes: int) -> list[tuple[Partition, ...]]:
+        with self.connect() as connection:
+            return self.speaks.slices(connection, plan, target_bytes)
+
     def rows_meant(self, plan: TablePlan, snapshot: Snapshot) -> int | None:
         with joined(self.address, snapshot) as connection:
             return int(connection.rows(self.speaks.count(plan))[0][0])

@@ -182,6 +182,9 @@ class Files:
     def partitions(self, table: Table, *, target_bytes: int) -> list[Partition]:
         return parquet_footers.partitions(self._of(table.name)._paths(), target_bytes)
 
+    def slices(self, plan: TablePlan, *, target_bytes: int) -> list[tuple[Partition, ...]]:
+        return [(partition,) for partition in plan.partitions]
+
     def rows_meant(self, plan: TablePlan, snapshot: Snapshot) -> int | None:
         return None
 

@@ -141,6 +141,9 @@ class Frame:
     def partitions(self, table: Table, *, target_bytes: int) -> list[Partition]:
         return [Partition(0)]
 
+    def slices(self, plan: TablePlan, *, target_bytes: int) -> list[tuple[Partition, ...]]:
+        return [(partition,) for partition in plan.partitions]
+
     def rows_meant(self, plan: TablePlan, snapshot: Snapshot) -> int | None:
         return None
 
@@ -184,6 +187,9 @@ class FrameReader:
             for start in range(0, batch.num_rows, rows):
                 yield bring(batch.slice(start, rows), self._columns)
             del batch  # or it would stay in memory while the next one is made
+
+    def slice(self, part: Partition) -> Iterator[pa.RecordBatch]:
+        return iter(self)  # a frame has one
 
     def _next(self) -> pa.RecordBatch | None:
         if self._cancelled:

@@ -10,7 +10,7 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from arrowsync.core.plan import ColumnPlan
+from arrowsync.core.plan import ColumnPlan, Partition
 from arrowsync.core.units import KiB
 from arrowsync.endpoints.arrow_columns import bring
 from arrowsync.errors import ArrowsyncError, ConfigError
@@ -71,6 +71,9 @@ class ParquetReader:
             with opened(unit.path) as file:
                 for group in unit.groups:
                     yield from self._group(file, unit.path, group)
+
+    def slice(self, part: Partition) -> Iterator[pa.RecordBatch]:
+        return iter(self)  # a partition has one
 
     def _group(self, file: pq.ParquetFile, path: str, group: int) -> Iterator[pa.RecordBatch]:
         if self._row_bytes is None:

@@ -30,11 +30,8 @@ class DatabaseReader:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self._connection = connection = stack.enter_context(joined(self._address, self._snapshot))
-            dialect = self._address.dialect
-            self._reads = dialect.reads(self._plan, self._partition, batch_bytes=self._batch_bytes)
-            with self._failing_by_itself():
-                self._first = stack.enter_context(connection.stream(*self._reads[0]))
+            self._connection = stack.enter_context(joined(self._address, self._snapshot))
+            self._streams = stack.enter_context(ExitStack())
             self._stack = stack.pop_all()
         return self
 
@@ -42,20 +39,24 @@ class DatabaseReader:
         self._stack.close()
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
+        return self.slice(self._partition)
+
+    def slice(self, part: Partition) -> Iterator[pa.RecordBatch]:
         assert self._connection is not None, "used inside its `with`"
-        with self._failing_by_itself():
-            yield from self._address.dialect.unwrap(self._first, self._plan)
-            for read in self._reads[1:]:
-                batches = self._stack.enter_context(self._connection.stream(*read))
-                yield from self._address.dialect.unwrap(batches, self._plan)
+        dialect = self._address.dialect
+        for read in dialect.reads(self._plan, part, batch_bytes=self._batch_bytes):
+            with self._failing_by_itself(read[0]):
+                self._streams.close()  # the one before
+                batches = self._streams.enter_context(self._connection.stream(*read))
+                yield from dialect.unwrap(batches, self._plan)
 
     @contextmanager
-    def _failing_by_itself(self) -> Iterator[None]:
+    def _failing_by_itself(self, query: str) -> Iterator[None]:
         """What the source's own SQL makes of its values, a division by zero, is no bad row of the target."""
         try:
             yield
         except DataError as error:
-            query = textwrap.shorten(self._plan.transfer.query or self._reads[0][0], 300, placeholder=" …")
+            query = textwrap.shorten(self._plan.transfer.query or query, 300, placeholder=" …")
             raise ArrowsyncError(
                 f"the source's query failed: {error.message}", sqlstate=error.sqlstate, hint=f"It is: {query}"
             ) from error

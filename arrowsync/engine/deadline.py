@@ -71,9 +71,9 @@ class Deadline:
         with self._changed:
             self._due = None
 
-    def timing(self, items: Iterator[T]) -> Iterator[T]:
-        """The items, each `next` but the first under the clock: a sorted query may take its time to begin."""
-        for item in items:
+    def timing(self, items: Iterator[T], *, first: bool = False) -> Iterator[T]:
+        """The items, each `next` under the clock; the first if asked: a sorted query may take its time."""
+        for item in () if first else items:
             yield item
             del item  # or it would stay in memory while the next one is read
             break

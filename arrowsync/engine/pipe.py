@@ -31,6 +31,9 @@ class Task:
     source: Source
     sink: Sink
     batch_bytes: int  # the largest batch that memory allows this pipe
+    slices: tuple[Partition, ...] = ()  # of the partition, where several may read it
+    readers: int = 1
+    ahead_bytes: int = 0  # what each of several readers holds until its turn
     batch_by_batch: bool = False  # an ingest for each, so that the target's answer covers one batch
 
 
@@ -117,6 +120,9 @@ def _prefetch(task: Task, sizer: AdaptiveSizer, around: Surroundings) -> Prefetc
         tracker=around.tracker,
         stop=around.stop,
         observe=around.observe,
+        slices=task.slices,
+        readers=task.readers,
+        ahead_bytes=task.ahead_bytes,
     )
 
 

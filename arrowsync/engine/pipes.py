@@ -24,6 +24,18 @@ def wanted_pipes(plan: TablePlan, source: Source, sink: Sink) -> int:
     return max(1, wanted)
 
 
+def wanted_readers(plan: TablePlan, source: Source, sink: Sink) -> int:
+    """How many should read the one partition under way: workers that have none of their own do."""
+    if wanted_pipes(plan, source, sink) > 1:
+        return 1
+    wanted = plan.transfer.worker_count
+    if source.readers is not None:
+        wanted = min(wanted, source.readers)
+    if (most := connected_pipes(plan.transfer.limits.max_connections, source, sink)) is not None:
+        wanted = min(wanted, most)
+    return max(1, wanted)
+
+
 def connected_pipes(max_connections: int | None, source: Source, sink: Sink) -> int | None:
     """How many pipes the servers' connections are enough for; None where nobody counts them.
 

@@ -1,6 +1,7 @@
-"""Reads one partition ahead of its writer: a thread that reads, regroups, conforms and fingerprints.
+"""Reads one partition ahead of its writer: threads that read, regroup, conform and fingerprint.
 
-Between the thread and the writer stands a channel of a few batches, each under a lease of the memory tracker.
+Between a thread and the writer stands a channel of a few batches, each under a lease of the memory tracker.
+Where there are several threads each reads every so many-th slice of the partition, ahead of its turn.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -22,6 +23,7 @@ from arrowsync.engine.deadline import Deadline
 from arrowsync.engine.memory import Lease, MemoryTracker
 from arrowsync.engine.sizing import AdaptiveSizer
 from arrowsync.engine.stop import Stop
+from arrowsync.errors import MemoryLimitError
 
 AHEAD = 2  # batches ready for the writer: with one, reader and driver take turns; more only cost memory
 
@@ -51,11 +53,16 @@ def as_read(batch: pa.RecordBatch, columns: Sequence[ColumnPlan]) -> tuple[pa.Re
 
 
 class Channel:
-    """A bounded queue of one producer and one consumer; closing it wakes both."""
+    """A bounded queue of one producer and one consumer; closing it wakes both.
 
-    def __init__(self, size: int) -> None:
+    It is full with `size` items that together have `nbytes`.
+    """
+
+    def __init__(self, size: int, nbytes: int = 0) -> None:
         self._size = size
-        self._items: deque[Ready] = deque()
+        self._nbytes = nbytes
+        self._items: deque[Ready | None] = deque()
+        self._queued = 0  # bytes
         self._changed = threading.Condition()
         self._hungry = False
         self._finished = False
@@ -65,11 +72,20 @@ class Channel:
     def put(self, item: Ready) -> bool:
         """Wait for room; False when the channel was closed instead."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or len(self._items) < self._size)
+            self._changed.wait_for(
+                lambda: self._closed or len(self._items) < self._size or self._queued < self._nbytes
+            )
             if not self._closed:
                 self._items.append(item)
+                self._queued += item.nbytes
                 self._changed.notify_all()
             return not self._closed
+
+    def mark(self) -> None:
+        """The consumer gets None here: what follows has to wait for its turn."""
+        with self._changed:
+            self._items.append(None)
+            self._changed.notify_all()
 
     def drain(self) -> None:
         """Wait until the consumer has come back from the last item for another one."""
@@ -83,7 +99,7 @@ class Channel:
             self._changed.notify_all()
 
     def get(self) -> Ready | None:
-        """Wait for the next item; None at the end. Raises the producer's error."""
+        """Wait for the next item; None at a mark and at the end. Raises the producer's error."""
         with self._changed:
             self._hungry = True
             self._changed.notify_all()
@@ -91,6 +107,7 @@ class Channel:
             self._hungry = False
             if self._items and not self._closed:
                 item = self._items.popleft()
+                self._queued -= item.nbytes if item else 0
                 self._changed.notify_all()
                 return item
             if self._error is not None:
@@ -104,11 +121,26 @@ class Channel:
             items, self._items = self._items, deque()
             self._changed.notify_all()
         for item in items:
-            item.lease.release()
+            if item:
+                item.lease.release()
+
+
+class _Ahead:
+    """What one thread reads, and what has come of it; the owner of its leases, so that each gets one."""
+
+    def __init__(self, slices: Sequence[Partition], channel: Channel) -> None:
+        self.slices = slices
+        self.channel = channel
+        self.fingerprint = Fingerprint()
+        self.bytes = 0
+        self.query_seconds = 0.0
 
 
 class Prefetch:
-    """One partition's batches, read ahead. A context manager: no thread outlives it."""
+    """One partition's batches in order, read ahead. A context manager: no thread outlives it.
+
+    `slices` are the partition's, read by at most `readers` at once, each `ahead_bytes` ahead of its turn.
+    """
 
     def __init__(
         self,
@@ -123,6 +155,9 @@ class Prefetch:
         stop: Stop,
         observe: Callable[[Event], None],
         prepare: Prepare = conformed,
+        slices: Sequence[Partition] = (),
+        readers: int = 1,
+        ahead_bytes: int = 0,
     ) -> None:
         self._source = source
         self._plan = plan
@@ -134,22 +169,41 @@ class Prefetch:
         self._stop = Stop(parent=stop)
         self._observe = observe
         self._prepare = prepare
-        self._channel = Channel(AHEAD)
-        self._thread = threading.Thread(target=self._run, name="arrowsync-read", daemon=True)
-        self.fingerprint = Fingerprint()
-        self.rows = 0
-        self.bytes = 0
-        self.query_seconds = 0.0
+        slices = slices if readers > 1 and slices else (partition,)
+        readers = min(readers, len(slices))
+        self._readers = [_Ahead(slices[n::readers], Channel(AHEAD, ahead_bytes)) for n in range(readers)]
+        self._threads = [
+            threading.Thread(target=self._run, args=(ahead,), name="arrowsync-read", daemon=True)
+            for ahead in self._readers
+        ]
+        self._turns = deque(self._readers[n % readers] for n in range(len(slices)))
+        self._taken = 0  # rows
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        return sum((ahead.fingerprint for ahead in self._readers), Fingerprint())
+
+    @property
+    def bytes(self) -> int:
+        return sum(ahead.bytes for ahead in self._readers)
+
+    @property
+    def query_seconds(self) -> float:
+        """The longest of the source's queries."""
+        return max(ahead.query_seconds for ahead in self._readers)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._stop.set()
-        self._channel.close()
+        for ahead in self._readers:
+            ahead.channel.close()
         self._tracker.wake()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
         self._stop.__exit__()
 
     def take(self) -> Ready | None:
@@ -157,20 +211,28 @@ class Prefetch:
 
         No iterator: a generator's frame would keep the batch alive while the next one waits for its memory.
         """
-        ready = self._channel.get()
-        if ready is None:
+        while self._turns:
+            try:
+                ready = self._turns[0].channel.get()
+            except MemoryLimitError as error:  # of the row behind those that were taken
+                error.at(row=f"number {self._taken + 1:,}")
+                raise
+            if ready is not None:
+                self._taken += ready.batch.num_rows
+                return ready
             self._stop.check()
-        return ready
+            self._turns.popleft()
+        return None
 
-    def _run(self) -> None:
+    def _run(self, ahead: _Ahead) -> None:
         try:
-            self._read()
+            self._read(ahead)
         except BaseException as error:  # the top of a thread: the writer must learn of everything
-            self._channel.finish(error)
+            ahead.channel.finish(error)
         else:
-            self._channel.finish()
+            ahead.channel.finish()
 
-    def _read(self) -> None:
+    def _read(self, ahead: _Ahead) -> None:
         with (
             self._source.open_reader(
                 self._plan, self._partition, self._snapshot, batch_bytes=self._batch_bytes
@@ -179,37 +241,42 @@ class Prefetch:
             self._stop.calling(reader.cancel),
         ):
             self._tracker.rebase()  # drivers are loaded, connections open: from here on growth is rows
-            started = time.monotonic()
-            regrouped = batches.regroup(
-                deadline.timing(iter(reader)), lambda: self._sizer.rows, lambda: self._sizer.ceiling_bytes
-            )
-            for batch in regrouped:
-                wide = batches.nbytes(batch) > self._sizer.ceiling_bytes
-                if not self._offer(batch):
+            for number, part in enumerate(ahead.slices):
+                if number:
+                    ahead.channel.mark()
+                stream = iter(reader) if part is self._partition else reader.slice(part)
+                if not self._pass_on(deadline.timing(stream, first=number > 0), ahead):
                     return
-                del batch  # or it would stay in memory while the next one is read
-                if wide:
-                    self._channel.drain()  # a row that goes alone: the next is not read while it is written
-            self.query_seconds = time.monotonic() - started
 
-    def _offer(self, batch: pa.RecordBatch) -> bool:
+    def _pass_on(self, stream: Iterator[pa.RecordBatch], ahead: _Ahead) -> bool:
+        """Whether all of the stream went into the channel; no when that was closed."""
+        started = time.monotonic()
+        for batch in batches.regroup(stream, lambda: self._sizer.rows, lambda: self._sizer.ceiling_bytes):
+            wide = batches.nbytes(batch) > self._sizer.ceiling_bytes
+            if not self._offer(batch, ahead):
+                return False
+            del batch  # or it would stay in memory while the next one is read
+            if wide:
+                ahead.channel.drain()  # a row that goes alone: the next is not read while it is written
+        ahead.query_seconds = max(ahead.query_seconds, time.monotonic() - started)
+        return True
+
+    def _offer(self, batch: pa.RecordBatch, ahead: _Ahead) -> bool:
         nbytes = batches.nbytes(batch)
         if batch.num_rows == 1:
-            # Where nobody could tell before; rows are counted as they are read.
-            self._tracker.check_row(nbytes, f"number {self.rows + 1:,}")
-        self.rows += batch.num_rows
-        lease = self._tracker.acquire(nbytes, self._stop, owner=self)
+            self._tracker.check_row(nbytes, None)  # where nobody could tell before; `take` knows its number
+        lease = self._tracker.acquire(nbytes, self._stop, owner=ahead)
         if lease.waited_seconds:
             self._tell_pause(lease.waited_seconds)
         try:
             prepared, of_rows = self._prepare(batch, self._plan.columns)
-            self.fingerprint += of_rows
-            self.bytes += nbytes
+            ahead.fingerprint += of_rows
+            ahead.bytes += nbytes
             ready = Ready(prepared, nbytes, lease)
         except BaseException:
             lease.release()
             raise
-        if self._channel.put(ready):
+        if ahead.channel.put(ready):
             return True
         lease.release()
         return False

@@ -19,9 +19,9 @@ from arrowsync.engine import quarantine, verify
 from arrowsync.engine.attempt import attempt
 from arrowsync.engine.designs import certain, types
 from arrowsync.engine.gather import gather
-from arrowsync.engine.memory import batch_ceiling, pipes_for
+from arrowsync.engine.memory import batch_ceiling, pipes_for, readers_for, slice_bytes
 from arrowsync.engine.pipe import Surroundings, Task, table_sizer
-from arrowsync.engine.pipes import connected_pipes, wanted_pipes
+from arrowsync.engine.pipes import connected_pipes, wanted_pipes, wanted_readers
 from arrowsync.engine.quarantine import Tally
 from arrowsync.engine.remote import copy_on
 from arrowsync.engine.retry import with_retries
@@ -372,13 +372,18 @@ class _TableRun:
             tally.check()  # an earlier run may have ended for it
         except DataError as error:
             return [], [error.at(table=self.name)]
+        memory, readers = limits.memory_bytes, 1
         pipes = _pipes(plan, self.source, self.sink, self.executor)
-        ceiling = batch_ceiling(limits.memory_bytes, pipes, _widest(plan))
+        if self.executor is None:
+            readers = readers_for(memory, wanted_readers(plan, self.source, self.sink), _widest(plan))
+        ceiling = batch_ceiling(memory, max(pipes, readers), _widest(plan))
         tasks = [
             Task(plan, partition, self.view.snapshot, self.source, self.sink, ceiling)
             for partition in plan.partitions
             if partition.number not in done
         ]
+        if readers > 1 and (plan.source.bytes or 0) > slice_bytes(memory):
+            tasks = self._sliced(plan, tasks, readers, slice_bytes(memory))
         with Stop(parent=self.around.stop) as stop:
             here = replace(self.around, stop=stop)
             if self.executor is not None:
@@ -391,6 +396,15 @@ class _TableRun:
 
             with ThreadPoolExecutor(pipes, thread_name_prefix="arrowsync-copy") as pool:
                 return gather(tasks, submit, Future.result, tally, pipes, stop, Future.cancel)
+
+    def _sliced(self, plan: TablePlan, tasks: Sequence[Task], readers: int, nbytes: int) -> list[Task]:
+        """The tasks, each for several readers."""
+        cut = self._patiently(lambda: self.source.slices(plan, target_bytes=nbytes))
+        slices = dict(zip(plan.partitions, cut, strict=True))
+        return [
+            replace(task, slices=slices[task.partition], readers=readers, ahead_bytes=nbytes)
+            for task in tasks
+        ]
 
 
 def _contradicted(presumed: TablePlan, plan: TablePlan) -> str:

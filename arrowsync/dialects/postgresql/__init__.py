@@ -108,6 +108,11 @@ class PostgreSQL(Dialect):
     def partitions(self, connection: Connection, table: Table, target_bytes: int) -> list[Partition]:
         return partitions.partitions(connection, self, table, target_bytes)
 
+    def slices(
+        self, connection: Connection, plan: TablePlan, target_bytes: int
+    ) -> list[tuple[Partition, ...]]:
+        return partitions.slices(connection, self, plan, target_bytes)
+
     def state(self, connection: Connection, table: Table) -> dict[str, Any]:
         return changes.state(connection, self, table)
 

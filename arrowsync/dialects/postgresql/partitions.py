@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Literal
 
@@ -109,6 +110,47 @@ def _between(bounds: Sequence[int], count: int) -> list[str]:
             bounds[bucket] + (bounds[min(bucket + 1, len(bounds) - 1)] - bounds[bucket]) * inside // count
         )
     return [str(cut) for cut in dict.fromkeys(cuts)]
+
+
+def slices(
+    connection: Connection, dialect: Dialect, plan: TablePlan, target_bytes: int
+) -> list[tuple[Partition, ...]]:
+    """Ranges of pages where partitions are such, or the whole of a plain heap; else of the numbers of a key.
+
+    Not where a condition chooses rows: an index may find them, and would be asked for every slice.
+    """
+    table = plan.source
+    uncut: list[tuple[Partition, ...]] = [(partition,) for partition in plan.partitions]
+    if table.kind != "table" or plan.transfer.where:
+        return uncut
+    name = dialect.quote_table(table.name)
+    kind, access, pages, _, size, *_ = connection.rows(_FACTS, ["", "", "", name])[0]
+    if kind != "r" or access != "heap" or size <= target_bytes:
+        return uncut
+    key = next((partition.column for partition in plan.partitions if partition.by == "key"), None)
+    if key is None:
+        step = max(1, target_bytes * pages // size)  # a page of the heap has its share of what is beside it
+        return [_cut(partition, 0, pages, step) for partition in plan.partitions]
+    if TypeName.parse(table.column(key).type).cast not in _INTEGERS:
+        return uncut
+    query = f"select min({dialect.quote(key)}), max({dialect.quote(key)}) from only {name}"
+    [(first, last)] = connection.rows(query)
+    if first is None:
+        return uncut
+    count = math.ceil(size / len(plan.partitions) / target_bytes)  # of each: they are about equally full
+    return [_cut(partition, first, last + 1, None, count) for partition in plan.partitions]
+
+
+def _cut(
+    partition: Partition, first: int, end: int, step: int | None, count: int = 1
+) -> tuple[Partition, ...]:
+    """Slices `step` wide, or so many; the partition's own ends stay as they are, open or not."""
+    first = first if partition.lower is None else int(partition.lower)
+    end = end if partition.upper is None else int(partition.upper)
+    step = step or max(1, math.ceil((end - first) / count))
+    ends = [partition.lower, *map(str, range(first + step, end, step)), partition.upper]
+    by = "ctid" if partition.by == "whole" else partition.by
+    return tuple(replace(partition, by=by, lower=lower, upper=upper) for lower, upper in pairwise(ends))
 
 
 def _some(bounds: Sequence[str], count: int) -> list[str]:

@@ -21,7 +21,9 @@ from arrowsync.engine.memory import (
     batch_ceiling,
     pipes_for,
     process_tracker,
+    readers_for,
     relieve,
+    slice_bytes,
 )
 from arrowsync.engine.stop import Stop, Stopped
 from arrowsync.errors import MemoryLimitError
@@ -381,6 +383,20 @@ def test_pipes_are_reduced_before_batches_fall_under_1_mib() -> None:
     assert pipes_for(512 * MiB, 8) == 8
     assert pipes_for(512 * MiB, 100) == 13
     assert batch_ceiling(512 * MiB, 13) < 2 * MiB
+
+
+@pytest.mark.parametrize(
+    ("limit", "readers", "slice"), [(64, 1, 1), (128, 1, 2), (192, 2, 3), (512, 5, 8), (4096, 8, 8)]
+)
+def test_readers_and_what_they_hold_ahead_are_less_where_memory_is(
+    limit: int, readers: int, slice: int
+) -> None:
+    assert readers_for(limit * MiB, 8) == readers
+    assert slice_bytes(limit * MiB) == slice * MiB
+
+
+def test_wide_rows_leave_room_for_fewer_readers() -> None:
+    assert readers_for(512 * MiB, 8, 64 * MiB) == 1
 
 
 def test_a_row_that_cannot_be_copied_inside_the_limit_is_an_error_that_names_it() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from arrowsync.core.plan import Partition
+from arrowsync.core.plan import Partition, TablePlan
 from arrowsync.core.transfer import Limits
-from arrowsync.engine.pipes import connected_pipes, wanted_pipes
+from arrowsync.engine.pipes import connected_pipes, wanted_pipes, wanted_readers
 from arrowsync.errors import ConfigError
 from tests.unit.making import TRANSFER, a_plan, a_table
 
@@ -26,10 +26,17 @@ class Place:
 ONE, OTHER, FILE = Place("postgresql://a:1"), Place("postgresql://b:1"), Place()
 
 
-def pipes(source: Any, sink: Any, *, partitions: int = 100, **asked: Any) -> int:
+def asked_for(partitions: int, asked: dict[str, Any]) -> TablePlan:
     parts = tuple(Partition(number) for number in range(partitions))
-    plan = replace(a_plan(a_table(), partitions=parts), transfer=replace(TRANSFER, **asked))
-    return wanted_pipes(plan, source, sink)
+    return replace(a_plan(a_table(), partitions=parts), transfer=replace(TRANSFER, **asked))
+
+
+def pipes(source: Any, sink: Any, *, partitions: int = 100, **asked: Any) -> int:
+    return wanted_pipes(asked_for(partitions, asked), source, sink)
+
+
+def readers(source: Any, sink: Any, *, partitions: int = 100, **asked: Any) -> int:
+    return wanted_readers(asked_for(partitions, asked), source, sink)
 
 
 def test_there_are_as_many_as_workers_but_never_more_than_partitions() -> None:
@@ -66,3 +73,18 @@ def test_too_few_connections_are_refused_with_the_number_that_would_do(sink: Any
 
 def test_workers_are_fewer_where_connections_are() -> None:
     assert pipes(ONE, OTHER, workers=8, limits=Limits(max_connections=4)) == 3
+
+
+def test_the_one_partition_under_way_is_read_by_all_workers() -> None:
+    assert readers(ONE, Place(writers=1), workers=8) == 8
+    assert readers(ONE, OTHER, workers=8, partitions=1) == 8
+
+
+def test_of_several_partitions_each_has_one_reader() -> None:
+    assert readers(ONE, OTHER, workers=8, partitions=2) == 1
+
+
+def test_readers_are_no_more_than_the_source_takes_and_its_server_allows() -> None:
+    assert readers(Place(readers=1), Place(writers=1), workers=8) == 1
+    assert readers(ONE, Place(writers=1), workers=8, limits=Limits(max_connections=4)) == 3
+    assert readers(ONE, ONE, workers=8, partitions=1, limits=Limits(max_connections=4)) == 1
