@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from arrowsync.core.contracts import Lock, Sink, Source
 from arrowsync.core.events import TableFinished, TableStarted
-from arrowsync.core.plan import Fingerprint, Receipt, TablePlan
+from arrowsync.core.plan import Fingerprint, Partition, Receipt, TablePlan
 from arrowsync.core.transfer import Verify, WriteMode
 from arrowsync.engine import quarantine, verify
 from arrowsync.engine.attempt import attempt
@@ -372,18 +372,25 @@ class _TableRun:
             tally.check()  # an earlier run may have ended for it
         except DataError as error:
             return [], [error.at(table=self.name)]
-        memory, readers = limits.memory_bytes, 1
         pipes = _pipes(plan, self.source, self.sink, self.executor)
-        if self.executor is None:
-            readers = readers_for(memory, wanted_readers(plan, self.source, self.sink), _widest(plan))
-        ceiling = batch_ceiling(memory, max(pipes, readers), _widest(plan))
+        readers, slices = self._slices(plan)
+        ceiling = batch_ceiling(limits.memory_bytes, max(pipes, readers), _widest(plan))
+        ahead_bytes = slice_bytes(limits.memory_bytes) if readers > 1 else 0
         tasks = [
-            Task(plan, partition, self.view.snapshot, self.source, self.sink, ceiling)
+            Task(
+                plan,
+                partition,
+                self.view.snapshot,
+                self.source,
+                self.sink,
+                ceiling,
+                slices=slices.get(partition.number, ()),
+                readers=readers,
+                ahead_bytes=ahead_bytes,
+            )
             for partition in plan.partitions
             if partition.number not in done
         ]
-        if readers > 1 and (plan.source.bytes or 0) > slice_bytes(memory):
-            tasks = self._sliced(plan, tasks, readers, slice_bytes(memory))
         with Stop(parent=self.around.stop) as stop:
             here = replace(self.around, stop=stop)
             if self.executor is not None:
@@ -397,14 +404,15 @@ class _TableRun:
             with ThreadPoolExecutor(pipes, thread_name_prefix="arrowsync-copy") as pool:
                 return gather(tasks, submit, Future.result, tally, pipes, stop, Future.cancel)
 
-    def _sliced(self, plan: TablePlan, tasks: Sequence[Task], readers: int, nbytes: int) -> list[Task]:
-        """The tasks, each for several readers."""
-        cut = self._patiently(lambda: self.source.slices(plan, target_bytes=nbytes))
-        slices = dict(zip(plan.partitions, cut, strict=True))
-        return [
-            replace(task, slices=slices[task.partition], readers=readers, ahead_bytes=nbytes)
-            for task in tasks
-        ]
+    def _slices(self, plan: TablePlan) -> tuple[int, dict[int, tuple[Partition, ...]]]:
+        """How many readers the partition under way gets, and what they read, by its number."""
+        memory = plan.transfer.limits.memory_bytes
+        readers = readers_for(memory, wanted_readers(plan, self.source, self.sink), _widest(plan))
+        if self.executor is not None or readers == 1 or (plan.source.bytes or 0) <= slice_bytes(memory):
+            return 1, {}
+        cut = self._patiently(lambda: self.source.slices(plan, target_bytes=slice_bytes(memory)))
+        by_number = {each.number: parts for each, parts in zip(plan.partitions, cut, strict=True)}
+        return min(readers, max(map(len, cut), default=1)), by_number
 
 
 def _contradicted(presumed: TablePlan, plan: TablePlan) -> str:
