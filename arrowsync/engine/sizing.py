@@ -12,7 +12,10 @@ FIRST_BYTES = 256 * KiB  # small enough to learn the rows' real width from befor
 SMALLEST_BYTES = 64 * KiB  # shrinking stops here: with less, memory that others hold would cost us speed only
 UNKNOWN_ROW_BYTES = 256  # a guess that the first batch corrects
 
-SLOWER = 0.8  # of the usual rows/s: a real fall; single batches scatter by 10 %
+SLOWER = 0.8  # of the usual rows/s: a real fall
+TOGETHER = (
+    16  # batches that are judged as one: where the cores are busy a single one may take three times as long
+)
 CALM = 8  # batches without growth after a step back, in which the usual rows/s is learnt anew
 
 
@@ -37,7 +40,8 @@ class AdaptiveSizer:
         self._fixed = fixed_rows is not None
         self._lock = threading.Lock()
         self._row_bytes = float(row_bytes or UNKNOWN_ROW_BYTES)
-        self._usual = 0.0  # rows/s, smoothed
+        self._usual = 0.0  # rows/s, smoothed; 0: not learnt yet
+        self._judged: list[tuple[int, float]] = []  # rows and seconds of the batches since the last judgement
         self._calm = 0
         self._rows = fixed_rows or self._first(first_bytes, table_rows)
         self._bound()
@@ -57,7 +61,7 @@ class AdaptiveSizer:
             self._row_bytes = max(1.0, width, (self._row_bytes + width) / 2)
             # Batches that were cut before the last step, and a partition's tail, say nothing about this size.
             if not self._fixed and seconds > 0 and 0.75 <= rows / self._rows <= 1.5:
-                self._step(rows / seconds)
+                self._step(rows, seconds)
             self._bound()
 
     def shrink(self) -> None:
@@ -76,18 +80,28 @@ class AdaptiveSizer:
     def _aim_bytes(self) -> int:
         return min(AIM_BYTES, self.ceiling_bytes // 2)
 
-    def _step(self, rate: float) -> None:
+    def _step(self, rows: int, seconds: float) -> None:
         """One step towards the aim, or back: at most ×2 or ÷2."""
-        fell = rate < SLOWER * self._usual
-        self._usual = (3 * self._usual + rate) / 4 if self._usual else rate
+        rate = rows / seconds
         aim = int(min(self._aim_bytes / self._row_bytes, AIM_SECONDS * rate))
-        if self._calm:
-            self._calm -= 1
-            aim = min(aim, self._rows)
-        elif fell:
-            self._calm = CALM
+        if self._fell(rows, seconds) and not self._calm:
+            self._calm, self._usual = CALM, 0.0
             aim = self._rows // 2
+        else:
+            self._usual += (rate - self._usual) / (TOGETHER if self._usual else 1)
+            if self._calm:
+                self._calm -= 1
+                aim = min(aim, self._rows)
         self._rows = max(self._rows // 2, min(aim, self._rows * 2))
+
+    def _fell(self, rows: int, seconds: float) -> bool:
+        """Whether this batch is the last of those judged together, and they were slower than usual."""
+        self._judged.append((rows, seconds))
+        if len(self._judged) < TOGETHER:
+            return False
+        rate = sum(rows for rows, _ in self._judged) / sum(seconds for _, seconds in self._judged)
+        self._judged.clear()
+        return rate < SLOWER * self._usual
 
     def _bound(self) -> None:
         self._rows = max(1, min(self._rows, int(self.ceiling_bytes / self._row_bytes)))
