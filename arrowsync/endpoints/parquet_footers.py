@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -109,23 +110,30 @@ def version(paths: Sequence[str]) -> str:
 
 
 def partitions(paths: Sequence[str], target_bytes: int) -> list[Partition]:
-    """Runs of row groups of about `target_bytes`; a bound is "file:row group".
+    """Runs of row groups, as many as would have `target_bytes`, about equal; a bound is "file:row group".
 
     Together they cover each row once, whatever files there are when they are read.
     """
-    starts, gathered = [(0, 0)], 0
-    for number, path in enumerate(paths):
-        with opened(path) as file:
-            for group, nbytes in enumerate(_group_bytes(file)):
-                if gathered and gathered + nbytes > target_bytes:
-                    starts.append((number, group))
-                    gathered = 0
-                gathered += nbytes
-    bounds = [None, *(f"{file}:{group}" for file, group in starts[1:]), None]
+    groups = list(_all_groups(paths))
+    total = sum(nbytes for _, nbytes in groups)
+    count = math.ceil(total / target_bytes)
+    starts: dict[int, str] = {}  # where each run begins: a group belongs to the run in which its middle lies
+    before = 0
+    for place, nbytes in groups:
+        starts.setdefault((2 * before + nbytes) * count // (2 * total) if total else 0, place)
+        before += nbytes
+    bounds = [None, *list(starts.values())[1:], None]
     return [
         Partition(number, "file", lower=lower, upper=upper)
         for number, (lower, upper) in enumerate(pairwise(bounds))
     ]
+
+
+def _all_groups(paths: Sequence[str]) -> Iterator[tuple[str, int]]:
+    for number, path in enumerate(paths):
+        with opened(path) as file:
+            for group, nbytes in enumerate(_group_bytes(file)):
+                yield f"{number}:{group}", nbytes
 
 
 def row_groups(paths: Sequence[str], partition: Partition) -> Iterator[RowGroups]:

@@ -23,6 +23,7 @@ from arrowsync import ArrowsyncError, ConfigError, Limits, Report, ResumeError, 
 from arrowsync.core.plan import Fingerprint, Partition, Receipt
 from arrowsync.endpoints import Database, Files, endpoint
 from arrowsync.endpoints.arrow_types import exactly, parse
+from arrowsync.endpoints.parquet_footers import row_groups
 from arrowsync.errors import Refused
 
 SMALL = Limits(partition_bytes="4 KiB")  # so that a few hundred rows are several partitions
@@ -489,6 +490,28 @@ def test_a_folder_gets_one_part_for_each_partition(tmp_path: Path) -> None:
     assert report.partitions > 3
     assert len(listing(tmp_path / "out")) == report.partitions
     assert ids(tmp_path / "out") == list(range(1_000))
+
+
+@pytest.mark.parametrize(("files", "groups"), [(1, 21), (3, 7), (21, 1)])
+def test_partitions_are_runs_of_row_groups_that_are_about_equal(
+    tmp_path: Path, files: int, groups: int
+) -> None:
+    for number in range(files):
+        numbers(tmp_path / f"{number:02}.parquet", 100 * groups, first=100 * groups * number)
+    source = Files(f"{tmp_path}/")
+    [table] = source.describe(source.names())
+    for count in (1, 2, 4, 5, 21, 100):
+        partitions = source.partitions(table, target_bytes=-(-(table.bytes or 0) // count))
+        paths = sorted(str(path) for path in tmp_path.iterdir())
+        runs = [
+            [(unit.path, group) for unit in row_groups(paths, partition) for group in unit.groups]
+            for partition in partitions
+        ]
+        assert [each for run in runs for each in run] == [
+            (path, group) for path in paths for group in range(groups)
+        ]
+        assert len(runs) == min(count, 21)
+        assert max(map(len, runs)) - min(map(len, runs)) <= 1
 
 
 def test_append_adds_parts_also_when_it_is_run_again(tmp_path: Path) -> None:
