@@ -85,7 +85,7 @@ def ours(dataset: Dataset, python: Path) -> list[Contestant]:
 
     drivers = {WHEEL: "", OPTIMISED: os.environ.get(DRIVER, "")}
     return [
-        Contestant(name, command, {DRIVER: driver})
+        Contestant(name, command, {DRIVER: driver} if driver else {})
         for name, driver in drivers.items()
         if driver or name == WHEEL
     ]

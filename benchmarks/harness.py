@@ -97,6 +97,9 @@ class Measured:
     output: str
 
 
+# Whatever drivers the environment names: who is to use them says so.
+WHEELS = {"ARROWSYNC_POSTGRESQL_DRIVER": "", "ARROWSYNC_SQLITE_DRIVER": ""}
+
 # A process inherits the peak RSS of the one that forked it, so a lean one starts what is measured; in a group
 # of its own, since pgcopydb ends its whole group when it fails.
 STOPWATCH = """
@@ -116,7 +119,7 @@ json.dump([seconds, cpu, peak, done.returncode, done.stdout, done.stderr], sys.s
 def measure(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> Measured:
     """Run a command as a whole process, started cold. Raises ProcessFailed."""
     stopwatch = [sys.executable, "-I", "-S", "-c", STOPWATCH, str(PATIENCE_SECONDS), *command]
-    variables = {**os.environ, **(environment or {})}
+    variables = {**os.environ, **WHEELS, **(environment or {})}
     done = subprocess.run(stopwatch, capture_output=True, text=True, cwd=ROOT, env=variables)
     if done.returncode:
         raise ProcessFailed(_last_words(done.stderr))
