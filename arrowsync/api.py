@@ -146,32 +146,28 @@ def plan(
     Raises ConfigError for what cannot be done as asked, SchemaError for columns that would not arrive
     unchanged.
     """
-    return _planned(source, target, executor, observer, progress, arguments, presume=False)
+    return planned(
+        source,
+        target,
+        presume=False,
+        executor=executor,
+        observer=observer,
+        progress=progress,
+        **arguments,
+    )
 
 
-def presumed(
+def planned(
     source: object,
     target: object,
     *,
+    presume: bool,
     executor: Executor | None = None,
     observer: Observer | None = None,
     progress: bool | None = None,
     **arguments: Unpack[Arguments],
 ) -> Plan:
-    """What `copy` runs: as `plan`, but where its rows will prove the types a sample of them is enough."""
-    return _planned(source, target, executor, observer, progress, arguments, presume=True)
-
-
-def _planned(
-    source: object,
-    target: object,
-    executor: Executor | None,
-    observer: Observer | None,
-    progress: bool | None,
-    arguments: Arguments,
-    *,
-    presume: bool,
-) -> Plan:
+    """As `plan`; with `presume`, as `copy` does, a sample is enough for types that its rows will prove."""
     _check_callable(executor, observer)
     reads, writes = _read_from(source, arguments), storage(target)
     transfer = Transfer.of(reads.identity, writes.identity, **arguments)
@@ -196,8 +192,14 @@ def copy(
     Takes what `plan` takes and raises what it raises, and TransferError (with `.report`) when a table failed;
     what is committed stays, and the same call resumes.
     """
-    return presumed(
-        source, target, executor=executor, observer=observer, progress=progress, **arguments
+    return planned(
+        source,
+        target,
+        presume=True,
+        executor=executor,
+        observer=observer,
+        progress=progress,
+        **arguments,
     ).run()
 
 

@@ -47,7 +47,7 @@ def copy(source: Source, target: Target, *, progress: bool, **flags: Unpack[Tran
 
     if progress:
         write("planning", sys.stderr)  # a SQLite table's types are those of its values
-    planned = reading(lambda: api.presumed(source, target, **api_arguments(flags)))
+    planned = reading(lambda: api.planned(source, target, presume=True, **api_arguments(flags)))
     return planned.run(progress=progress)
 
 

@@ -69,3 +69,8 @@ def with_retries(
         reraise=True,
     )
     return retrying(work)
+
+
+def patiently(work: Callable[[], T], rule: Retry, stop: Stop) -> T:
+    """What needs a connection beside the partitions', by the partitions' rule."""
+    return with_retries(work, rule, stop, lambda attempt, seconds, error: None)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from arrowsync.core.contracts import Lock, Sink, Source
@@ -17,15 +17,16 @@ from arrowsync.core.plan import Fingerprint, Partition, Receipt, TablePlan
 from arrowsync.core.transfer import Verify, WriteMode
 from arrowsync.engine import quarantine, verify
 from arrowsync.engine.attempt import attempt
-from arrowsync.engine.designs import certain, types
+from arrowsync.engine.designs import certain
 from arrowsync.engine.gather import gather
 from arrowsync.engine.memory import batch_ceiling, pipes_for, readers_for, slice_bytes
 from arrowsync.engine.pipe import Surroundings, Task, table_sizer
 from arrowsync.engine.pipes import connected_pipes, wanted_pipes, wanted_readers
 from arrowsync.engine.quarantine import Tally
 from arrowsync.engine.remote import copy_on
-from arrowsync.engine.retry import with_retries
+from arrowsync.engine.retry import patiently
 from arrowsync.engine.stop import Stop, Stopped
+from arrowsync.engine.view import View
 from arrowsync.errors import ArrowsyncError, DataError, Refused, ResumeError, SnapshotLost
 
 T = TypeVar("T")
@@ -75,7 +76,7 @@ def run(
     # thread would never learn of Ctrl-C. This is how Python itself sets it.
     signal.siginterrupt(signal.SIGINT, True)
     readers = max((_pipes(plan, source, sink, executor) for plan in plans), default=1)
-    with _View(plans, source, readers, around) as view:
+    with View(plans, source, readers, around.stop) as view:
         tables = [_TableRun(plan, source, sink, view, around, executor).outcome() for plan in plans]
     return [_enforced(table, sink, around) for table in tables]
 
@@ -85,7 +86,7 @@ def _enforced(table: Copied, sink: Sink, around: Surroundings) -> Copied:
     if table.errors:
         return table
     try:
-        added = patiently(lambda: sink.enforce(table.plan), table.plan, around.stop)
+        added = patiently(lambda: sink.enforce(table.plan), table.plan.transfer.retry, around.stop)
     except ArrowsyncError as error:
         return replace(table, errors=(error.at(table=str(table.plan.source.name)),))
     return replace(
@@ -105,46 +106,6 @@ def _widest(plan: TablePlan) -> int:
     return plan.source.widths.widest if plan.source.widths else 0
 
 
-class _View:
-    """The source's snapshot, and how each table was just before; taken anew when its session has died."""
-
-    def __init__(
-        self, plans: Sequence[TablePlan], source: Source, readers: int, around: Surroundings
-    ) -> None:
-        self._plans = plans
-        self._source = source
-        self._readers = readers
-        self._around = around
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        if self._plans:
-            self.renew()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._stack.close()
-
-    def renew(self) -> None:
-        self._stack.close()
-        patiently(self._take, self._plans[0], self._around.stop)
-
-    def _take(self) -> None:
-        states = self._source.states([plan.source for plan in self._plans])
-        self._states = dict(zip((plan.source.name for plan in self._plans), states, strict=True))
-        self.snapshot = self._stack.enter_context(self._source.snapshot(self._readers))
-
-    def state(self, plan: TablePlan) -> dict[str, Any]:  # Any: JSON
-        """What the journal remembers of the source."""
-        presumed = {"presumed": types(plan.columns)} if plan.presumed else {}
-        return {"source": dict(self._states[plan.source.name]), "turn": plan.turn, **presumed}
-
-
-def patiently(work: Callable[[], T], plan: TablePlan, stop: Stop) -> T:
-    """What needs a connection beside the partitions', by the partitions' rule."""
-    return with_retries(work, plan.transfer.retry, stop, lambda attempt, seconds, error: None)
-
-
 @dataclass(frozen=True, slots=True)
 class _Begun:
     """A table that is ready for its rows: the plan as it is now, and what is in already."""
@@ -161,7 +122,7 @@ class _TableRun:
     plan: TablePlan
     source: Source
     sink: Sink
-    view: _View
+    view: View
     around: Surroundings
     executor: Executor | None
 
@@ -186,7 +147,7 @@ class _TableRun:
         return outcome
 
     def _patiently(self, work: Callable[[], T]) -> T:
-        return patiently(work, self.plan, self.around.stop)
+        return patiently(work, self.plan.transfer.retry, self.around.stop)
 
     def _locked(self) -> Copied:
         with ExitStack() as stack:

@@ -21,7 +21,7 @@ from arrowsync.dialects.sqlite import census
 from arrowsync.engine import runner
 from arrowsync.errors import TransferError
 from tests.fix_postgresql import Database
-from tests.scenarios.copies import killed_child, newest_server
+from tests.scenarios.copies import interrupted, killed_child, newest_server
 
 ROWS = 20_000
 LATE = 17_500  # in none of the sample's places
@@ -131,7 +131,7 @@ def test_one_late_value_makes_the_column_what_a_census_of_all_rows_would(
     certain, presumed = new_database(), new_database()
     told = {"table": "t", "limits": Limits(**SMALL)}
     today = arrowsync.plan(str(source), certain.uri, **told).run(progress=False)
-    [plan] = api.presumed(str(source), presumed.uri, table="t").tables
+    [plan] = api.planned(str(source), presumed.uri, presume=True, table="t").tables
     over = plan.target.column("v").type != type
     report = copy(source, presumed)
     assert types(presumed)["v"][0] == type
@@ -334,7 +334,7 @@ def test_what_the_copy_would_not_prove_is_not_presumed(
     sqlite_file: Callable[..., Path], postgresql: Database, told: dict[str, Any]
 ) -> None:
     source = str(sqlite_file(table_of(late="'n/a'")))
-    [plan] = api.presumed(source, postgresql.uri, **{"table": "t", **told}).tables
+    [plan] = api.planned(source, postgresql.uri, presume=True, **{"table": "t", **told}).tables
     assert not plan.presumed
     assert plan.target.column("v").type == "text"
 
@@ -351,14 +351,14 @@ def test_tables_that_are_there_small_or_without_rowids_are_not_presumed(
         )
     )
     postgresql.execute("create table there (id int, v date, pad text)")
-    made = api.presumed(source, postgresql.uri, tables="*").tables
+    made = api.planned(source, postgresql.uri, presume=True, tables="*").tables
     assert {str(plan.source.name): plan.presumed for plan in made} == {
         "t": True,
         "small": False,
         "keyed": False,
     }
-    [there] = api.presumed(source, postgresql.uri, table="t", target_table="there").tables
-    [seen] = api.presumed(source, postgresql.uri, table="seen").tables
+    [there] = api.planned(source, postgresql.uri, presume=True, table="t", target_table="there").tables
+    [seen] = api.planned(source, postgresql.uri, presume=True, table="seen").tables
     assert not there.presumed
     assert not seen.presumed
 
@@ -366,7 +366,7 @@ def test_tables_that_are_there_small_or_without_rowids_are_not_presumed(
 def test_other_targets_are_not_presumed(sqlite_file: Callable[..., Path], tmp_path: Path) -> None:
     source = str(sqlite_file(table_of()))
     for target in (tmp_path / "t.parquet", f"{tmp_path / 't'}/", tmp_path / "other.db"):
-        assert not api.presumed(source, str(target), table="t").tables[0].presumed
+        assert not api.planned(source, str(target), presume=True, table="t").tables[0].presumed
 
 
 # -- interruptions -------------------------------------------------------------------------------------------
@@ -392,23 +392,6 @@ def killed(monkeypatch: pytest.MonkeyPatch, before: str) -> Iterator[None]:
     raise AssertionError("it was not called")
 
 
-def interrupted(source: Path, target: Database, rows: int, **told: Any) -> Report:
-    """Copy in this process and interrupt after so many rows; what was reported."""
-    written = 0
-
-    def observe(event: Event) -> None:
-        nonlocal written
-        if isinstance(event, BatchWritten):
-            written += event.rows
-            if written >= rows:
-                raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt) as interrupt:
-        copy(source, target, observer=observe, **told)
-    report: Report = interrupt.value.report  # type: ignore[attr-defined]  # put there by Plan.run
-    return report
-
-
 def unfinished(target: Database) -> list[tuple[Any, ...]]:
     return target.execute(
         "select (state::json -> 'presumed') is not null, (select count(*) > 0 from arrowsync.receipts) "
@@ -423,7 +406,7 @@ def test_a_presumed_copy_that_was_right_is_gone_on_with(
 ) -> None:
     postgresql.execute("create table t (id int)" if mode == "replace" else "select 1")
     source = sqlite_file(table_of())
-    interrupted(source, postgresql, ROWS // 2, workers=1, mode=mode)
+    interrupted(str(source), postgresql.uri, rows=ROWS // 2, workers=1, mode=mode, limits=Limits(**SMALL))
     assert unfinished(postgresql) == [(True, True)]
     report = copy(source, postgresql, mode=mode, verify="hash")
     assert report.rows_resumed > 0
@@ -439,7 +422,7 @@ def test_a_presumed_copy_that_was_wrong_is_started_over_by_the_next_run(
 ) -> None:
     postgresql.execute("create table t (id int)" if mode == "replace" else "select 1")
     source = sqlite_file(table_of(late="'n/a'"))
-    interrupted(source, postgresql, ROWS // 2, workers=1, mode=mode)
+    interrupted(str(source), postgresql.uri, rows=ROWS // 2, workers=1, mode=mode, limits=Limits(**SMALL))
     assert unfinished(postgresql) == [(True, True)]
     report = copy(source, postgresql, mode=mode, verify="hash")
     assert [text.partition(":")[0] for text in report.tables[0].warnings] == ["started over"]
@@ -468,7 +451,7 @@ def test_a_run_that_was_started_over_is_gone_on_with_and_presumes_nothing_again(
     sqlite_file: Callable[..., Path], postgresql: Database
 ) -> None:
     source = sqlite_file(table_of(late="'n/a'"))
-    interrupted(source, postgresql, LATE + ROWS // 2, workers=1)
+    interrupted(str(source), postgresql.uri, rows=LATE + ROWS // 2, workers=1, limits=Limits(**SMALL))
     assert unfinished(postgresql) == [(False, True)]
     told: list[Event] = []
     report = copy(source, postgresql, observer=told.append)
