@@ -28,7 +28,7 @@ def source(new_database: Callable[..., Database]) -> Database:
 
 
 class Watch:
-    """An observer that asks the server, at a batch, how many read, and may do something there once."""
+    """An observer that asks the server now and then how many read, and may do something there once."""
 
     def __init__(self, source: Database, make: Callable[[], object] = lambda: None) -> None:
         self._source = source
@@ -38,9 +38,11 @@ class Watch:
 
     def __call__(self, event: Event) -> None:
         self.events.append(event)
-        if isinstance(event, BatchWritten) and len(self.events) == 20:
-            self.readers = self._connections() - 1  # one holds the snapshot
-            self._make()
+        if isinstance(event, BatchWritten) and len(self.events) % 20 == 0:
+            # The most at any time: one may be between two connections. One more holds the snapshot.
+            self.readers = max(self.readers, self._connections() - 1)
+            if len(self.events) == 20:
+                self._make()
 
     def _connections(self) -> int:
         query = "select count(*) from pg_stat_activity where datname = %s and application_name = 'arrowsync'"
