@@ -6,6 +6,8 @@ import logging
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from arrowsync import allocators
+
 if TYPE_CHECKING:
     from arrowsync.api import Plan, copy, doctor, inspect, plan, status, stream, verify
     from arrowsync.core.transfer import Limits, Retry
@@ -88,7 +90,8 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
+    with allocators.lean():
+        value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value
 

@@ -26,7 +26,7 @@ from arrowsync.display.sheet import Sheet
 from arrowsync.display.tables import Tables
 from arrowsync.display.transfers import Transfers
 from arrowsync.endpoints import Database, endpoint, storage
-from arrowsync.engine.memory import MemoryTracker, process_tracker, use_lean_heap
+from arrowsync.engine.memory import MemoryTracker, process_tracker
 from arrowsync.engine.pipe import Surroundings
 from arrowsync.engine.planner import find_tables, make_plans, measured, target_name
 from arrowsync.engine.remote import check_executor
@@ -173,7 +173,6 @@ def planned(
     transfer = Transfer.of(reads.identity, writes.identity, **arguments)
     if executor is not None:
         check_executor(transfer, reads, writes)
-    use_lean_heap(transfer.limits.memory_bytes)
     tables = tuple(make_plans(transfer, reads, writes, presume=presume))
     return Plan(transfer, tables, reads, writes, executor, observer, progress)
 

@@ -10,6 +10,7 @@ import typer
 from typer import Option
 
 import arrowsync
+from arrowsync import allocators
 from arrowsync.cli import signals
 from arrowsync.cli.command import verb_of
 from arrowsync.cli.ending import Result, usage_error, write
@@ -128,7 +129,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names may be beyond the locale
     try:
-        code = app(prog_name="arrowsync", standalone_mode=False)
+        with allocators.lean():
+            code = app(prog_name="arrowsync", standalone_mode=False)
     except typer.TyperException as error:
         code = usage_error(error, sys.argv[1:])
     sys.exit(code)

@@ -243,11 +243,14 @@ class Index:
 class Widths:
     """How wide a table's rows are: `classes` of (bytes, how many rows are at most so wide), widest first.
 
-    `row` names the widest one, "id = 5", where that was cheap to find.
+    `row` names the widest one, "id = 5", where that was cheap to find. `held` are the bytes that a reader
+    holds beside its batches all the time, most of them for the column `holder`.
     """
 
     classes: tuple[tuple[int, int], ...]
     row: str | None = None
+    held: int = 0
+    holder: str | None = None
 
     @property
     def widest(self) -> int:

@@ -165,7 +165,12 @@ class Files:
         raise ConfigError(f"where: {self} knows no SQL")
 
     def widths(self, table: Table, where: str | None = None) -> Widths | None:
-        return None  # footers know columns, not rows
+        """Footers know no rows, but the dictionaries that a reader has to hold."""
+        held = self._of(table.name)._footers().held
+        mine = {column.name: held[column.name] for column in table.columns if column.name in held}
+        if not mine:
+            return None
+        return Widths((), held=sum(mine.values()), holder=max(mine, key=mine.__getitem__))
 
     def forms(self, table: Table) -> Forms:
         columns = self._of(table.name)._footers().columns

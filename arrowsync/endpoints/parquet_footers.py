@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -35,6 +36,7 @@ class Footers:
     rows: int
     bytes: int
     ours: bool
+    held: Counter[str]  # bytes that a reader holds of each column's dictionary
     key: tuple[str, ...] = ()  # the primary key that the rows had at home
 
 
@@ -59,7 +61,8 @@ def _footer(path: str) -> Footers:
         }
         ours = quarantined or RECEIPT in metadata
         key = tuple(json.loads(metadata.get(KEY, b"[]")))
-        return Footers(path, columns, file.metadata.num_rows, sum(_group_bytes(file)), ours, key)
+        rows, nbytes = file.metadata.num_rows, sum(_group_bytes(file))
+        return Footers(path, columns, rows, nbytes, ours, _held(file), key)
 
 
 def _together(first: Footers, other: Footers) -> Footers:
@@ -75,7 +78,37 @@ def _together(first: Footers, other: Footers) -> Footers:
             raise SchemaError(f"the files differ: {types}", column=name, hint=_DIFFER)
         columns[name] = both
     rows, nbytes = first.rows + other.rows, first.bytes + other.bytes
-    return Footers(first.path, columns, rows, nbytes, ours, first.key if first.key == other.key else ())
+    held = first.held | other.held
+    key = first.key if first.key == other.key else ()
+    return Footers(first.path, columns, rows, nbytes, ours, held, key)
+
+
+def _held(file: pq.ParquetFile) -> Counter[str]:
+    """About how many bytes a reader holds of each column's dictionary in its largest row group.
+
+    A dictionary is one page, which pyarrow holds as it was stored, unpacked, and decoded. Writers mean to
+    keep it below 1 MiB, but look only after a thousand values, however wide they are.
+    """
+    names = set(file.schema_arrow.names)
+    held: Counter[str] = Counter()
+    for number in range(file.metadata.num_row_groups):
+        group, here = file.metadata.row_group(number), Counter[str]()
+        for at in range(group.num_columns):
+            chunk = group.column(at)
+            if chunk.physical_type == "BYTE_ARRAY" and chunk.has_dictionary_page:
+                path = chunk.path_in_schema
+                here[path if path in names else path.partition(".")[0]] += _dictionary_bytes(chunk)
+        held |= here  # the larger of both, for each column
+    return held
+
+
+def _dictionary_bytes(chunk: Any) -> int:  # Any: pyarrow has no stubs
+    """One column's in one row group. Footers tell where it ends, not how large it is unpacked."""
+    all_stored, all_unpacked = chunk.total_compressed_size, chunk.total_uncompressed_size
+    stored = max(0, chunk.data_page_offset - chunk.dictionary_page_offset)
+    if stored > all_stored / 2:  # all but the rest, which hardly shrinks: these are numbers of its entries
+        return int(stored + 2 * (all_unpacked - (all_stored - stored)))
+    return int(stored + 2 * stored * all_unpacked // max(1, all_stored))
 
 
 def _group_bytes(file: pq.ParquetFile) -> Iterator[int]:

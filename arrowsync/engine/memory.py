@@ -18,6 +18,8 @@ from typing import Protocol, Self
 import psutil
 import pyarrow as pa
 
+from arrowsync import allocators
+from arrowsync.core.table import Widths
 from arrowsync.core.units import MiB, format_bytes
 from arrowsync.engine.stop import Stopped
 from arrowsync.errors import MemoryLimitError
@@ -36,9 +38,8 @@ READER_BYTES = 96 * MiB
 LARGEST_SLICE = 8 * MiB
 ROW_COPIES = 7  # one row of 64 MiB cost 205 – 220 MiB; one after another 412, PostgreSQL → PostgreSQL
 
-LEAN_BELOW = 128 * MiB  # of a limit: memory is given back at once, even where that takes time
-M_ARENA_MAX = -8  # of glibc's malloc.h
 
+NARROW = Widths(())  # nothing known that matters
 RESAMPLE_SECONDS = 0.05  # RSS falls without anybody telling us, so a waiting reader looks now and then
 RELIEF_SECONDS = 1.0  # between two reliefs; gc.collect() takes 8 ms in a bare process, seconds in a notebook
 
@@ -86,20 +87,25 @@ class ProcessReadings:
 def relieve() -> None:
     """Give memory back to the system: Python's cycles, Arrow's pool, glibc's free lists."""
     gc.collect()
+    trim()
+
+
+def trim() -> None:
+    """Give the free lists back to the system, Arrow's and glibc's: a few ms."""
     pa.default_memory_pool().release_unused()
     with suppress(AttributeError, OSError):  # macOS and musl have no malloc_trim
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def pipes_for(limit: int, wanted: int, widest_row: int = 0) -> int:
-    """How many pipes fit the limit without batches below 1 MiB, each with a row so wide; at least one."""
-    smallest = PIPE_BYTES + max(BATCH_COPIES * SMALLEST_BATCH, ROW_COPIES * widest_row)
+def pipes_for(limit: int, wanted: int, widths: Widths = NARROW) -> int:
+    """How many pipes fit the limit without batches below 1 MiB, each with the widest row; at least one."""
+    smallest = PIPE_BYTES + widths.held + max(BATCH_COPIES * SMALLEST_BATCH, ROW_COPIES * widths.widest)
     return max(1, min(wanted, limit // smallest))
 
 
-def readers_for(limit: int, wanted: int, widest_row: int = 0) -> int:
+def readers_for(limit: int, wanted: int, widths: Widths = NARROW) -> int:
     """How many readers of one partition fit the limit; at least one."""
-    return max(1, min(wanted, limit // READER_BYTES, pipes_for(limit, wanted, widest_row)))
+    return max(1, min(wanted, limit // READER_BYTES, pipes_for(limit, wanted, widths)))
 
 
 def slice_bytes(limit: int) -> int:
@@ -107,13 +113,11 @@ def slice_bytes(limit: int) -> int:
     return min(LARGEST_SLICE, limit // 64)
 
 
-def batch_ceiling(limit: int, pipes: int, widest_row: int = 0) -> int:
-    """The largest batch, in bytes, that each of so many pipes may move beside a row so wide."""
+def batch_ceiling(limit: int, pipes: int, widths: Widths = NARROW) -> int:
+    """The largest batch, in bytes, that each of so many pipes may move beside the widest row."""
     # A third less than the copies allow: SQLite → PostgreSQL at 64 MiB took 67 MiB without, 47 – 50 with.
-    # Where there is least room half of that, since Parquet's pages need the rest.
-    room = limit // pipes - PIPE_BYTES - ROW_COPIES * widest_row
-    share = room * 2 // (3 * BATCH_COPIES)
-    return max(SMALLEST_BATCH, share // 2 if limit < LEAN_BELOW else share)
+    room = limit // pipes - PIPE_BYTES - widths.held - ROW_COPIES * widths.widest
+    return max(SMALLEST_BATCH, room * 2 // (3 * BATCH_COPIES))
 
 
 class _Block:
@@ -229,16 +233,26 @@ class MemoryTracker:
             if not self._rebased:
                 self._rss, self._pool, self._rebased = self._readings.rss(), self._readings.pool(), True
 
+    def check(self, widths: Widths) -> None:
+        """Raises MemoryLimitError when such a table cannot pass a single pipe inside the limit."""
+        self.check_row(widths.widest, widths.row)
+        needed = PIPE_BYTES + widths.held + ROW_COPIES * widths.widest
+        what = f"a dictionary that takes {format_bytes(widths.held)} to read"
+        # Advised is a limit at which it does not pause all the time: 68 MiB of dictionaries took 109.
+        self._check(needed, what, advised=int(needed / PAUSE_AT), column=widths.holder)
+
     def check_row(self, nbytes: int, row: str | None) -> None:
         """Raises MemoryLimitError when a single row of so many bytes cannot pass a pipe inside the limit."""
         needed = PIPE_BYTES + ROW_COPIES * nbytes
+        self._check(needed, f"a row of {format_bytes(nbytes)}", advised=needed, row=row)
+
+    def _check(self, needed: int, what: str, *, advised: int, **where: str | None) -> None:
         if needed > self.limit:
-            wanted = format_bytes(math.ceil(needed / MiB) * MiB)
+            wanted = format_bytes(math.ceil(advised / MiB) * MiB)
             raise MemoryLimitError(
-                f"a row of {format_bytes(nbytes)} does not fit a memory limit of {format_bytes(self.limit)}",
-                row=row,
+                f"{what} does not fit a memory limit of {format_bytes(self.limit)}",
                 hint=f"Give it {wanted}: --memory, or Limits(memory=…)",
-            )
+            ).at(**where)
 
     # -- leases ------------------------------------------------------------------------------------------
 
@@ -314,28 +328,16 @@ class MemoryTracker:
             self._changed.notify_all()
 
 
-# Arrow's usual pool keeps pages that it might need again. SQLite → PostgreSQL in 64 MiB added 56 – 65 with
-# it, 43 – 48 with the C library's malloc, which gives them back; with more room there is no need to choose
-# for the whole process.
-_usual_pools: list[pa.MemoryPool] = []  # none, or the one that was there before
+# Where pyarrow was loaded before arrowsync could choose its allocators: its Python part at least can use
+# another pool. None, or the one that was there before.
+_usual_pools: list[pa.MemoryPool] = []
 
 
-def _use_lean_pool(limit: int) -> None:
+def _use_lean_pool() -> None:
     """Arrow's memory from malloc while the transfer runs, unless the user has chosen a pool."""
-    if limit < LEAN_BELOW and "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
+    if allocators.POOL not in os.environ:
         _usual_pools.append(pa.default_memory_pool())
         pa.set_memory_pool(pa.system_memory_pool())
-
-
-def use_lean_heap(limit: int) -> None:
-    """One heap for all threads from now on, where memory is short; best before the first thread begins.
-
-    Each thread gets a heap of its own, which keeps what is given back: SQLite → PostgreSQL in 64 MiB added 65
-    with eight partitions, 39 with one heap. For good: glibc remembers what it was told first.
-    """
-    if limit < LEAN_BELOW:
-        with suppress(AttributeError, OSError):  # macOS and musl have no mallopt
-            ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
 
 
 _lock = threading.Lock()
@@ -353,8 +355,8 @@ def process_tracker(limit: int) -> Iterator[MemoryTracker]:
         if _trackers:
             _trackers[0]._limits.append(limit)
         else:
-            use_lean_heap(limit)
-            _use_lean_pool(limit)
+            allocators.one_heap()
+            _use_lean_pool()
             _trackers.append(MemoryTracker(limit))
         tracker = _trackers[0]
     try:

@@ -15,7 +15,7 @@ from arrowsync.core.plan import Partition, Receipt, Snapshot, TablePlan
 from arrowsync.engine import quarantine
 from arrowsync.engine.deadline import Deadline
 from arrowsync.engine.fingerprint import ALGORITHM
-from arrowsync.engine.memory import MemoryTracker
+from arrowsync.engine.memory import MemoryTracker, trim
 from arrowsync.engine.prefetch import Prefetch, Ready
 from arrowsync.engine.sizing import AdaptiveSizer
 from arrowsync.engine.stop import Stop
@@ -91,6 +91,9 @@ def copy_partition(task: Task, sizer: AdaptiveSizer, around: Surroundings) -> Re
         )
         quarantine.remove(plan, partition)  # what an attempt left that refused rows and was not committed
         writer.commit(receipt)
+    # The next partition's threads use what they find: without this 8 partitions took 33 MiB more than 2 in a
+    # process with a heap for each thread, 3 more in one with one heap.
+    trim()
     around.observe(
         PartitionCommitted(
             table=str(plan.source.name),

@@ -14,12 +14,13 @@ from uuid import uuid4
 from arrowsync.core.contracts import Lock, Sink, Source
 from arrowsync.core.events import TableFinished, TableStarted
 from arrowsync.core.plan import Fingerprint, Partition, Receipt, TablePlan
+from arrowsync.core.table import Widths
 from arrowsync.core.transfer import Verify, WriteMode
 from arrowsync.engine import quarantine, verify
 from arrowsync.engine.attempt import attempt
 from arrowsync.engine.designs import certain
 from arrowsync.engine.gather import gather
-from arrowsync.engine.memory import batch_ceiling, pipes_for, readers_for, slice_bytes
+from arrowsync.engine.memory import NARROW, batch_ceiling, pipes_for, readers_for, slice_bytes
 from arrowsync.engine.pipe import Surroundings, Task, table_sizer
 from arrowsync.engine.pipes import connected_pipes, wanted_pipes, wanted_readers
 from arrowsync.engine.quarantine import Tally
@@ -99,11 +100,11 @@ def _enforced(table: Copied, sink: Sink, around: Surroundings) -> Copied:
 def _pipes(plan: TablePlan, source: Source, sink: Sink, executor: Executor | None) -> int:
     """How many partitions are under way at once in this process, or in each of an executor's."""
     wanted = wanted_pipes(plan, source, sink) if executor is None else plan.transfer.worker_count
-    return pipes_for(plan.transfer.limits.memory_bytes, wanted, _widest(plan))
+    return pipes_for(plan.transfer.limits.memory_bytes, wanted, _widths(plan))
 
 
-def _widest(plan: TablePlan) -> int:
-    return plan.source.widths.widest if plan.source.widths else 0
+def _widths(plan: TablePlan) -> Widths:
+    return plan.source.widths or NARROW
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +161,7 @@ class _TableRun:
             return self._copy(lock)
 
     def _copy(self, lock: Lock | None = None) -> Copied:
-        if widths := self.plan.source.widths:
-            self.around.tracker.check_row(widths.widest, widths.row)
+        self.around.tracker.check(_widths(self.plan))
         outcome = self._start(self._begin())
         if outcome.plan.presumed and outcome.errors:
             outcome = self._made_certain(outcome)
@@ -335,7 +335,7 @@ class _TableRun:
             return [], [error.at(table=self.name)]
         pipes = _pipes(plan, self.source, self.sink, self.executor)
         readers, slices = self._slices(plan)
-        ceiling = batch_ceiling(limits.memory_bytes, max(pipes, readers), _widest(plan))
+        ceiling = batch_ceiling(limits.memory_bytes, max(pipes, readers), _widths(plan))
         ahead_bytes = slice_bytes(limits.memory_bytes) if readers > 1 else 0
         tasks = [
             Task(
@@ -368,7 +368,7 @@ class _TableRun:
     def _slices(self, plan: TablePlan) -> tuple[int, dict[int, tuple[Partition, ...]]]:
         """How many readers the partition under way gets, and what they read, by its number."""
         memory = plan.transfer.limits.memory_bytes
-        readers = readers_for(memory, wanted_readers(plan, self.source, self.sink), _widest(plan))
+        readers = readers_for(memory, wanted_readers(plan, self.source, self.sink), _widths(plan))
         if self.executor is not None or readers == 1 or (plan.source.bytes or 0) <= slice_bytes(memory):
             return 1, {}
         cut = self._patiently(lambda: self.source.slices(plan, target_bytes=slice_bytes(memory)))

@@ -23,7 +23,7 @@ from arrowsync import ArrowsyncError, ConfigError, Limits, Report, ResumeError, 
 from arrowsync.core.plan import Fingerprint, Partition, Receipt
 from arrowsync.endpoints import Database, Files, endpoint
 from arrowsync.endpoints.arrow_types import exactly, parse
-from arrowsync.endpoints.parquet_footers import row_groups
+from arrowsync.endpoints.parquet_footers import read, row_groups
 from arrowsync.errors import Refused
 
 SMALL = Limits(partition_bytes="4 KiB")  # so that a few hundred rows are several partitions
@@ -833,3 +833,46 @@ def test_row_groups_are_as_large_as_memory_allows(tmp_path: Path) -> None:
         copy(tmp_path / "a.parquet", tmp_path / "b.parquet", limits=Limits(memory=memory), mode="replace")
         found = pq.read_metadata(tmp_path / "b.parquet")
         assert (found.num_rows, found.num_row_groups) == (count, groups)
+
+
+# -- dictionaries ------------------------------------------------------------------------------------------
+
+
+def documents(path: Path, *lengths: int, **written: Any) -> Path:
+    """A file of two columns, `id` and `body`, with a text of each length that is like no other."""
+    bodies = [f"{number:08d}" * (length // 8) for number, length in enumerate(lengths)]
+    pq.write_table(pa.table({"id": list(range(len(lengths))), "body": bodies}), path, **written)
+    return path
+
+
+def test_a_dictionary_that_no_reader_can_hold_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    """Writers look at a dictionary's size after a thousand values: here it has all 50 MiB of the file."""
+    source = documents(tmp_path / "in.parquet", *[1 << 20] * 50)
+    target = tmp_path / "out.parquet"
+    with pytest.raises(TransferError, match=r"to read .*64 MiB.*'body'.*--memory") as failed:
+        copy(source, target, limits=Limits(memory="64 MiB"))
+    assert [error.type for error in failed.value.report.errors] == ["MemoryLimitError"]
+    assert not target.exists()
+    assert copy(source, target, limits=Limits(memory="256 MiB")).rows_written == 50
+
+
+def test_a_dictionary_of_a_column_that_is_not_wanted_is_no_hindrance(tmp_path: Path) -> None:
+    source = documents(tmp_path / "in.parquet", *[1 << 20] * 50)
+    told = {"columns": ["id"], "limits": Limits(memory="64 MiB")}
+    assert copy(source, tmp_path / "out.parquet", **told).rows_written == 50
+
+
+def test_the_same_texts_without_a_dictionary_are_no_hindrance(tmp_path: Path) -> None:
+    source = documents(tmp_path / "in.parquet", *[1 << 20] * 50, use_dictionary=False, write_batch_size=1)
+    assert copy(source, tmp_path / "out.parquet", limits=Limits(memory="64 MiB")).rows_written == 50
+
+
+@pytest.mark.parametrize("compression", ["none", "snappy", "zstd"])
+def test_what_is_held_of_a_dictionary_is_its_size_twice_and_as_it_is_stored(
+    tmp_path: Path, compression: str
+) -> None:
+    path = documents(tmp_path / "in.parquet", *[4_000] * 500, compression=compression, row_group_size=100)
+    one_group = 100 * 4_000
+    held = read([str(path)]).held["body"]
+    stored = pq.ParquetFile(path).metadata.row_group(0).column(1).total_compressed_size
+    assert held == pytest.approx(2 * one_group + stored, rel=0.05)

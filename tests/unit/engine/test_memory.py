@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from arrowsync.core.table import Widths
 from arrowsync.core.units import MiB
 from arrowsync.engine.memory import (
     Lease,
@@ -30,6 +31,11 @@ from arrowsync.errors import MemoryLimitError
 from tests.fakes import FakeClock, FakeReadings
 
 LIMIT = 100 * MiB
+
+
+def wide(mebibytes: int) -> Widths:
+    """Of a table with one row so wide."""
+    return Widths(((mebibytes * MiB, 1),))
 
 
 def tracker(
@@ -396,7 +402,7 @@ def test_readers_and_what_they_hold_ahead_are_less_where_memory_is(
 
 
 def test_wide_rows_leave_room_for_fewer_readers() -> None:
-    assert readers_for(512 * MiB, 8, 64 * MiB) == 1
+    assert readers_for(512 * MiB, 8, wide(64)) == 1
 
 
 def test_a_row_that_cannot_be_copied_inside_the_limit_is_an_error_that_names_it() -> None:
@@ -408,10 +414,27 @@ def test_a_row_that_cannot_be_copied_inside_the_limit_is_an_error_that_names_it(
         tracker().check_row(64 * MiB, None)
 
 
+def test_a_table_that_no_pipe_can_read_inside_the_limit_is_an_error_that_names_the_column() -> None:
+    memory = MemoryTracker(64 * MiB, readings=FakeReadings())
+    memory.check(Widths((), held=37 * MiB, holder="body"))
+    with pytest.raises(MemoryLimitError, match=r"71.* MiB to read .*64 MiB \(column 'body'\).*120 MiB"):
+        memory.check(Widths((), held=71 * MiB, holder="body"))
+    with pytest.raises(MemoryLimitError, match=r"a row of 64.* MiB .*\(row id = 5\)"):
+        memory.check(Widths(((64 * MiB, 1),), row="id = 5"))
+
+
+def test_what_readers_hold_leaves_room_for_fewer_pipes_and_smaller_batches() -> None:
+    held = [Widths((), held=each * MiB) for each in (0, 64, 128, 512)]
+    assert [pipes_for(512 * MiB, 8, each) for each in held] == [8, 5, 3, 1]
+    ceilings = [batch_ceiling(512 * MiB, 2, each) for each in held]
+    assert ceilings == sorted(ceilings, reverse=True)
+    assert ceilings[0] > ceilings[-1] == 1 * MiB
+
+
 def test_wide_rows_leave_room_for_fewer_pipes_and_smaller_batches() -> None:
-    assert [pipes_for(512 * MiB, 4, widest * MiB) for widest in (1, 16, 32, 64, 128)] == [4, 3, 2, 1, 1]
-    assert batch_ceiling(512 * MiB, 1, 64 * MiB) < batch_ceiling(512 * MiB, 1)
-    assert batch_ceiling(64 * MiB, 1, 64 * MiB) == 1 * MiB
+    assert [pipes_for(512 * MiB, 4, wide(widest)) for widest in (1, 16, 32, 64, 128)] == [4, 3, 2, 1, 1]
+    assert batch_ceiling(512 * MiB, 1, wide(64)) < batch_ceiling(512 * MiB, 1)
+    assert batch_ceiling(64 * MiB, 1, wide(64)) == 1 * MiB
 
 
 def test_transfers_that_run_at_once_share_a_tracker_and_the_smallest_limit() -> None:
@@ -426,17 +449,19 @@ def test_transfers_that_run_at_once_share_a_tracker_and_the_smallest_limit() -> 
     assert first.limit == 512 * MiB
 
 
-def test_a_small_limit_uses_malloc_which_gives_memory_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transfer_uses_malloc_which_gives_memory_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ARROW_DEFAULT_MEMORY_POOL", raising=False)
-    usual = pa.default_memory_pool().backend_name
-    with process_tracker(64 * MiB):
-        assert pa.default_memory_pool().backend_name == "system"
-    assert pa.default_memory_pool().backend_name == usual
-    with process_tracker(512 * MiB):
-        assert pa.default_memory_pool().backend_name == usual
-    monkeypatch.setenv("ARROW_DEFAULT_MEMORY_POOL", usual)
-    with process_tracker(64 * MiB):
-        assert pa.default_memory_pool().backend_name == usual
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(usual := pa.mimalloc_memory_pool())
+    try:
+        with process_tracker(64 * MiB), process_tracker(512 * MiB):
+            assert pa.default_memory_pool().backend_name == "system"
+        assert pa.default_memory_pool().backend_name == usual.backend_name
+        monkeypatch.setenv("ARROW_DEFAULT_MEMORY_POOL", usual.backend_name)
+        with process_tracker(64 * MiB):
+            assert pa.default_memory_pool().backend_name == usual.backend_name
+    finally:
+        pa.set_memory_pool(before)
 
 
 def test_the_process_is_read_in_bytes() -> None:
