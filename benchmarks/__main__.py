@@ -1,4 +1,7 @@
-"""Runs every benchmark and writes results.json, results.md and results.svg, with versions and machine."""
+"""Runs every benchmark and writes results.json, results.md and results.svg, with versions and machine.
+
+`--only` runs those named and keeps the others' results, which say at which commit they were measured.
+"""
 
 import argparse
 import json
@@ -18,11 +21,17 @@ PROG = "python -m benchmarks"
 def main() -> None:
     parser = argparse.ArgumentParser(prog=PROG, add_help=False)
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results")
+    parser.add_argument("--only", choices=BENCHMARKS, action="append")
     mine, arguments = parser.parse_known_args()
-    parse(arguments, prog=f"{PROG} [--output DIR]")  # a slip of the pen shows now, not after an hour
-    found = [run(name, arguments) for name in BENCHMARKS]
+    # A slip of the pen shows now, not after an hour.
+    parse(arguments, prog=f"{PROG} [--output DIR] [--only BENCHMARK]…")
     mine.output.mkdir(parents=True, exist_ok=True)
-    (mine.output / "results.json").write_text(json.dumps(found, indent=1))
+    stored = mine.output / "results.json"
+    kept = {each["benchmark"]: each for each in json.loads(stored.read_text())} if mine.only else {}
+    found = [
+        kept[name] if name not in (mine.only or BENCHMARKS) else run(name, arguments) for name in BENCHMARKS
+    ]
+    stored.write_text(json.dumps(found, indent=1))
     text = report(found)
     (mine.output / "results.md").write_text(text)
     draw(found, mine.output / "results.svg")
@@ -49,8 +58,13 @@ def run(name: str, arguments: list[str]) -> dict[str, Any]:  # Any: JSON
 
 
 def report(found: list[dict[str, Any]]) -> str:
+    """Everything as Markdown; what was measured at another commit than the first says so."""
     facts = table([{"machine": name, "": value} for name, value in found[0]["machine"].items()])
-    parts = [markdown(each["benchmark"], each["rows"], each["checks"]) for each in found]
+    parts = []
+    for each in found:
+        commit, elsewhere = each["machine"]["commit"], found[0]["machine"]["commit"]
+        title = each["benchmark"] + (f", at commit {commit}" if commit != elsewhere else "")
+        parts.append(markdown(title, each["rows"], each["checks"]))
     return "\n\n".join(["# Benchmarks", facts, *parts]) + "\n"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import report
 from benchmarks.chart import draw
 from benchmarks.copy import OPTIMISED, WHEEL, figures, judge
 from benchmarks.data import KEYLESS, LINEITEM, Size
@@ -116,6 +117,15 @@ def test_results_print_as_markdown_tables_with_every_column() -> None:
         "|  |  | disk full |",
     ]
     assert lines[-1] == "| cells | differ | equal | **NO** |"
+
+
+def test_results_of_another_commit_say_so() -> None:
+    found = [
+        {"benchmark": name, "machine": {"commit": commit}, "rows": [{"rows": 1}], "checks": []}
+        for name, commit in (("memory", "abc"), ("copy", "def"), ("micro", "abc"))
+    ]
+    titles = [line for line in report(found).splitlines() if line.startswith("## ")]
+    assert titles == ["## memory", "## copy, at commit def", "## micro"]
 
 
 def test_the_chart_draws_what_finished(tmp_path: Path) -> None:
