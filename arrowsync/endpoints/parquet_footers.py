@@ -90,14 +90,18 @@ def _held(file: pq.ParquetFile) -> Counter[str]:
     keep it below 1 MiB, but look only after a thousand values, however wide they are.
     """
     names = set(file.schema_arrow.names)
+    wide: list[tuple[int, str]] = []  # the others' values are few bytes, and their dictionaries below 1 MiB
+    for at in range(len(file.schema)):
+        stored = file.schema.column(at)
+        if stored.physical_type == "BYTE_ARRAY":
+            wide.append((at, stored.path if stored.path in names else stored.path.partition(".")[0]))
     held: Counter[str] = Counter()
     for number in range(file.metadata.num_row_groups):
         group, here = file.metadata.row_group(number), Counter[str]()
-        for at in range(group.num_columns):
+        for at, name in wide:
             chunk = group.column(at)
-            if chunk.physical_type == "BYTE_ARRAY" and chunk.has_dictionary_page:
-                path = chunk.path_in_schema
-                here[path if path in names else path.partition(".")[0]] += _dictionary_bytes(chunk)
+            if chunk.has_dictionary_page:
+                here[name] += _dictionary_bytes(chunk)
         held |= here  # the larger of both, for each column
     return held
 

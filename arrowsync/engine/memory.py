@@ -37,9 +37,8 @@ READER_BYTES = 96 * MiB
 # PostgreSQL → Parquet took 8.4 – 9.1 s with 8, 16 and 32 MiB alike, two readers on two cores.
 LARGEST_SLICE = 8 * MiB
 ROW_COPIES = 7  # one row of 64 MiB cost 205 – 220 MiB; one after another 412, PostgreSQL → PostgreSQL
-
-
 NARROW = Widths(())  # nothing known that matters
+
 RESAMPLE_SECONDS = 0.05  # RSS falls without anybody telling us, so a waiting reader looks now and then
 RELIEF_SECONDS = 1.0  # between two reliefs; gc.collect() takes 8 ms in a bare process, seconds in a notebook
 
@@ -237,7 +236,7 @@ class MemoryTracker:
         """Raises MemoryLimitError when such a table cannot pass a single pipe inside the limit."""
         self.check_row(widths.widest, widths.row)
         needed = PIPE_BYTES + widths.held + ROW_COPIES * widths.widest
-        what = f"a dictionary that takes {format_bytes(widths.held)} to read"
+        what = f"holding {format_bytes(widths.held)} of dictionaries while reading"
         # Advised is a limit at which it does not pause all the time: 68 MiB of dictionaries took 109.
         self._check(needed, what, advised=int(needed / PAUSE_AT), column=widths.holder)
 
