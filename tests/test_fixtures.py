@@ -59,7 +59,8 @@ def test_a_restarted_server_keeps_its_port_and_its_data(postgresql: Database) ->
 
 def test_a_stopped_server_refuses_connections_until_the_next_database(postgresql: Database) -> None:
     postgresql.server.stop()
-    with pytest.raises(psycopg.OperationalError, match="refused"):
+    # The kernel may let one more in while the last process ends.
+    with pytest.raises(psycopg.OperationalError, match=r"refused|closed the connection"):
         psycopg.connect(postgresql.uri).close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,10 +29,16 @@ def source(new_database: Callable[..., Database]) -> Database:
 
 
 class Watch:
-    """An observer that asks the server now and then how many read, and may do something there once."""
+    """An observer that asks the server now and then how many read, and may do something there once.
 
-    def __init__(self, source: Database, make: Callable[[], object] = lambda: None) -> None:
+    The first time it waits until there are `readers`: where cores are busy, connecting takes a while.
+    """
+
+    def __init__(
+        self, source: Database, make: Callable[[], object] = lambda: None, *, readers: int = 1
+    ) -> None:
         self._source = source
+        self._wanted = readers
         self._make = make
         self.events: list[Event] = []
         self.readers = 0
@@ -39,10 +46,16 @@ class Watch:
     def __call__(self, event: Event) -> None:
         self.events.append(event)
         if isinstance(event, BatchWritten) and len(self.events) % 20 == 0:
-            # The most at any time: one may be between two connections. One more holds the snapshot.
-            self.readers = max(self.readers, self._connections() - 1)
+            self._count()
             if len(self.events) == 20:
+                deadline = time.monotonic() + 20
+                while self.readers < self._wanted and time.monotonic() < deadline:
+                    time.sleep(0.02)
+                    self._count()
                 self._make()
+
+    def _count(self) -> None:
+        self.readers = max(self.readers, self._connections() - 1)  # one holds the snapshot
 
     def _connections(self) -> int:
         query = "select count(*) from pg_stat_activity where datname = %s and application_name = 'arrowsync'"
@@ -65,7 +78,7 @@ def ids(target: Path) -> list[int]:
 def test_rows_of_one_file_come_in_order_however_many_readers_there_are(
     source: Database, tmp_path: Path, name: str
 ) -> None:
-    watch = Watch(source)
+    watch = Watch(source, readers=4)
     report = copy_to(tmp_path / name, source, watch, workers=4, verify="hash")
     assert (report.rows_written, report.verified) == (ROWS, "hash")
     assert watch.readers == 4
@@ -89,7 +102,7 @@ def test_a_partition_of_which_every_reader_is_lost_is_copied_once_more(
 
 
 def test_readers_are_as_few_as_the_server_was_promised(source: Database, tmp_path: Path) -> None:
-    watch = Watch(source)
+    watch = Watch(source, readers=2)
     limits = Limits(memory="384 MiB", batch_rows=5_000, max_connections=3)
     copy_to(tmp_path / "t.parquet", source, watch, workers=4, limits=limits)
     assert watch.readers == 2

@@ -191,7 +191,7 @@ def test_memory_that_readers_ahead_hold_never_keeps_the_one_whose_turn_it_is_fro
         for number, found in enumerate(numbers(prefetch)):
             assert found == number
             most = max(most, tracker.leased)
-    assert most <= 100
+    assert most <= 80 + 2 * 16  # what makes the first wait, and a batch of each that had no lease yet
     assert {type(each) for each in pauses} == {Paused}
     assert tracker.leased == 0
 
