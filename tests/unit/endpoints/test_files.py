@@ -231,6 +231,66 @@ def test_a_cast_that_loses_something_needs_consent(tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "b.parquet")["v"].to_pylist()[0] == datetime(2024, 2, 29, 12)
 
 
+def test_only_columns_that_repeat_their_values_get_a_dictionary(tmp_path: Path) -> None:
+    rows = 5_000
+    table = pa.table(
+        {
+            "id": pa.array(range(rows), pa.int64()),
+            "kind": pa.array([f"kind {n % 7}" for n in range(rows)]),
+            "uuid": pa.array([n.to_bytes(16, "big") for n in range(rows)], pa.uuid()),
+            "rare": pa.array([n if n % 100 == 0 else None for n in range(rows)], pa.int32()),
+            "tags": pa.array([["a", "b"][: n % 3] for n in range(rows)], pa.list_(pa.string())),
+        }
+    )
+    copy(table, tmp_path / "t.parquet")
+    group = pq.read_metadata(tmp_path / "t.parquet").row_group(0)
+    columns = [group.column(number) for number in range(group.num_columns)]
+    assert {c.path_in_schema: c.dictionary_page_offset is not None for c in columns} == {
+        "id": False,
+        "kind": True,
+        "uuid": False,
+        "rare": False,
+        "tags.list.element": True,
+    }
+    assert pq.read_table(tmp_path / "t.parquet").equals(table)
+
+
+def test_a_file_without_rows_has_its_columns(tmp_path: Path) -> None:
+    empty = pa.schema([("id", pa.int64()), ("tags", pa.list_(pa.string()))]).empty_table()
+    copy(empty, tmp_path / "t.parquet")
+    assert pq.read_table(tmp_path / "t.parquet").equals(empty)
+
+
+def test_decimals_of_up_to_18_digits_are_stored_as_integers(tmp_path: Path) -> None:
+    prices = pa.array([Decimal("-1.50"), None, Decimal("9" * 16)], pa.decimal128(18, 2))
+    table = pa.table({"price": prices, "wide": prices.cast(pa.decimal128(38, 2))})
+    copy(table, tmp_path / "t.parquet")
+    stored = pq.ParquetFile(tmp_path / "t.parquet").schema
+    assert [stored.column(n).physical_type for n in range(2)] == ["INT64", "FIXED_LEN_BYTE_ARRAY"]
+    assert pl.read_parquet(tmp_path / "t.parquet")["price"].to_list() == prices.to_pylist()
+    assert pq.read_table(tmp_path / "t.parquet").equals(table)
+
+
+@pytest.mark.parametrize("bad", [1, 2, 5])
+def test_a_row_group_that_cannot_be_stored_fails_the_copy_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: int
+) -> None:
+    written, write_table = 0, pq.ParquetWriter.write_table
+
+    def failing(self: pq.ParquetWriter, *arguments: Any, **named: Any) -> None:
+        nonlocal written
+        written += 1
+        if written == bad:
+            raise OSError(28, "No space left on device")
+        write_table(self, *arguments, **named)
+
+    rows = pa.table({"text": ["x" * 100_000] * 250})
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", failing)
+    with pytest.raises(ArrowsyncError, match=r"cannot write .*No space left"):
+        copy(rows, tmp_path / "t.parquet", limits=Limits(memory="64 MiB"))
+    assert listing(tmp_path) == []
+
+
 def test_1_600_columns_arrive(tmp_path: Path) -> None:
     pq.write_table(
         pa.table({f"c{number}": [number, None] for number in range(1_600)}), tmp_path / "a.parquet"
