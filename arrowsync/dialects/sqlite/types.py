@@ -141,29 +141,28 @@ def _floats(type: str) -> Stored:
     )
 
 
-def _numeric(type: str) -> Stored:
-    precision, scale = numeric_digits(type) or (None, None)
-    words = _as_text(_opaque(pa.string(), type))
-    if precision is None or scale is None:
-        return Stored(f"TEXT {type}", ("words", "decimal", "integer", "uint64"), (words,))
-    digits = max(precision - scale, 0) + max(scale, 0)
-    arrow = pa.decimal128(max(digits, 1), max(scale, 0)) if digits <= 38 else None
-    takes = ("words", "decimal", "integer", "uint64")
+def number_of(type: str) -> pa.DataType | None:
+    """The number that SQLite keeps all values of a numeric as, so that sums work in SQL; None: their text."""
+    precision, scale = numeric_digits(type) or (0, -1)
     if scale == 0 and precision <= 18:
-        # SQLite keeps up to 18 digits as an INTEGER and up to 15 exactly in a REAL: sums work in SQL.
-        return Stored(
-            type, takes, (_integer(arrow, partial(codecs.rescale, precision=digits, scale=0)), words)
-        )
-    if precision <= 15 and 0 <= scale <= 15:
-        return Stored(
-            type,
-            takes,
-            (_real(arrow, partial(codecs.double_to_decimal, precision=digits, scale=scale)), words),
-        )
-    if arrow is None or digits + (-scale % 4 if scale > 0 else 0) > 38:
-        return Stored(f"TEXT {type}", takes, (words,))
-    decimals = _as_text(arrow, partial(codecs.text_to_decimal, precision=digits, scale=max(scale, 0)))
-    return Stored(f"TEXT {type}", takes, (decimals, words))
+        return pa.int64()
+    return pa.float64() if precision <= 15 and 0 <= scale <= 15 else None  # a double keeps fifteen digits
+
+
+def _numeric(type: str) -> Stored:
+    words = _as_text(_opaque(pa.string(), type))
+    as_text = f"TEXT {type}", ("words", "decimal", "integer", "uint64")
+    arrow = arrow_type(type)
+    if arrow is None or arrow.precision + -arrow.scale % 4 > 38:  # more than PostgreSQL's driver does fast
+        return Stored(*as_text, (words,))
+    read = partial(codecs.text_to_decimal, precision=arrow.precision, scale=arrow.scale)
+    if (number := number_of(type)) is None:
+        return Stored(*as_text, (_as_text(arrow, read), words))
+    whole = number == pa.int64()
+    convert = partial(codecs.rescale if whole else codecs.double_to_decimal, **read.keywords)
+    # Words for NaN only: a number costs 50 ns less to write than its text.
+    takes = ("decimal", "words", "integer", "uint64")
+    return Stored(type, takes, (_integer(arrow, convert) if whole else _real(arrow, convert), words))
 
 
 def _timestamp(type: str) -> Stored:

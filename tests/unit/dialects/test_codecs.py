@@ -226,6 +226,34 @@ def test_a_double_that_is_no_such_decimal_is_refused(value: float) -> None:
     assert refused(partial(codecs.double_to_decimal, precision=10, scale=2), pa.array([1.0, value]))
 
 
+@given(st.integers(1, 15), st.data())
+def test_a_decimal_of_fifteen_digits_becomes_its_nearest_double(precision: int, data: st.DataObject) -> None:
+    scale = data.draw(st.integers(0, precision))
+    most = 10**precision - 1
+    numbers = [Decimal(n).scaleb(-scale) for n in data.draw(st.lists(st.integers(-most, most), min_size=1))]
+    array = pa.array([None, *numbers, None], pa.decimal128(precision, scale))
+    nearest = [None, *map(float, numbers), None]  # Python's is the correctly rounded one
+    assert codecs.decimal_to_double(array).to_pylist() == nearest
+    assert codecs.decimal_to_double(array[1:]).to_pylist() == nearest[1:]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_decimal_of_sixteen_digits_is_no_double_whatever_its_type_says(sign: int) -> None:
+    wide = pa.array([Decimal(sign * 10**15).scaleb(-2)], pa.decimal128(16, 2))
+    lying = pa.Array.from_buffers(pa.decimal128(15, 2), 1, wide.buffers())
+    assert refused(codecs.decimal_to_double, wide)
+    assert refused(codecs.decimal_to_double, lying)
+    assert codecs.decimal_to_double(pa.array([Decimal("9999999999999.99") * sign])).to_pylist() == [
+        sign * 9999999999999.99
+    ]
+
+
+def test_a_whole_decimal_is_an_integer_of_64_bits_or_refused() -> None:
+    numbers = [Decimal(10**18 - 1), None, Decimal(-5)]
+    assert codecs.decimal_to_integer(pa.array(numbers, pa.decimal128(18, 0))).to_pylist() == numbers
+    assert refused(codecs.decimal_to_integer, pa.array([Decimal(10**19)], pa.decimal128(20, 0)))
+
+
 @pytest.mark.parametrize("text", ["NaN", "inf", "1.234", "123456789.00", "abc", ""])
 def test_text_that_is_no_such_decimal_is_refused(text: str) -> None:
     assert refused(partial(codecs.text_to_decimal, precision=10, scale=2), pa.array([text]))

@@ -138,7 +138,7 @@ def test_affinities_are_sqlites_own(declared: str, kind: str) -> None:
     [
         ("bigint", ["integer"]),
         ("double precision", ["double", "double"]),
-        ("numeric(10,2)", ["words", "decimal"]),
+        ("numeric(10,2)", ["decimal", "words"]),
         ("timestamp without time zone", ["raw", "timestamp"]),
         ("uuid", ["words", "uuid"]),
         ("money", ["number"]),
