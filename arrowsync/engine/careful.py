@@ -51,7 +51,8 @@ def copy_carefully(task: Task, sizer: AdaptiveSizer, around: Surroundings, tally
         )
     while True:
         try:
-            return _Careful(task, sizer, around, tally, kept).copy()
+            with around.reading.take(around.stop), around.writing.take(around.stop):
+                return _Careful(task, sizer, around, tally, kept).copy()
         except Refused as refused:
             if not (refused.column or "").startswith(_TWIN):
                 raise

@@ -19,6 +19,7 @@ from arrowsync.engine.memory import MemoryTracker, trim
 from arrowsync.engine.prefetch import Prefetch, Ready
 from arrowsync.engine.sizing import AdaptiveSizer
 from arrowsync.engine.stop import Stop
+from arrowsync.engine.turns import Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,9 @@ def table_sizer(plan: TablePlan, ceiling_bytes: int) -> AdaptiveSizer:
     )
 
 
+ANY = Turns(1_000)  # as good as any number
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What the pipes of one process share."""
@@ -54,6 +58,9 @@ class Surroundings:
     tracker: MemoryTracker
     stop: Stop
     observe: Callable[[Event], None]
+    # One pipe more than may read or write at once: it reads ahead while another one commits.
+    reading: Turns = ANY
+    writing: Turns = ANY
 
 
 # A driver read of 1 – 4 MiB was both leaner and faster than the driver's default of 16 (PostgreSQL →
@@ -74,23 +81,31 @@ def copy_partition(task: Task, sizer: AdaptiveSizer, around: Surroundings) -> Re
     """
     plan, partition, started = task.plan, task.partition, time.monotonic()
     around.stop.check()
-    writer = task.sink.open_writer(plan, partition)
-    # From here to the commit's answer: a claim may wait for another run's, a network may stall in COMMIT.
-    with around.stop.calling(writer.cancel), writer:
-        if writer.done is not None:
-            return found(writer.done, task, around)
-        with _prefetch(task, sizer, around) as feed:
-            rows = _write(writer, feed, task, sizer, around)
-        receipt = Receipt(
-            partition.number,
-            rows,
-            feed.fingerprint,
-            feed.bytes,
-            fell_back=plan.fell_back,
-            algorithm=ALGORITHM,
-        )
-        quarantine.remove(plan, partition)  # what an attempt left that refused rows and was not committed
-        writer.commit(receipt)
+    with (
+        around.reading.take(around.stop) as all_read,
+        _prefetch(task, sizer, around, all_read) as feed,
+    ):
+        if not around.writing.is_free():
+            feed.start()  # but not before somebody is there to take the rows: a stream is read once
+        with around.writing.take(around.stop):
+            writer = task.sink.open_writer(plan, partition)
+            # From here to the commit's answer: a claim may wait for another run's, a network may stall.
+            with around.stop.calling(writer.cancel), writer:
+                if writer.done is not None:
+                    return found(writer.done, task, around)
+                rows = _write(writer, feed, task, sizer, around)
+                feed.close()
+                receipt = Receipt(
+                    partition.number,
+                    rows,
+                    feed.fingerprint,
+                    feed.bytes,
+                    fell_back=plan.fell_back,
+                    algorithm=ALGORITHM,
+                )
+                # What an attempt left that refused rows and was not committed:
+                quarantine.remove(plan, partition)
+                writer.commit(receipt)
     # The next partition's threads use what they find: without this 8 partitions took 33 MiB more than 2 in a
     # process with a heap for each thread, 3 more in one with one heap.
     trim()
@@ -112,7 +127,9 @@ def found(receipt: Receipt, task: Task, around: Surroundings) -> Receipt:
     return receipt
 
 
-def _prefetch(task: Task, sizer: AdaptiveSizer, around: Surroundings) -> Prefetch:
+def _prefetch(
+    task: Task, sizer: AdaptiveSizer, around: Surroundings, all_read: Callable[[], None]
+) -> Prefetch:
     return Prefetch(
         task.source,
         task.plan,
@@ -126,6 +143,7 @@ def _prefetch(task: Task, sizer: AdaptiveSizer, around: Surroundings) -> Prefetc
         slices=task.slices,
         readers=task.readers,
         ahead_bytes=task.ahead_bytes,
+        done=all_read,
     )
 
 

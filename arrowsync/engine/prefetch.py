@@ -140,6 +140,7 @@ class Prefetch:
     """One partition's batches in order, read ahead. A context manager: no thread outlives it.
 
     `slices` are the partition's, read by at most `readers` at once, each `ahead_bytes` ahead of its turn.
+    `done` is called, from a thread, when everything is read and the source's connections are closed.
     """
 
     def __init__(
@@ -158,6 +159,7 @@ class Prefetch:
         slices: Sequence[Partition] = (),
         readers: int = 1,
         ahead_bytes: int = 0,
+        done: Callable[[], None] = lambda: None,
     ) -> None:
         self._source = source
         self._plan = plan
@@ -177,6 +179,9 @@ class Prefetch:
             for ahead in self._readers
         ]
         self._turns = deque(self._readers[n % readers] for n in range(len(slices)))
+        self._done = done
+        self._others = threading.Semaphore(readers - 1)  # who does not find one is the last thread to end
+        self._started = False
         self._taken = 0  # rows
 
     @property
@@ -193,24 +198,35 @@ class Prefetch:
         return max(ahead.query_seconds for ahead in self._readers)
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End what is still being read; nothing is taken after it. A second time does nothing."""
         self._stop.set()
         for ahead in self._readers:
             ahead.channel.close()
         self._tracker.wake()
-        for thread in self._threads:
-            thread.join()
+        if self._started:
+            for thread in self._threads:
+                thread.join()
         self._stop.__exit__()
+
+    def start(self) -> None:
+        """Read ahead; from the first `take` at the latest."""
+        if not self._started:
+            self._started = True
+            for thread in self._threads:
+                thread.start()
 
     def take(self) -> Ready | None:
         """The next batch, None after the last; the taker releases its lease. Raises what stopped the reader.
 
         No iterator: a generator's frame would keep the batch alive while the next one waits for its memory.
         """
+        self.start()
         while self._turns:
             try:
                 ready = self._turns[0].channel.get()
@@ -225,12 +241,14 @@ class Prefetch:
         return None
 
     def _run(self, ahead: _Ahead) -> None:
+        failure: BaseException | None = None
         try:
             self._read(ahead)
         except BaseException as error:  # the top of a thread: the writer must learn of everything
-            ahead.channel.finish(error)
-        else:
-            ahead.channel.finish()
+            failure = error
+        if not self._others.acquire(blocking=False):
+            self._done()
+        ahead.channel.finish(failure)
 
     def _read(self, ahead: _Ahead) -> None:
         with (

@@ -27,6 +27,7 @@ from arrowsync.engine.quarantine import Tally
 from arrowsync.engine.remote import copy_on
 from arrowsync.engine.retry import patiently
 from arrowsync.engine.stop import Stop, Stopped
+from arrowsync.engine.turns import Turns
 from arrowsync.engine.view import View
 from arrowsync.errors import ArrowsyncError, DataError, Refused, ResumeError, SnapshotLost
 
@@ -353,17 +354,18 @@ class _TableRun:
             if partition.number not in done
         ]
         with Stop(parent=self.around.stop) as stop:
-            here = replace(self.around, stop=stop)
             if self.executor is not None:
+                here = replace(self.around, stop=stop)
                 at_once = connected_pipes(limits.max_connections, self.source, self.sink)
                 return copy_on(self.executor, tasks, pipes, at_once, here, tally)
+            here = replace(self.around, stop=stop, reading=Turns(pipes), writing=Turns(pipes))
             sizer = table_sizer(plan, ceiling)
 
             def submit(task: Task) -> Future[Receipt]:
                 return pool.submit(attempt, task, sizer, here, tally)
 
-            with ThreadPoolExecutor(pipes, thread_name_prefix="arrowsync-copy") as pool:
-                return gather(tasks, submit, Future.result, tally, pipes, stop, Future.cancel)
+            with ThreadPoolExecutor(pipes + 1, thread_name_prefix="arrowsync-copy") as pool:
+                return gather(tasks, submit, Future.result, tally, pipes + 1, stop, Future.cancel)
 
     def _slices(self, plan: TablePlan) -> tuple[int, dict[int, tuple[Partition, ...]]]:
         """How many readers the partition under way gets, and what they read, by its number."""

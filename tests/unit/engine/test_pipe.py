@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
 import pyarrow as pa
@@ -23,11 +25,12 @@ from arrowsync.core.plan import (
 )
 from arrowsync.core.units import MiB
 from arrowsync.engine.memory import MemoryTracker
-from arrowsync.engine.pipe import Surroundings, Task, copy_partition
+from arrowsync.engine.pipe import ANY, Surroundings, Task, copy_partition
 from arrowsync.engine.prefetch import Channel, Ready
 from arrowsync.engine.sizing import AdaptiveSizer
 from arrowsync.engine.stop import Stop, Stopped
-from arrowsync.errors import DataError, MemoryLimitError
+from arrowsync.engine.turns import Turns
+from arrowsync.errors import DataError, MemoryLimitError, TransientError
 from tests.fakes import FakeReadings
 from tests.unit.making import a_plan, a_table
 
@@ -116,12 +119,21 @@ def texts(*lengths: int) -> list[pa.RecordBatch]:
     return [pa.record_batch({"id": pa.array(["x" * length])}) for length in lengths]
 
 
-def copy(source: Rows, sink: Table, tracker: MemoryTracker, stop: Stop | None = None) -> Receipt:
+def copy(
+    source: Rows,
+    sink: Table,
+    tracker: MemoryTracker,
+    stop: Stop | None = None,
+    *,
+    reading: Turns = ANY,
+    writing: Turns = ANY,
+) -> Receipt:
     sizer = AdaptiveSizer(row_bytes=1 * MiB, ceiling_bytes=1 * MiB, table_rows=None, fixed_rows=1)
     reads: Source = source  # type: ignore[assignment]  # a pipe asks a source for readers and nothing else
     writes: Sink = sink  # type: ignore[assignment]  # and a sink for writers
     task = Task(a_text_plan(), Partition(0), Snapshot(), reads, writes, 1 * MiB)
-    return copy_partition(task, sizer, Surroundings(tracker, stop or Stop(), lambda event: None))
+    around = Surroundings(tracker, stop or Stop(), lambda event: None, reading, writing)
+    return copy_partition(task, sizer, around)
 
 
 @pytest.fixture
@@ -183,4 +195,71 @@ def test_a_channel_that_is_closed_lets_go_of_who_waits_for_it_to_drain(tracker: 
     channel.close()
     waiting.join(10)
     assert not waiting.is_alive()
+    assert tracker.leased == 0
+
+
+# -- turns -------------------------------------------------------------------------------------------------
+
+
+class SlowCommit(Table):
+    """A sink whose commit waits until it may go on."""
+
+    def __init__(self, source: Rows) -> None:
+        super().__init__(source)
+        self.opened, self.committing, self.may_go_on = False, threading.Event(), threading.Event()
+
+    def __enter__(self) -> Self:
+        self.opened = True
+        return self
+
+    def commit(self, receipt: Receipt) -> None:
+        self.committing.set()
+        assert self.may_go_on.wait(10)
+        super().commit(receipt)
+
+
+def test_the_next_partition_is_read_ahead_while_the_one_writer_commits(tracker: MemoryTracker) -> None:
+    first, second = Rows(texts(*[1_000] * 10)), Rows(texts(*[1_000] * 10))
+    slow, next_one = SlowCommit(first), SlowCommit(second)
+    next_one.may_go_on.set()
+    one, other = Turns(1), Turns(1)
+    with ThreadPoolExecutor(2) as pool:
+        begun = pool.submit(copy, first, slow, tracker, reading=one, writing=other)
+        assert slow.committing.wait(10)
+        ahead = pool.submit(copy, second, next_one, tracker, reading=one, writing=other)
+        for _ in range(1_000):
+            if second.read >= 3:
+                break
+            time.sleep(0.01)
+        assert (second.read, next_one.opened) == (3, False)  # two are queued, one waits for its place
+        slow.may_go_on.set()
+        assert begun.result(10).rows == ahead.result(10).rows == next_one.committed == 10
+    assert tracker.leased == 0
+
+
+def test_nothing_is_read_before_somebody_is_there_to_take_it(tracker: MemoryTracker) -> None:
+    class Absent(Table):
+        def __enter__(self) -> Self:
+            raise TransientError("starting up")
+
+    source = Rows(texts(1_000))
+    with pytest.raises(TransientError):
+        copy(source, Absent(source), tracker)
+    assert source.read == 0  # a stream could not be read a second time
+
+
+def test_a_pipe_that_is_stopped_while_it_waits_for_its_turn_gives_every_byte_back(
+    tracker: MemoryTracker,
+) -> None:
+    source, stop, writing = Rows(texts(*[1_000] * 10)), Stop(), Turns(1)
+    with ThreadPoolExecutor(1) as pool, writing.take(Stop()) as mine:
+        waiting = pool.submit(copy, source, Table(source), tracker, stop, writing=writing)
+        for _ in range(1_000):
+            if source.read:
+                break
+            time.sleep(0.01)
+        stop.set()
+        mine()
+        with pytest.raises(Stopped):
+            waiting.result(10)
     assert tracker.leased == 0

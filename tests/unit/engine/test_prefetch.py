@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -74,6 +75,7 @@ def feed(
     observe: Callable[[Event], None] = lambda event: None,
     ahead_bytes: int = 80,
     batch_rows: int = 1,
+    done: Callable[[], None] = lambda: None,
 ) -> Prefetch:
     reads: Source = source  # type: ignore[assignment]  # it is asked for readers and nothing else
     return Prefetch(
@@ -89,6 +91,7 @@ def feed(
         slices=source.parts,
         readers=readers,
         ahead_bytes=ahead_bytes,
+        done=done,
     )
 
 
@@ -130,7 +133,8 @@ def test_rows_come_in_order_however_many_read_them(readers: int, slices: int) ->
 
 def test_readers_whose_turn_is_not_yet_read_a_slice_ahead_and_no_further() -> None:
     source = Numbers()
-    with feed(source, 3):
+    with feed(source, 3) as prefetch:
+        prefetch.start()
         ahead = {*range(10), *range(10, 20), *range(20, 30)}  # 80 bytes each are queued, the next ones wait
         until(lambda: len(source.read) >= 30)
         time.sleep(0.05)
@@ -154,9 +158,38 @@ def test_an_error_of_any_slice_comes_once_behind_the_rows_before_it_and_ends_all
     assert tracker.leased == 0
 
 
+def test_nothing_is_read_before_the_first_row_is_asked_for() -> None:
+    source = Numbers()
+    with feed(source, 3) as prefetch:
+        time.sleep(0.05)
+        assert source.opened == 0
+        assert len(list(numbers(prefetch))) == 100
+    with feed(source, 3):
+        pass  # what was never begun ends, too
+    assert source.opened == source.closed == 3
+
+
+@pytest.mark.parametrize("readers", [1, 3])
+@pytest.mark.parametrize("bad", [None, 50])
+def test_it_tells_once_when_all_is_read_before_the_last_rows_are_taken(readers: int, bad: int | None) -> None:
+    def spoil(number: int) -> None:
+        if number == bad:
+            raise TransientError("gone")
+
+    closed: list[int] = []
+    source = Numbers(readers, spoil)
+    with feed(source, readers, ahead_bytes=1 * KiB, done=lambda: closed.append(source.closed)) as prefetch:
+        prefetch.start()
+        until(lambda: bool(closed))
+        with contextlib.suppress(TransientError):
+            list(numbers(prefetch))
+    assert closed == [readers]
+
+
 def test_a_taker_that_leaves_ends_readers_that_wait_for_their_turn() -> None:
     tracker, source = a_tracker(), Numbers()
-    with feed(source, 3, tracker=tracker):
+    with feed(source, 3, tracker=tracker) as prefetch:
+        prefetch.start()
         until(lambda: len(source.read) >= 30)
     assert readers_left() == []
     assert tracker.leased == 0
@@ -165,6 +198,7 @@ def test_a_taker_that_leaves_ends_readers_that_wait_for_their_turn() -> None:
 def test_a_stop_ends_readers_that_wait_for_memory_or_for_their_turn() -> None:
     tracker, stop, source = a_tracker(100), Stop(), Numbers()  # bytes: each reader has a batch, and waits
     with feed(source, 4, tracker=tracker, stop=stop, batch_rows=2) as prefetch:
+        prefetch.start()
         until(lambda: tracker.leased > 60)
         stop.set()
         with pytest.raises(Stopped):
@@ -186,6 +220,7 @@ def test_memory_that_readers_ahead_hold_never_keeps_the_one_whose_turn_it_is_fro
     with feed(
         source, 3, tracker=tracker, observe=pauses.append, ahead_bytes=1 * KiB, batch_rows=2
     ) as prefetch:
+        prefetch.start()
         until(lambda: tracker.leased > 60)  # the others have filled it
         first_may_go.set()
         for number, found in enumerate(numbers(prefetch)):
