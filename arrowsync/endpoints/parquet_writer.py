@@ -25,8 +25,10 @@ from arrowsync.errors import ArrowsyncError, DataError, TransientError
 # What a file's metadata say:
 RECEIPT = b"arrowsync.receipt"  # what its partition committed
 KEY = b"arrowsync.key"  # the primary key that its rows had at home
-LARGEST_GROUP = 64 * MiB  # as Arrow holds it: what is gathered before it is written
-SMALLEST_GROUP = 4 * MiB  # lineitem then takes 190 MiB instead of 151 with 64 MiB groups
+# As Arrow holds it: what is gathered before it is written. With 64 MiB lineitem's file was no smaller, and
+# took 200 MiB of memory instead of 150; with 16 MiB 110, but a file 2 % larger.
+LARGEST_GROUP = 32 * MiB
+SMALLEST_GROUP = 4 * MiB  # lineitem then takes 190 MiB instead of 151
 FIXED_BYTES = 48 * MiB  # what a pipe takes besides
 UNFINISHED = ".tmp"
 # Of a file's first rows: what tells which of its columns repeat their values.
