@@ -27,7 +27,6 @@ from arrowsync.endpoints.arrow_types import (
     parse,
     plain,
     spell,
-    spell_duration,
     spell_interval,
     to_json,
 )
@@ -174,7 +173,7 @@ def _as_numbers(column: Kept) -> tuple[Form, ...]:
 def _in_other_words(form: Form) -> tuple[Form, ...]:
     """For sinks without such a type, and for `cast`."""
     if kind(form.read) == "duration":
-        return (replace(form, arrow=_INTERVAL, decode=spell_duration),)
+        return (replace(form, arrow=_INTERVAL, decode=codecs.duration_to_text),)
     wider: tuple[pa.DataType, Convert, str]
     if kind(form.read) == "nested":
         wider = JSON, to_json, "nested values as JSON"

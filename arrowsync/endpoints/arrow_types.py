@@ -143,12 +143,6 @@ def exactly(array: pa.Array, *, type: pa.DataType) -> pa.Array:
     return pc.cast(codecs.storage(array), type)
 
 
-def spell_duration(array: pa.Array) -> pa.Array:
-    micros = pc.cast(pc.cast(array, pa.duration("us")), pa.int64())
-    seconds = codecs.decimal_to_text(codecs.rescale(micros, precision=19, scale=6))
-    return pc.binary_join_element_wise("PT", pc.binary_join_element_wise(seconds, "S", ""), "")
-
-
 def spell_interval(array: pa.Array) -> pa.Array:
     """ISO 8601, as PostgreSQL reads it: P1M-2DT3.000000S. Refuses nanoseconds."""
 
@@ -173,7 +167,7 @@ def _spell_timestamp(array: pa.Array, *, zone: str = "") -> pa.Array:
         return codecs.raw_to_text(codecs.plain_timestamp_to_raw(array), zone=zone)
     except pa.ArrowInvalid:
         text = pc.cast(array.view(pa.timestamp(array.type.unit)), pa.string())
-        return pc.binary_join_element_wise(text, zone, "")
+        return pc.binary_join_element_wise(text, codecs.same(zone, text), codecs.same("", text))
 
 
 def _spell_nested(array: pa.Array) -> pa.Array:
@@ -208,7 +202,7 @@ _SPELL: Mapping[str, Convert] = {
     "time": _spell_time,
     "timestamp": _spell_timestamp,
     "timestamptz": partial(_spell_timestamp, zone="Z"),
-    "duration": spell_duration,
+    "duration": codecs.duration_to_text,
     "interval": spell_interval,
     "nested": _spell_nested,
 }
@@ -225,8 +219,8 @@ def _matching(array: pa.Array, pattern: str) -> pa.Array:
 
 def _parse_bool(array: pa.Array) -> pa.Array:
     words = pc.utf8_lower(array)
-    true = pc.is_in(words, pa.array(_TRUE))
-    known = pc.or_(pc.or_(true, pc.is_in(words, pa.array(_FALSE))), pc.is_null(array))
+    true = pc.is_in(words, pa.array(_TRUE, pa.string()))
+    known = pc.or_(pc.or_(true, pc.is_in(words, pa.array(_FALSE, pa.string()))), pc.is_null(array))
     codecs.refuse_unless(known, array, "is no boolean")
     return pc.if_else(array.is_valid(), true, pa.scalar(None, pa.bool_()))
 

@@ -165,6 +165,10 @@ def _row_hashes(
         yield pl.DataFrame(batch).hash_rows(SEED)
 
 
+def _same(value: object, array: pa.Array) -> pa.Scalar:
+    return pa.scalar(value, array.type)  # for a bare value pyarrow looks for dateutil: codecs.same
+
+
 def canonical(array: pa.Array, arrow_type: pa.DataType, kind: Kind | None = None) -> pa.Array:
     """Equal values as equal bits: int64, float64, decimal128(38, scale), int32 days or binary.
 
@@ -208,7 +212,7 @@ def _digested(array: pa.Array) -> pa.Array:
     lengths = pc.binary_length(array)
     if (pc.max(lengths).as_py() or 0) <= LONG_BYTES:
         return array
-    long = pc.fill_null(pc.greater(lengths, LONG_BYTES), False)
+    long = pc.fill_null(pc.greater(lengths, _same(LONG_BYTES, lengths)), False)
     places = pc.indices_nonzero(long)
     digests = [blake2b(array[at].as_buffer(), digest_size=32).digest() for at in places.to_pylist()]
     # Not replace_with_mask, which makes room for all that it leaves out.
@@ -218,16 +222,17 @@ def _digested(array: pa.Array) -> pa.Array:
 
 
 def _float(array: pa.Array) -> pa.Array:
-    array = pc.add(array.cast(pa.float64()), 0.0)  # -0.0 + 0.0 is 0.0
-    return pc.if_else(pc.is_nan(array), float("nan"), array)
+    array = array.cast(pa.float64())
+    array = pc.add(array, _same(0.0, array))  # -0.0 + 0.0 is 0.0
+    return pc.if_else(pc.is_nan(array), _same(float("nan"), array), array)
 
 
 def _timestamp(array: pa.Array) -> pa.Array:
     if pa.types.is_timestamp(array.type):
         return _micros(array)
     # PostgreSQL's own numbers. The driver's timestamps wrap where these do; the infinities stay themselves.
-    infinite = pc.or_(pc.equal(array, LEAST), pc.equal(array, MOST))
-    return pc.if_else(infinite, array, pc.add(array, POSTGRESQL_EPOCH))
+    infinite = pc.or_(pc.equal(array, _same(LEAST, array)), pc.equal(array, _same(MOST, array)))
+    return pc.if_else(infinite, array, pc.add(array, _same(POSTGRESQL_EPOCH, array)))
 
 
 _PER_MICROSECOND = {"s": 1_000_000, "ms": 1_000}
@@ -238,10 +243,13 @@ def _micros(array: pa.Array) -> pa.Array:
     unit = getattr(array.type, "unit", "us")
     numbers = array.view(pa.int32() if array.type.bit_width == 32 else pa.int64()).cast(pa.int64())
     if unit == "ns":
-        whole = pc.divide(numbers, 1_000)
-        rest = pc.subtract(numbers, pc.multiply(whole, 1_000))
-        return pc.add(whole, pc.multiply(rest, 2**53))  # ns reach no further than 2^53 µs
-    return pc.multiply(numbers, _PER_MICROSECOND[unit]) if unit in _PER_MICROSECOND else numbers
+        thousand = _same(1_000, numbers)
+        whole = pc.divide(numbers, thousand)
+        rest = pc.subtract(numbers, pc.multiply(whole, thousand))
+        return pc.add(whole, pc.multiply(rest, _same(2**53, rest)))  # ns reach no further than 2^53 µs
+    if unit in _PER_MICROSECOND:
+        return pc.multiply(numbers, _same(_PER_MICROSECOND[unit], numbers))
+    return numbers
 
 
 def _value(array: pa.Array) -> pa.Array:
@@ -259,10 +267,13 @@ def interval_to_duration(array: pa.Array) -> pa.Array:
     parts = pc.extract_regex(array, _CLOCK)
     if parts.null_count > array.null_count:
         raise Refused("an interval with days or months is no duration")
-    hours, minutes, seconds = (pc.if_else(pc.equal(part, ""), "0", part) for part in parts.flatten())
-    micros = pc.cast(pc.multiply(pc.cast(seconds, pa.decimal128(8, 6)), Decimal(1_000_000)), pa.int64())
+    hours, minutes, seconds = (
+        pc.if_else(pc.equal(part, _same("", part)), _same("0", part), part) for part in parts.flatten()
+    )
+    million = pa.scalar(Decimal(1_000_000), pa.decimal128(7, 0))
+    micros = pc.cast(pc.multiply(pc.cast(seconds, pa.decimal128(8, 6)), million), pa.int64())
     for part, size in ((hours, 3_600_000_000), (minutes, 60_000_000)):
-        micros = pc.add_checked(micros, pc.multiply_checked(pc.cast(part, pa.int64()), size))
+        micros = pc.add_checked(micros, pc.multiply_checked(pc.cast(part, pa.int64()), _same(size, micros)))
     return micros.view(pa.duration("us"))
 
 
@@ -306,12 +317,13 @@ def _number_or_code(digits: pa.Array, scale: int | None) -> pa.Array:
     whole = f"(0|[1-9][0-9]{{0,{before - 1}}})" if before else "0"
     pattern = f"^-?{whole}(\\.[0-9]{{1,{scale}}})?$" if scale else f"^-?{whole}$"
     fits = pc.match_substring_regex(digits, pattern)
-    numbers = pc.if_else(fits, digits, None).cast(pa.decimal128(38, scale or 0))
+    numbers = pc.if_else(fits, digits, _same(None, digits)).cast(pa.decimal128(38, scale or 0))
     codes = pl.Series(digits).hash(SEED).to_arrow().view(pa.int64())
-    codes = pc.if_else(digits.is_valid(), codes, None)
+    codes = pc.if_else(digits.is_valid(), codes, _same(None, codes))
     if scale is None:
-        inside = pc.and_(pc.greater_equal(numbers, Decimal(LEAST)), pc.less_equal(numbers, Decimal(MOST)))
-        return pc.coalesce(pc.if_else(inside, numbers, None).cast(pa.int64()), codes)
+        least, most = _same(Decimal(LEAST), numbers), _same(Decimal(MOST), numbers)
+        inside = pc.and_(pc.greater_equal(numbers, least), pc.less_equal(numbers, most))
+        return pc.coalesce(pc.if_else(inside, numbers, _same(None, numbers)).cast(pa.int64()), codes)
     return pc.coalesce(numbers, codes.cast(pa.decimal128(19, 0)).view(pa.decimal128(38, scale)))
 
 

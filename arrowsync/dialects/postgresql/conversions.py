@@ -103,8 +103,9 @@ def raw_of_seconds(array: pa.Array) -> pa.Array:
 
 def raw_of_julian_days(array: pa.Array) -> pa.Array:
     """Days since noon on 24 November 4714 BC, as SQLite keeps times in reals: to the millisecond."""
-    unix = pc.subtract(double(array), _UNIX_JULIAN_DAY)
-    millis = pc.cast(pc.round(pc.multiply(unix, 86_400_000.0)), pa.int64())
+    days = double(array)
+    unix = pc.subtract(days, codecs.same(_UNIX_JULIAN_DAY, days))
+    millis = pc.cast(pc.round(pc.multiply(unix, codecs.same(86_400_000.0, unix))), pa.int64())
     return codecs.plain_timestamp_to_raw(millis.view(pa.timestamp("ms")))
 
 

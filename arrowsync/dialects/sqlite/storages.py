@@ -95,14 +95,6 @@ def _decoded(array: pa.Array, *, then: Convert | None) -> pa.Array:
     return then(plain) if then else plain
 
 
-def _durations(array: pa.Array) -> pa.Array:
-    """PT86399.000000S, as PostgreSQL reads an interval; refuses a lost fraction."""
-    micros = pc.cast(array, pa.duration("us")).view(pa.int64())
-    return pc.binary_join_element_wise(
-        "PT", codecs.decimal_to_text(codecs.rescale(micros, precision=19, scale=6)), "S", ""
-    )
-
-
 def _json_text(array: pa.Array) -> pa.Array:
     """Lists, structs and maps as JSON; refuses what JSON has no word for: NaN, bytes, dates, decimals."""
     try:
@@ -137,7 +129,7 @@ _ENCODERS: dict[str, tuple[pa.DataType, Convert]] = {
     "timestamptz": (pa.string(), partial(_timestamps, zone="Z")),
     "raw": (pa.string(), codecs.raw_to_text),
     "rawtz": (pa.string(), partial(codecs.raw_to_text, zone="Z")),
-    "duration": (pa.string(), _durations),
+    "duration": (pa.string(), codecs.duration_to_text),
     "null": (pa.string(), _spelled),
 }
 _NESTED = Storage(pa.string(), _json_text, fidelity=Fidelity.WIDENED, reason="nested values become JSON text")
@@ -206,9 +198,8 @@ def _few_digits(array: pa.Array) -> pa.Array:
         )
     codecs.refuse_unless(pc.match_substring_regex(text, r"^-?[0-9]+(\.[0-9]+)?$"), text, "is no number here")
     digits = pc.utf8_length(pc.utf8_ltrim(pc.replace_substring(text, ".", ""), "-0"))
-    codecs.refuse_unless(
-        pc.less_equal(digits, 15), text, "has more than fifteen digits, which this column keeps"
-    )
+    few = pc.less_equal(digits, codecs.same(15, digits))
+    codecs.refuse_unless(few, text, "has more than fifteen digits, which this column keeps")
     return text
 
 
@@ -251,7 +242,8 @@ def _whole_reals(array: pa.Array) -> pa.Array:
     real = pc.starts_with(array, "r")
     values = pc.if_else(real, pc.utf8_slice_codeunits(array, start=1), pa.scalar(None, pa.string()))
     numbers = pc.cast(values, pa.float64())
-    whole = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less_equal(pc.abs(numbers), 2.0**63))
+    small = pc.less_equal(pc.abs(numbers), codecs.same(2.0**63, numbers))
+    whole = pc.and_(pc.equal(pc.floor(numbers), numbers), small)
     return pc.fill_null(whole, False)
 
 
