@@ -2,6 +2,7 @@
 
 Whole processes, started cold, taking turns: a warm-up whose rows are proven equal to the source's, then the
 median of five. Nobody makes keys or indexes. Row-wise copying gets 300 k rows, and is compared by rows/s.
+What the drivers alone take, in one run, says how near arrowsync is to what it is built on.
 """
 
 import json
@@ -34,6 +35,7 @@ from tests.fix_postgresql import installations
 
 DRIVER = "ARROWSYNC_POSTGRESQL_DRIVER"
 WHEEL, OPTIMISED = "arrowsync", "arrowsync, optimised driver"
+FLOOR, OPTIMISED_FLOOR = "drivers alone", "drivers alone, optimised"  # what no program over them can go below
 # In an environment of their own, and arrowsync in another: DuckDB's extensions need that very version, and
 # where pandas is installed pyarrow imports it, half a second and 40 MiB that arrowsync would pay for.
 RIVAL_PACKAGES = (
@@ -58,12 +60,16 @@ AT_LEAST_DUCKDB_OPTIMISED = 1.0
 
 @dataclass(frozen=True)
 class Contestant:
-    """Who copies a table by a command of source and target; `rows` if it gets the first ones only."""
+    """Who copies a table by a command of source and target; `rows` if it gets the first ones only.
+
+    `turns` is how many it takes at most, the one for the proof not counted.
+    """
 
     name: str
     command: Callable[[str, str], Sequence[str | Path]]
     environment: Mapping[str, str] = field(default_factory=dict)
     rows: int | None = None
+    turns: int | None = None
 
 
 def run(options: Options) -> Result:
@@ -78,17 +84,20 @@ def run(options: Options) -> Result:
 
 
 def ours(dataset: Dataset, python: Path) -> list[Contestant]:
-    """arrowsync with the wheel's driver, and with the one that the environment names."""
+    """arrowsync and the bare drivers: the wheel's, and the one that the environment names."""
 
     def command(source: str, target: str) -> list[str | Path]:
         return [python, *copy_command(source, target, table=dataset.name)[1:]]
 
-    drivers = {WHEEL: "", OPTIMISED: os.environ.get(DRIVER, "")}
-    return [
-        Contestant(name, command, {DRIVER: driver} if driver else {})
-        for name, driver in drivers.items()
-        if driver or name == WHEEL
-    ]
+    def alone(source: str, target: str) -> list[str | Path]:
+        return [python, "-m", "benchmarks.rivals.drivers_alone", source, target, dataset.name]
+
+    found = [Contestant(WHEEL, command), Contestant(FLOOR, alone, turns=1)]
+    if driver := os.environ.get(DRIVER):
+        optimised = {DRIVER: driver}
+        found.append(Contestant(OPTIMISED, command, optimised))
+        found.append(Contestant(OPTIMISED_FLOOR, alone, optimised, turns=1))
+    return found
 
 
 def rivals(route: Route, dataset: Dataset, python: Path) -> list[Contestant]:
@@ -161,7 +170,7 @@ def race(
     }
     for turn in range(repeat + 1):
         for each in contestants:
-            if "error" in rows[each.name]:
+            if "error" in rows[each.name] or (each.turns is not None and turn > each.turns):
                 continue
             with result.attempt(rows[each.name]):
                 target = place.target(route[1], dataset)
