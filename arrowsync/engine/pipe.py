@@ -79,8 +79,6 @@ def copy_partition(task: Task, sizer: AdaptiveSizer, around: Surroundings) -> Re
     Raises what the reader or the target raised, Refused when a column's form cannot carry its values; nothing
     of the partition is in the target then.
     """
-    plan, partition, started = task.plan, task.partition, time.monotonic()
-    around.stop.check()
     with (
         around.reading.take(around.stop) as all_read,
         _prefetch(task, sizer, around, all_read) as feed,
@@ -88,24 +86,28 @@ def copy_partition(task: Task, sizer: AdaptiveSizer, around: Surroundings) -> Re
         if not around.writing.is_free():
             feed.start()  # but not before somebody is there to take the rows: a stream is read once
         with around.writing.take(around.stop):
-            writer = task.sink.open_writer(plan, partition)
-            # From here to the commit's answer: a claim may wait for another run's, a network may stall.
-            with around.stop.calling(writer.cancel), writer:
-                if writer.done is not None:
-                    return found(writer.done, task, around)
-                rows = _write(writer, feed, task, sizer, around)
-                feed.close()
-                receipt = Receipt(
-                    partition.number,
-                    rows,
-                    feed.fingerprint,
-                    feed.bytes,
-                    fell_back=plan.fell_back,
-                    algorithm=ALGORITHM,
-                )
-                # What an attempt left that refused rows and was not committed:
-                quarantine.remove(plan, partition)
-                writer.commit(receipt)
+            return _store(feed, task, sizer, around)
+
+
+def _store(feed: Prefetch, task: Task, sizer: AdaptiveSizer, around: Surroundings) -> Receipt:
+    plan, partition, started = task.plan, task.partition, time.monotonic()
+    writer = task.sink.open_writer(plan, partition)
+    # From here to the commit's answer: a claim may wait for another run's, a network may stall in COMMIT.
+    with around.stop.calling(writer.cancel), writer:
+        if writer.done is not None:
+            return found(writer.done, task, around)
+        rows = _write(writer, feed, task, sizer, around)
+        feed.close()
+        receipt = Receipt(
+            partition.number,
+            rows,
+            feed.fingerprint,
+            feed.bytes,
+            fell_back=plan.fell_back,
+            algorithm=ALGORITHM,
+        )
+        quarantine.remove(plan, partition)  # what an attempt left that refused rows and was not committed
+        writer.commit(receipt)
     # The next partition's threads use what they find: without this 8 partitions took 33 MiB more than 2 in a
     # process with a heap for each thread, 3 more in one with one heap.
     trim()

@@ -17,8 +17,7 @@ def wanted_pipes(plan: TablePlan, source: Source, sink: Sink) -> int:
     if sink.writers is not None:
         wanted = min(wanted, sink.writers)
     if source.readers is not None:
-        # One more than may read: it writes its last rows while the next partition is being read.
-        wanted = min(wanted, source.readers + 1)
+        wanted = min(wanted, source.readers)
     if (most := connected_pipes(plan.transfer.limits.max_connections, source, sink)) is not None:
         wanted = min(wanted, most)
     return max(1, wanted)
