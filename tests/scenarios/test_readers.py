@@ -89,13 +89,14 @@ def test_a_partition_of_which_every_reader_is_lost_is_copied_once_more(
     source: Database, tmp_path: Path
 ) -> None:
     def kill() -> None:
-        source.server.execute(
+        query = (
             "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s"
-            " and application_name = 'arrowsync' and query like 'COPY%%'",
-            (source.name,),
+            " and application_name = 'arrowsync' and query like 'COPY%%'"
         )
+        while not source.server.execute(query, (source.name,)):  # between two slices none is in a COPY
+            time.sleep(0.01)
 
-    watch = Watch(source, kill)
+    watch = Watch(source, kill, readers=4)
     copy_to(tmp_path / "t.parquet", source, watch, workers=4)
     assert sum(isinstance(event, Retried) for event in watch.events) == 1
     assert ids(tmp_path / "t.parquet") == ORDER
