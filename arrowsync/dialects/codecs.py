@@ -368,9 +368,7 @@ def decimal_to_text(array: pa.Array) -> pa.Array:
 
 def decimal_to_integer(array: pa.Array) -> pa.Array:
     """The number that a decimal is without its point: 1234 for 12.34. Refuses what 64 bits do not hold."""
-    whole = pa.decimal128(38, 0)  # no kernel moves the point: the same buffers under another type, as below
-    bare = pa.Array.from_buffers(whole, len(array), array.buffers(), array.null_count, array.offset)
-    return pc.cast(bare, pa.int64())
+    return pc.cast(_point_moved(array, pa.decimal128(38, 0)), pa.int64())
 
 
 def decimal_to_double(array: pa.Array) -> pa.Array:
@@ -398,11 +396,12 @@ def double_to_decimal(array: pa.Array, *, precision: int, scale: int) -> pa.Arra
 
 def rescale(array: pa.Array, *, precision: int, scale: int) -> pa.Array:
     """Integers of at most `precision` digits read as decimals of that scale: 1234 and scale 2 are 12.34."""
-    wide = pc.cast(array, pa.decimal128(19, 0))
-    # No kernel shifts the point without multiplying: the same buffers under another type.
-    return pa.Array.from_buffers(
-        pa.decimal128(precision, scale), len(wide), wide.buffers(), wide.null_count, wide.offset
-    )
+    return _point_moved(pc.cast(array, pa.decimal128(19, 0)), pa.decimal128(precision, scale))
+
+
+def _point_moved(array: pa.Array, type: pa.DataType) -> pa.Array:
+    """The same buffers under another decimal type: no kernel moves the point without multiplying."""
+    return pa.Array.from_buffers(type, len(array), array.buffers(), array.null_count, array.offset)
 
 
 def to_float32(array: pa.Array) -> pa.Array:

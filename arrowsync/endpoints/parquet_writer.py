@@ -28,7 +28,7 @@ KEY = b"arrowsync.key"  # the primary key that its rows had at home
 # As Arrow holds it: what is gathered before it is written. With 64 MiB lineitem's file was no smaller, and
 # took 200 MiB of memory instead of 150; with 16 MiB 110, but a file 2 % larger.
 LARGEST_GROUP = 32 * MiB
-SMALLEST_GROUP = 4 * MiB  # lineitem then takes 190 MiB instead of 151
+SMALLEST_GROUP = 4 * MiB  # lineitem's file then takes 157 MiB instead of 150
 FIXED_BYTES = 48 * MiB  # what a pipe takes besides
 UNFINISHED = ".tmp"
 # Of a file's first rows: what tells which of its columns repeat their values.

@@ -181,7 +181,6 @@ class Prefetch:
         self._turns = deque(self._readers[n % readers] for n in range(len(slices)))
         self._done = done
         self._others = threading.Semaphore(readers - 1)  # who does not find one is the last thread to end
-        self._started = False
         self._taken = 0  # rows
 
     @property
@@ -209,15 +208,14 @@ class Prefetch:
         for ahead in self._readers:
             ahead.channel.close()
         self._tracker.wake()
-        if self._started:
-            for thread in self._threads:
+        for thread in self._threads:
+            if thread.ident is not None:  # started
                 thread.join()
         self._stop.__exit__()
 
     def start(self) -> None:
         """Read ahead; from the first `take` at the latest."""
-        if not self._started:
-            self._started = True
+        if self._threads[0].ident is None:
             for thread in self._threads:
                 thread.start()
 

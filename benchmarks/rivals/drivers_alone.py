@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from queue import Queue
 
 import adbc_driver_postgresql.dbapi as postgresql
@@ -141,17 +142,8 @@ def ingest_postgresql(target: str, table: str, schema: pa.Schema, batches: Itera
 
 
 def taking_turns(parts: list[Part], work: Callable[[Part], None]) -> None:
-    waiting = list(reversed(parts))
-
-    def run() -> None:
-        while waiting:
-            work(waiting.pop())
-
-    threads = [threading.Thread(target=run) for _ in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(work, parts))  # a list, so that errors are raised
 
 
 def gathered(parts: list[Part]) -> Iterator[pa.RecordBatch]:
@@ -163,8 +155,10 @@ def gathered(parts: list[Part]) -> Iterator[pa.RecordBatch]:
             queue.put(batch)
 
     def read_all() -> None:
-        taking_turns(parts, read)
-        queue.put(None)
+        try:
+            taking_turns(parts, read)
+        finally:
+            queue.put(None)  # rows that are missing then are for the proof to find
 
     threading.Thread(target=read_all).start()
     while (batch := queue.get()) is not None:
