@@ -273,6 +273,10 @@ class Dialect:
         """A sentence for each foreign key from or to the table that holds for new rows only."""
         return []
 
+    def booked(self, connection: Connection, name: TableName, rows: int) -> bool:
+        """Whether the server's own books prove that the table, too large to count, holds so many rows."""
+        return False
+
     def stored(self, connection: Connection, name: TableName) -> int:
         """A counter that grows by one for each row stored in this transaction."""
         raise NotImplementedError

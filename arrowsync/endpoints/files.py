@@ -243,7 +243,7 @@ class Files:
     def is_empty(self, name: TableName) -> bool:
         return self.count(name) == 0
 
-    def count(self, name: TableName) -> int:
+    def count(self, name: TableName, expected: int | None = None) -> int:
         return self._of(name)._footers().rows
 
     def design(

@@ -205,6 +205,9 @@ class PostgreSQL(Dialect):
     def triggers(self, connection: Connection, name: TableName) -> list[str]:
         return violations.triggers(connection, self.quote_table(name))
 
+    def booked(self, connection: Connection, name: TableName, rows: int) -> bool:
+        return changes.booked(connection, self, name, rows)
+
     def stored(self, connection: Connection, name: TableName) -> int:
         """n_tup_ins of this transaction, of all partitions of a partitioned table."""
         query = (

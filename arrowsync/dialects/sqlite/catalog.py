@@ -294,8 +294,8 @@ def _sized(connection: Connection, table: Table, small: bool) -> Table:
     rowid = rowid_name(connection, table)
     if rowid is None:
         return table
-    span = int(_value(connection, f"select coalesce(max({rowid}) - min({rowid}) + 1, 0) from {name}"))
-    rows = min(span, file_bytes(connection) // width)  # rowids may be far apart
+    low, high = rowid_bounds(connection, table, rowid) or (0, -1)
+    rows = min(high - low + 1, file_bytes(connection) // width)  # rowids may be far apart
     return replace(table, rows=rows, bytes=rows * width)
 
 

@@ -49,6 +49,13 @@ def test_rows_that_share_pages_are_as_wide_as_their_share(source: AdbcConnection
     assert 40 * KiB < widths.rows_within(4 * MiB) < 48 * KiB
 
 
+@pytest.mark.parametrize("source", [NARROW + "insert into t values (0, zeroblob(3000))"], indirect=True)
+def test_one_wider_row_does_not_make_the_others_wide(source: AdbcConnection) -> None:
+    widths = measured(source)
+    assert widths.widest > KiB
+    assert 40 * KiB < widths.rows_within(4 * MiB) < 48 * KiB
+
+
 @pytest.mark.parametrize("source", [NARROW + WIDE], indirect=True)
 def test_the_widest_row_is_named_by_its_key(source: AdbcConnection) -> None:
     widths = measured(source)
