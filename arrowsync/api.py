@@ -26,6 +26,7 @@ from arrowsync.display.sheet import Sheet
 from arrowsync.display.tables import Tables
 from arrowsync.display.transfers import Transfers
 from arrowsync.endpoints import Database, endpoint, storage
+from arrowsync.endpoints.kept import keep_open
 from arrowsync.engine.memory import MemoryTracker, process_tracker
 from arrowsync.engine.pipe import Surroundings
 from arrowsync.engine.planner import find_tables, make_plans, measured, target_name
@@ -173,7 +174,8 @@ def planned(
     transfer = Transfer.of(reads.identity, writes.identity, **arguments)
     if executor is not None:
         check_executor(transfer, reads, writes)
-    tables = tuple(make_plans(transfer, reads, writes, presume=presume))
+    with keep_open():
+        tables = tuple(make_plans(transfer, reads, writes, presume=presume))
     return Plan(transfer, tables, reads, writes, executor, observer, progress)
 
 
@@ -205,14 +207,15 @@ def copy(
 def inspect(place: object, *, table: Names | None = None, tables: Names | None = None) -> Tables:
     """The tables of a database: columns, keys, indexes, row estimates, sizes. `table` may name views too."""
     source = endpoint(place)
-    names = source.names()
-    if table is None and tables is None:
-        return Tables(source.identity, tuple(source.describe(names)))
-    everything = source.names(views=True)
-    chosen = [find_table(wanted, everything) for wanted in listed("table", table or ())]
-    if tables is not None:
-        chosen += [name for name in match_tables(listed("tables", tables), names) if name not in chosen]
-    return Tables(source.identity, tuple(source.describe(chosen)))
+    with keep_open():
+        names = source.names()
+        if table is None and tables is None:
+            return Tables(source.identity, tuple(source.describe(names)))
+        everything = source.names(views=True)
+        chosen = [find_table(wanted, everything) for wanted in listed("table", table or ())]
+        if tables is not None:
+            chosen += [name for name in match_tables(listed("tables", tables), names) if name not in chosen]
+        return Tables(source.identity, tuple(source.describe(chosen)))
 
 
 def status(target: object, *, journal: str = "arrowsync") -> Transfers:
@@ -241,7 +244,8 @@ def verify(source: object, target: object, **arguments: Unpack[Arguments]) -> Ve
     """
     reads, writes = _read_from(source, arguments), storage(target)
     transfer = Transfer.of(reads.identity, writes.identity, **arguments)
-    pairs = [(table, target_name(transfer, table, writes)) for table in find_tables(transfer, reads)]
+    with keep_open():
+        pairs = [(table, target_name(transfer, table, writes)) for table in find_tables(transfer, reads)]
     with Stop() as stop:
         checks = compare_tables(transfer, pairs, reads, writes, stop)
     return Verification(transfer.source, transfer.target, tuple(checks))
@@ -266,11 +270,12 @@ def stream(
     arguments = {"table": table, "query": query, "columns": columns, "exclude": exclude, "where": where}
     named = {"target_table": "query"} if query else {}
     transfer = Transfer.of(source.identity, "", limits=limits, **arguments, **named)
-    found = find_tables(transfer, source)
-    if len(found) != 1:
-        raise ConfigError(f"a stream is one table, not {len(found)}", hint="Name it with table=")
-    wanted = measured(source, found[0], where)
-    return stream_rows(source, reading_plan(transfer, wanted, source.forms(wanted)))
+    with keep_open():
+        found = find_tables(transfer, source)
+        if len(found) != 1:
+            raise ConfigError(f"a stream is one table, not {len(found)}", hint="Name it with table=")
+        plan = reading_plan(transfer, measured(source, found[0], where), source.forms(found[0]))
+    return stream_rows(source, plan)
 
 
 def _read_from(place: object, arguments: Arguments) -> Source:

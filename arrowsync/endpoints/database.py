@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from arrowsync.dialects.sqlite import SQLite
 from arrowsync.endpoints.connections import AdbcConnection, Address
 from arrowsync.endpoints.drivers import find_driver
 from arrowsync.endpoints.journal import Journal
+from arrowsync.endpoints.kept import asking
 from arrowsync.endpoints.lock import FileLock, ServerLock
 from arrowsync.endpoints.reader import DatabaseReader
 from arrowsync.endpoints.references import add_references
@@ -75,8 +76,8 @@ class Database:
         """What opens a connection. Raises ConfigError for a variable or a driver that is not there."""
         return Address(fill_in(self.uri), find_driver(self.speaks, self.driver), self.speaks)
 
-    def connect(self, *, read_only: bool = True) -> AdbcConnection:
-        return AdbcConnection(self.address, read_only=read_only)
+    def connect(self, *, read_only: bool = True) -> AbstractContextManager[AdbcConnection]:
+        return asking(self.address) if read_only else AdbcConnection(self.address, read_only=False)
 
     @property
     def identity(self) -> str:
