@@ -21,6 +21,11 @@ from arrowsync.core.plan import (
 )
 from arrowsync.core.table import Table, TableName, Widths
 from arrowsync.core.transfer import Transfer
+from arrowsync.core.units import MiB
+
+# Of one batch of a reader, whatever memory allows: PostgreSQL → PostgreSQL, two workers, took 11.6 s and
+# 166 – 196 MB with reads of 1 – 4 MiB, 12.5 s and 250 – 350 MB with the driver's default of 16.
+LARGEST_READ = 4 * MiB
 
 Forms = Mapping[str, tuple[Form, ...]]  # column name -> the ways to read it, best first
 
@@ -157,7 +162,7 @@ class Source(Protocol):
     def open_reader(
         self, plan: TablePlan, partition: Partition, snapshot: Snapshot, *, batch_bytes: int
     ) -> Reader:
-        """A reader of `partition` whose driver batches hold about `batch_bytes`."""
+        """A reader of `partition` whose batches hold at most about `batch_bytes` and LARGEST_READ."""
         ...
 
 

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 import pyarrow as pa
 
-from arrowsync.core.contracts import Forms
+from arrowsync.core.contracts import LARGEST_READ, Forms
 from arrowsync.core.plan import ColumnPlan, Partition, Receipt, Snapshot, TablePlan
 from arrowsync.core.table import Table, TableName, Widths
 from arrowsync.endpoints.arrow_columns import Kept, bring, forms
@@ -167,7 +167,7 @@ class FrameReader:
     def __init__(self, streams: _Streams, columns: Sequence[ColumnPlan], *, batch_bytes: int) -> None:
         self._streams = streams
         self._columns = columns
-        self._batch_bytes = batch_bytes
+        self._batch_bytes = min(batch_bytes, LARGEST_READ)
         self._cancelled = False
 
     def __enter__(self) -> Self:

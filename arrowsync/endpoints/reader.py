@@ -9,6 +9,7 @@ from typing import Self
 
 import pyarrow as pa
 
+from arrowsync.core.contracts import LARGEST_READ
 from arrowsync.core.plan import Partition, Snapshot, TablePlan
 from arrowsync.endpoints.connections import AdbcConnection, Address
 from arrowsync.endpoints.view import joined
@@ -25,7 +26,7 @@ class DatabaseReader:
         self._plan = plan
         self._partition = partition
         self._snapshot = snapshot
-        self._batch_bytes = batch_bytes
+        self._batch_bytes = min(batch_bytes, LARGEST_READ)
         self._connection: AdbcConnection | None = None
 
     def __enter__(self) -> Self:

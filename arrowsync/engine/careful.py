@@ -21,7 +21,7 @@ from arrowsync.core.transfer import Nul
 from arrowsync.core.units import MiB
 from arrowsync.engine import batches, fingerprint
 from arrowsync.engine.deadline import Deadline
-from arrowsync.engine.pipe import LARGEST_READ, Surroundings, Task, found
+from arrowsync.engine.pipe import Surroundings, Task, found
 from arrowsync.engine.prefetch import Prefetch, as_read
 from arrowsync.engine.quarantine import BadRowFile, Tally, as_text, file, folder, remove
 from arrowsync.engine.sizing import AdaptiveSizer
@@ -166,7 +166,7 @@ class _Careful:
             self._reading,
             task.partition,
             task.snapshot,
-            batch_bytes=min(task.batch_bytes, LARGEST_READ),
+            batch_bytes=task.batch_bytes,
             sizer=self._sizer,
             tracker=around.tracker,
             stop=around.stop,

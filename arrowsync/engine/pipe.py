@@ -63,11 +63,6 @@ class Surroundings:
     writing: Turns = ANY
 
 
-# A driver read of 1 – 4 MiB was both leaner and faster than the driver's default of 16 (PostgreSQL →
-# PostgreSQL, two workers: 11.6 s and 166 – 196 MB against 12.5 s and 250 – 350 MB).
-LARGEST_READ = 4 << 20
-
-
 # Batches of a partition's first ingests; all further ones are one. PostgreSQL tells of a bad row when the
 # stream ends, and where many are bad the first one comes early.
 PROBES = (1, 8)
@@ -137,7 +132,7 @@ def _prefetch(
         task.plan,
         task.partition,
         task.snapshot,
-        batch_bytes=min(task.batch_bytes, LARGEST_READ),
+        batch_bytes=task.batch_bytes,
         sizer=sizer,
         tracker=around.tracker,
         stop=around.stop,

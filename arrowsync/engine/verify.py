@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from arrowsync.core.check import TableCheck
-from arrowsync.core.contracts import Forms, Sink, Source
+from arrowsync.core.contracts import LARGEST_READ, Forms, Sink, Source
 from arrowsync.core.plan import (
     ColumnPlan,
     Fingerprint,
@@ -31,7 +31,6 @@ from arrowsync.engine.retry import with_next_forms
 from arrowsync.engine.stop import Stop
 from arrowsync.errors import ConfigError, VerificationError
 
-READ_BYTES = 4 << 20  # a driver batch of a re-read; the size that copying uses too
 NAMED = 5  # differing rows in an error's one sentence; `arrowsync verify` shows more
 
 
@@ -237,7 +236,7 @@ def _batches(
 ) -> Iterator[pa.RecordBatch]:
     for partition in partitions:
         with (
-            source.open_reader(plan, partition, snapshot, batch_bytes=READ_BYTES) as reader,
+            source.open_reader(plan, partition, snapshot, batch_bytes=LARGEST_READ) as reader,
             stop.calling(reader.cancel),
         ):
             for batch in reader:

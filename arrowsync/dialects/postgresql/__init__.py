@@ -27,8 +27,6 @@ from arrowsync.dialects.postgresql import (
 from arrowsync.dialects.sieve import Sieve
 from arrowsync.errors import ArrowsyncError, ConfigError
 
-MiB = 1 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class PostgreSQL(Dialect):
@@ -125,9 +123,7 @@ class PostgreSQL(Dialect):
         return partitions.select(self, plan, partition)
 
     def reads(self, plan: TablePlan, partition: Partition, *, batch_bytes: int) -> tuple[Read, ...]:
-        # A batch ends with the row that reaches the hint. The driver's default of 16 MiB was both slower and
-        # fatter than 1 to 4.
-        hint = max(1 << 16, min(batch_bytes, 4 * MiB))
+        hint = max(1 << 16, batch_bytes)  # a batch ends with the row that reaches it
         return ((self.select(plan, partition), {"adbc.postgresql.batch_size_hint_bytes": hint}),)
 
     # -- as a sink -----------------------------------------------------------------------------------------
