@@ -22,8 +22,8 @@ from arrowsync.errors import SchemaError
 
 # Another connection's ALTER TABLE goes unseen by the first query after it; this one sees it for all others.
 REFRESH = "select count(*) from sqlite_master"
-# A smaller file is counted exactly, in 20 ms; in others the rowids tell, or where there are none a count, as long
-# as it takes less than a second.
+# A smaller file is counted exactly, in 20 ms; of others the rowids tell, or where there are none a count, as
+# long as it takes less than a second.
 COUNTED = 128 * MiB
 COUNTED_WITHOUT_ROWID = 1 * GiB
 SAMPLE_ROWS = 500
