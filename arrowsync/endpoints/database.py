@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -76,8 +76,8 @@ class Database:
         """What opens a connection. Raises ConfigError for a variable or a driver that is not there."""
         return Address(fill_in(self.uri), find_driver(self.speaks, self.driver), self.speaks)
 
-    def connect(self, *, read_only: bool = True) -> AbstractContextManager[AdbcConnection]:
-        return asking(self.address) if read_only else AdbcConnection(self.address, read_only=False)
+    def connect(self, *, read_only: bool = True) -> AdbcConnection:
+        return AdbcConnection(self.address, read_only=read_only)
 
     @property
     def identity(self) -> str:
@@ -106,20 +106,20 @@ class Database:
         return self.speaks.readers
 
     def names(self, *, views: bool = False) -> list[TableName]:
-        with self.connect() as connection:
+        with asking(self.address) as connection:
             return self.speaks.names(connection, views=views)
 
     def describe_query(self, name: TableName, query: str) -> Table:
-        with self.connect() as connection:
+        with asking(self.address) as connection:
             return self.speaks.describe_query(connection, name, query)
 
     def describe(self, names: Sequence[TableName]) -> list[Table]:
-        with self.connect() as connection:
+        with asking(self.address) as connection:
             return self.speaks.describe(connection, names)
 
     def check_where(self, table: Table, where: str) -> None:
         """See Source.check_where."""
-        with self.connect() as connection:
+        with asking(self.address) as connection:
             try:
                 # Without parentheses, where `a) or (b` is an error.
                 connection.rows(f"select 1 from {self.speaks.relation(table)} where {where}\nlimit 0")
@@ -129,15 +129,15 @@ class Database:
                 raise ConfigError(f"where {where!r}: {error.message}", table=str(table.name)) from error
 
     def widths(self, table: Table, where: str | None = None) -> Widths | None:
-        with self.connect() as connection:
+        with asking(self.address) as connection:
             return self.speaks.widths(connection, table, where)
 
     def forms(self, table: Table) -> Forms:
-        with self.connect() as connection:
+        with asking(self.address) as connection:
             return self.speaks.forms(connection, table)
 
     def presumed(self, table: Table) -> Forms | None:
-        with self.connect() as connection:
+        with asking(self.address) as connection:
             return self.speaks.presumed(connection, table)
 
     @contextmanager
@@ -150,11 +150,11 @@ class Database:
                 yield Snapshot(token=str(connections[0].rows(dialect.export_snapshot)[0][0]))
 
     def partitions(self, table: Table, *, target_bytes: int) -> list[Partition]:
-        with self.connect() as connection:
+        with asking(self.address) as connection:
             return self.speaks.partitions(connection, table, target_bytes)
 
     def slices(self, plan: TablePlan, *, target_bytes: int) -> list[tuple[Partition, ...]]:
-        with self.connect() as connection:
+        with asking(self.address) as connection:
             return self.speaks.slices(connection, plan, target_bytes)
 
     def rows_meant(self, plan: TablePlan, snapshot: Snapshot) -> int | None:
@@ -162,7 +162,7 @@ class Database:
             return int(connection.rows(self.speaks.count(plan))[0][0])
 
     def states(self, tables: Sequence[Table]) -> list[Mapping[str, Any]]:  # Any: JSON
-        with self.connect() as connection:
+        with asking(self.address) as connection:
             return [self.speaks.state(connection, table) for table in tables]
 
     def unchanged(
@@ -190,7 +190,7 @@ class Database:
         if not self.speaks.exists(fill_in(self.uri)):
             self.speaks.options(fill_in(self.uri), read_only=False)  # raises where none can come into being
             return TableName(name.name)  # only files come into being, and files have no schemas
-        with self.connect() as connection:
+        with asking(self.address) as connection:
             return self.speaks.locate(connection, name)
 
     def folded(self, name: TableName) -> TableName:
@@ -199,12 +199,12 @@ class Database:
     def find(self, name: TableName) -> Table | None:
         if not self.speaks.exists(fill_in(self.uri)):
             return None
-        with self.connect() as connection:
+        with asking(self.address) as connection:
             tables = self.speaks.describe(connection, [name])
             return tables[0] if tables else None
 
     def is_empty(self, name: TableName) -> bool:
-        with self.connect() as connection:
+        with asking(self.address) as connection:
             return not connection.rows(f"select 1 from {self.speaks.quote_table(name)} limit 1")
 
     def design(
@@ -214,7 +214,7 @@ class Database:
 
     def statements(self, plan: TablePlan) -> TablePlan:
         if self.speaks.exists(fill_in(self.uri)):
-            with self.connect() as connection:
+            with asking(self.address) as connection:
                 self.speaks.check_rights(connection, plan)
                 # One that drops a row and adds another passes the count, which sees sums only.
                 names = self.speaks.triggers(connection, plan.landing) if plan.exists else []
@@ -230,7 +230,7 @@ class Database:
         """The journal's tables for transfers into that table. Raises ConfigError where there is no place."""
         if not self.speaks.exists(fill_in(self.uri)):
             return self.speaks.journal_tables(journal)
-        with self.connect() as connection:
+        with asking(self.address) as connection:
             return self.speaks.locate_journal(connection, journal, name)
 
     def unfinished(self, name: TableName, journal: tuple[TableName, TableName]) -> list[Unfinished]:
@@ -238,7 +238,7 @@ class Database:
         dialect = self.speaks
         if not dialect.exists(fill_in(self.uri)):
             return []
-        with self.connect() as connection:
+        with asking(self.address) as connection:
             if dialect.mark(connection, journal[0]) is None:
                 return []
             found = Journal(connection, journal).unfinished(name)
@@ -350,7 +350,7 @@ class Database:
     def transfers(self, journal: str) -> list[TransferStatus]:
         """What the journal tells of transfers into this database."""
         dialect = self.speaks
-        with self.connect() as connection:
+        with asking(self.address) as connection:
             return [
                 entry
                 for tables in dialect.find_journals(connection, journal)
@@ -358,7 +358,7 @@ class Database:
             ]
 
     def count(self, name: TableName, expected: int | None = None) -> int:
-        with self.connect() as connection:
+        with asking(self.address) as connection:
             if expected is not None and self.speaks.booked(connection, name, expected):
                 return expected
             return int(connection.rows(f"select count(*) from {self.speaks.quote_table(name)}")[0][0])

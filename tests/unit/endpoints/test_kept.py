@@ -8,7 +8,7 @@ import pytest
 import arrowsync
 from arrowsync import ConfigError
 from arrowsync.endpoints import Database
-from arrowsync.endpoints.kept import keep_open
+from arrowsync.endpoints.kept import asking, keep_open
 from tests import fix_postgresql
 
 THREE_TABLES = "; ".join(f"create table t{n} (id bigint primary key, name text)" for n in range(3))
@@ -60,23 +60,23 @@ def test_no_session_is_left_where_planning_fails(
 
 
 def test_a_session_that_met_an_error_is_not_used_again(postgresql: fix_postgresql.Database) -> None:
-    place = Database(postgresql.uri)
+    place = Database(postgresql.uri).address
     with keep_open():
-        with place.connect() as first:
+        with asking(place) as first:
             first.run("set search_path = ''")
-        with place.connect() as second:
+        with asking(place) as second:
             assert second is first
-        with pytest.raises(ConfigError), place.connect():
+        with pytest.raises(ConfigError), asking(place):
             raise ConfigError("anything")
-        with place.connect() as third:
+        with asking(place) as third:
             assert third is not first
             assert third.rows("show search_path") != [("",)]
 
 
 def test_whoever_asks_while_it_is_in_use_gets_another_one(postgresql: fix_postgresql.Database) -> None:
-    place = Database(postgresql.uri)
-    with keep_open(), place.connect() as outer:
-        with place.connect() as inner:
+    place = Database(postgresql.uri).address
+    with keep_open(), asking(place) as outer:
+        with asking(place) as inner:
             assert inner is not outer
             assert inner.rows("select 1") == [(1,)]
         assert outer.rows("select 2") == [(2,)]
