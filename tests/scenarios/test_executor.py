@@ -19,6 +19,7 @@ from typing import Any
 import distributed
 import polars as pl
 import pytest
+from dask import config as dask_config
 
 import arrowsync
 from arrowsync import ConfigError, Limits, TransferError
@@ -349,6 +350,8 @@ def test_an_interrupt_stops_the_threads_of_an_executor(
 @pytest.fixture
 def dask() -> Iterator[Any]:
     with (
+        # Python 3.11 may hang in what the profiler asks of it (gh-106883): once in some hundred runs a worker did.
+        dask_config.set({"distributed.worker.profile.enabled": False}),
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address=":0", processes=True
         ) as cluster,
