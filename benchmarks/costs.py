@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -48,31 +47,26 @@ def run(options: Options) -> Result:
 
 
 def costs(contestant: Contestant, source: str, target: str) -> dict[str, float]:
-    """Seconds of the whole process, and CPU seconds by whose code took them."""
+    """CPU seconds by whose code took them. No wall clock: perf waits for the next full second."""
     with TemporaryDirectory() as folder:
         samples = Path(folder) / "samples"
-        busy, idle = _machine()
+        busy = _busy()
         command = [*PERF, "--output", str(samples), *map(str, contestant.command(source, target))]
         measured = measure(command, contestant.environment)
-        busy, idle = (now - before for now, before in zip(_machine(), (busy, idle), strict=True))
+        server = _busy() - busy - measured.cpu_seconds
         shares = by_owner(_report(samples))
-    return {
-        "seconds": measured.seconds,
-        **{whose: share * measured.cpu_seconds for whose, share in shares.items()},
-        "server": busy - measured.cpu_seconds,
-        "idle": idle,
-    }
+    return {**{whose: share * measured.cpu_seconds for whose, share in shares.items()}, "server": server}
 
 
 def by_owner(report: Sequence[str]) -> dict[str, float]:
     """Shares of perf's lines, "12.34%  libarrow.so", by whose library it is."""
-    found: Counter[str] = Counter()
+    found = dict.fromkeys(WHOSE, 0.0)
     for line in report:
         if (match := re.match(r"\s*([\d.]+)%\s+(\S+)", line)) is not None:
             owner = next(name for name, pattern in WHOSE.items() if re.search(pattern, match[2]))
             found[owner] += float(match[1])
-    whole = found.total() or 1.0
-    return {name: found[name] / whole for name in WHOSE}
+    whole = sum(found.values()) or 1.0
+    return {owner: share / whole for owner, share in found.items()}
 
 
 def _report(samples: Path) -> list[str]:
@@ -80,12 +74,12 @@ def _report(samples: Path) -> list[str]:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
-def _machine() -> tuple[float, float]:
-    """CPU seconds that all processors together were busy, and idle."""
-    user, nice, system, idle, iowait, irq, soft, steal = (
+def _busy() -> float:
+    """CPU seconds that all processors together have worked."""
+    user, nice, system, _, _, interrupts, soft, steal = (
         int(ticks) / HERTZ for ticks in Path("/proc/stat").read_text().split()[1:9]
     )
-    return user + nice + system + irq + soft + steal, idle + iowait
+    return user + nice + system + interrupts + soft + steal
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import pytest
 from benchmarks.__main__ import report
 from benchmarks.chart import draw
 from benchmarks.copy import OPTIMISED, WHEEL, figures, judge
+from benchmarks.costs import by_owner
 from benchmarks.data import KEYLESS, LINEITEM, Size
 from benchmarks.harness import Measured, ProcessFailed, Result, Row, markdown, measure, median_of, parse
 from benchmarks.proof import digest, total
@@ -150,3 +151,22 @@ def test_a_second_run_in_the_same_folder_waits_for_the_first(tmp_path: Path) -> 
         assert not began.wait(0.2)
     assert began.wait(10)
     other.join()
+
+
+def test_what_a_profiler_saw_is_summed_up_by_whose_library_it_is() -> None:
+    report = [
+        "# Overhead  Shared Object",
+        "    40.00%  libadbc_driver_postgresql.so",
+        "    10.00%  libpq.so.5.15",
+        "    25.00%  libarrow.so.2600",
+        "     5.00%  libparquet.so.2600",
+        "    10.00%  _compute.cpython-311-x86_64-linux-gnu.so",
+        "    10.00%  [kernel.kallsyms]",
+    ]
+    shares = by_owner(report)
+    assert {owner: round(share, 2) for owner, share in shares.items() if share} == {
+        "drivers": 0.5,
+        "arrow": 0.3,
+        "python": 0.1,
+        "libc, kernel": 0.1,
+    }
