@@ -47,8 +47,7 @@ def test_rows_that_were_only_inserted_are_in_the_books(postgresql: Database) -> 
 )
 def test_books_prove_nothing_of_a_table_with_a_past(postgresql: Database, then: str) -> None:
     postgresql.execute(THREE)
-    for statement in then.split("; "):
-        postgresql.execute(statement)
+    postgresql.execute(then)
     assert not booked(postgresql)
 
 
