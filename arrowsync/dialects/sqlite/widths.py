@@ -36,21 +36,20 @@ def measure(connection: Connection, table: Table, where: str | None) -> Widths |
 
 
 def _shares(connection: Connection, table: Table) -> Widths | None:
-    """From the pages that hold the rows; None where a row overflows its page."""
+    """From the pages that hold the rows; None where a row overflows its page, or no pages are its own."""
     pages = f"dbstat where schema = 'main' and name = {text_literal(table.name.name)}"
     try:
         [(page_bytes,)] = connection.rows("pragma page_size")
-        return _alike(connection, pages, page_bytes) or _shared(connection, pages, page_bytes)
-    except ArrowsyncError:  # a virtual table, or a driver whose SQLite was built without dbstat
+        # 45 ns a row, a read takes 1,200.
+        totals = connection.rows(f"select ncell, payload, mx_payload from {pages} and aggregate = true")
+        if not totals:
+            return None  # a virtual table
+        rows, nbytes, widest = totals[0]
+        if 0 < widest <= page_bytes and widest * rows <= ALIKE * nbytes:
+            return Widths(((widest + CELL_BYTES, rows),))
+        return _shared(connection, pages, page_bytes)
+    except ArrowsyncError:  # a driver whose SQLite was built without dbstat
         return None
-
-
-def _alike(connection: Connection, pages: str, page_bytes: int) -> Widths | None:
-    """The widest row, for all; None where others are much narrower. 45 ns a row, a read takes 1,200."""
-    query = f"select ncell, payload, mx_payload from {pages} and aggregate = true"
-    [(rows, nbytes, widest)] = connection.rows(query)
-    alike = 0 < widest <= page_bytes and widest * rows <= ALIKE * nbytes
-    return Widths(((widest + CELL_BYTES, rows),)) if alike else None
 
 
 def _shared(connection: Connection, pages: str, page_bytes: int) -> Widths | None:

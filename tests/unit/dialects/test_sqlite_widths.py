@@ -56,6 +56,17 @@ def test_one_wider_row_does_not_make_the_others_wide(source: AdbcConnection) -> 
     assert 40 * KiB < widths.rows_within(4 * MiB) < 48 * KiB
 
 
+VIRTUAL = f"create virtual table v using fts5(b); insert into v {NUMBERS.format(4)} select printf('%.*c', {2 * MiB}, 'x') from n"
+
+
+@pytest.mark.parametrize("source", [NARROW + VIRTUAL], indirect=True)
+def test_the_rows_of_a_virtual_table_which_has_no_pages_are_measured(source: AdbcConnection) -> None:
+    (table,) = SQLITE.describe(source, [TableName("v")])
+    widths = SQLITE.widths(source, table, None)
+    assert widths is not None
+    assert widths.widest == 2 * MiB
+
+
 @pytest.mark.parametrize("source", [NARROW + WIDE], indirect=True)
 def test_the_widest_row_is_named_by_its_key(source: AdbcConnection) -> None:
     widths = measured(source)
