@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from arrowsync.core.plan import Fingerprint, Partition, Receipt
 from arrowsync.endpoints import Database, Files, endpoint
 from arrowsync.endpoints.arrow_types import exactly, parse
 from arrowsync.endpoints.parquet_footers import read, row_groups
+from arrowsync.endpoints.parquet_reader import opened
 from arrowsync.errors import Refused
 
 SMALL = Limits(partition_bytes="4 KiB")  # so that a few hundred rows are several partitions
@@ -936,3 +938,29 @@ def test_what_is_held_of_a_dictionary_is_its_size_twice_and_as_it_is_stored(
     held = read([str(path)]).held["body"]
     stored = pq.ParquetFile(path).metadata.row_group(0).column(1).total_compressed_size
     assert held == pytest.approx(2 * one_group + stored, rel=0.05)
+
+
+def test_the_footer_of_a_file_is_read_once_while_somebody_has_it_open(tmp_path: Path) -> None:
+    path = tmp_path / "one.parquet"
+    pq.write_table(pa.table({"a": [1, 2]}), path)
+    written = path.stat()
+    with opened(str(path)):
+        with opened(str(path)):
+            with path.open("r+b") as file:
+                file.seek(-4, os.SEEK_END)
+                file.write(b"gone")
+            os.utime(path, ns=(written.st_atime_ns, written.st_mtime_ns))
+        with opened(str(path)) as third:
+            assert third.read().to_pylist() == [{"a": 1}, {"a": 2}]
+    with pytest.raises(ConfigError, match="cannot read"), opened(str(path)):
+        pass
+
+
+def test_a_file_that_takes_the_place_of_an_open_one_is_read_by_its_own_footer(tmp_path: Path) -> None:
+    path = tmp_path / "one.parquet"
+    pq.write_table(pa.table({"a": [1, 2]}), path)
+    with opened(str(path)):
+        pq.write_table(pa.table({"a": [1, 2, 3]}), tmp_path / "other")
+        (tmp_path / "other").replace(path)
+        with opened(str(path)) as other:
+            assert other.read().to_pylist() == [{"a": 1}, {"a": 2}, {"a": 3}]
