@@ -220,7 +220,10 @@ def inspect(place: object, *, table: Names | None = None, tables: Names | None =
 
 
 def status(target: object, *, journal: str = "arrowsync") -> Transfers:
-    """The transfers that the target's journal knows: how far they are, since when; unfinished ones first."""
+    """The transfers that the target's journal knows: running, interrupted, done; how far, since when.
+
+    Unfinished ones come first. Only looks: it keeps no copy from beginning or going on.
+    """
     place = storage(target)
     return Transfers(place.identity, tuple(place.transfers(journal)))
 

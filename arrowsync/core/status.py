@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+RUNNING = "running"
+INTERRUPTED = "interrupted"
+
 
 @dataclass(frozen=True, slots=True)
 class TransferStatus:
-    """A transfer into one table. `status` is "running" until it is done, also while nobody is running it.
+    """A transfer into one table.
 
-    Times are the target's, as its text; `age_seconds` is since it began.
+    `status` is "running" while a run of it holds the table's lock, "interrupted" when none does and the same
+    command goes on, and what the report said, "complete" or "partial", when it is done. Times are the
+    target's, as its text; `age_seconds` is since it began.
     """
 
     transfer: str

@@ -238,6 +238,10 @@ class Dialect:
         """Lock out other runs into that table for as long as the connection lives; False: another has it."""
         raise NotImplementedError
 
+    def is_locked(self, connection: Connection, name: TableName) -> bool:
+        """Whether some connection has that lock. Takes it from nobody, not for a moment."""
+        raise NotImplementedError
+
     def locate_journal(
         self, connection: Connection, journal: str, name: TableName
     ) -> tuple[TableName, TableName]:

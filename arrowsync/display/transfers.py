@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
-from arrowsync.core.status import TransferStatus
+from arrowsync.core.status import INTERRUPTED, RUNNING, TransferStatus
 from arrowsync.display import Shown
 from arrowsync.display.figures import count, duration, noun
-from arrowsync.display.sheet import Heading, Sheet, Text, Toned, grid, parts
+from arrowsync.display.sheet import Heading, Notes, Sheet, Text, Tone, Toned, grid, parts
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -50,13 +50,23 @@ class Transfers(Sequence[TransferStatus], Shown):
             Heading("transfer", optional=True),
         )
         title = Toned(f"{self.place}: {noun(len(self), 'transfer')}")
-        return Sheet(title, parts([grid(headings, map(_row, self)) if self.transfers else None]))
+        table = grid(headings, map(_row, self)) if self.transfers else None
+        return Sheet(title, parts([table, Notes(tuple(self._notes()))]))
+
+    def _notes(self) -> Iterator[Toned]:
+        if any(transfer.status == INTERRUPTED for transfer in self):
+            yield Toned(
+                "interrupted: nobody is copying now, and the same command goes on where it ended", "warn"
+            )
+
+
+_TONES: dict[str, Tone] = {"complete": "good", RUNNING: "plain"}
 
 
 def _row(transfer: TransferStatus) -> tuple[Text, ...]:
     return (
         transfer.table,
-        Toned(transfer.status, "good" if transfer.status == "complete" else "warn"),
+        Toned(transfer.status, _TONES.get(transfer.status, "warn")),
         f"{count(transfer.partitions_done)} of {count(transfer.partitions)}",
         count(transfer.rows),
         count(transfer.quarantined) if transfer.quarantined else "",

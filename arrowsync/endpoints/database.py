@@ -20,7 +20,7 @@ from arrowsync.endpoints.connections import AdbcConnection, Address
 from arrowsync.endpoints.drivers import find_driver
 from arrowsync.endpoints.journal import Journal
 from arrowsync.endpoints.kept import asking
-from arrowsync.endpoints.lock import FileLock, ServerLock
+from arrowsync.endpoints.lock import FileLock, ServerLock, is_held, with_locks
 from arrowsync.endpoints.reader import DatabaseReader
 from arrowsync.endpoints.references import add_references
 from arrowsync.endpoints.secrets import fill_in, hide, is_uri
@@ -348,14 +348,20 @@ class Database:
             return replace(added, unenforced=(*added.unenforced, *unchecked))
 
     def transfers(self, journal: str) -> list[TransferStatus]:
-        """What the journal tells of transfers into this database."""
+        """What the journal and the locks tell of transfers into this database."""
         dialect = self.speaks
         with asking(self.address) as connection:
-            return [
-                entry
-                for tables in dialect.find_journals(connection, journal)
-                for entry in Journal(connection, tables).entries()
-            ]
+
+            def look() -> list[TransferStatus]:
+                journals = dialect.find_journals(connection, journal)
+                return [entry for tables in journals for entry in Journal(connection, tables).entries()]
+
+            def held(entry: TransferStatus) -> bool:
+                name = TableName.parse(entry.table)
+                path = dialect.lock_file(fill_in(self.uri), name)
+                return is_held(path) if path else dialect.is_locked(connection, name)
+
+            return with_locks(look, held)
 
     def count(self, name: TableName, expected: int | None = None) -> int:
         with asking(self.address) as connection:

@@ -26,7 +26,7 @@ from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.endpoints import arrow_design, parquet_footers
 from arrowsync.endpoints.arrow_columns import Kept, forms
 from arrowsync.endpoints.arrow_types import DIALECT
-from arrowsync.endpoints.lock import FileLock
+from arrowsync.endpoints.lock import FileLock, is_held, with_locks
 from arrowsync.endpoints.parquet_journal import FILE, FolderJournal
 from arrowsync.endpoints.parquet_reader import ParquetReader
 from arrowsync.endpoints.parquet_writer import UNFINISHED, ParquetWriter, group_bytes, storing, sync
@@ -296,8 +296,18 @@ class Files:
 
     def transfers(self, journal: str) -> list[TransferStatus]:
         """What is being written into the folder, or was interrupted; what has finished is just parts."""
-        found = (journal.status(self._real) for journal in self._journals())
-        return [status for status in found if status is not None]
+
+        def look() -> list[TransferStatus]:
+            found = (journal.status(self._real) for journal in self._journals())
+            return [status for status in found if status is not None]
+
+        def held(status: TransferStatus) -> bool:
+            # A run that made the folder has its lock beside it.
+            locks = f".arrowsync_{status.transfer}_*{_LOCK}"
+            folders = (self._real, self._real.parent)
+            return any(is_held(path) for folder in folders for path in folder.glob(locks))
+
+        return with_locks(look, held)
 
     def _journals(self) -> list[FolderJournal]:
         """Where a transfer into this folder may have begun: here, or beside it to replace it."""

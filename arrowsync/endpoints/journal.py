@@ -14,7 +14,7 @@ from dataclasses import asdict
 from typing import Any
 
 from arrowsync.core.plan import Fingerprint, Partition, Receipt, TablePlan, Unfinished
-from arrowsync.core.status import TransferStatus
+from arrowsync.core.status import RUNNING, TransferStatus
 from arrowsync.core.table import TableName
 from arrowsync.endpoints.connections import AdbcConnection
 from arrowsync.errors import ResumeError
@@ -30,7 +30,6 @@ create table if not exists {} (
     transfer text not null, target_table text not null, partition_number bigint not null,
     receipt text not null, primary key (transfer, target_table, partition_number))
 """
-RUNNING = "running"
 _OURS = "transfer = $1 and target_table = $2 and run = $3 and status = 'running'"
 
 
@@ -169,7 +168,10 @@ class Journal:
             self._connection.run(f"drop table {self._transfers}")
 
     def entries(self) -> list[TransferStatus]:
-        """Every transfer it knows, those that have not finished first, then the latest first."""
+        """Every transfer it knows, those that have not finished first, then the latest first.
+
+        What has not finished is running here: who holds the lock is not in the journal.
+        """
         age = self._connection.dialect.seconds_since.format("started_at")
         rows = self._connection.rows(
             "select transfer, target_table, source, status, request, partitions, state, started_at, "

@@ -5,10 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
+from arrowsync.core.status import INTERRUPTED, RUNNING, TransferStatus
 from arrowsync.core.table import TableName
 from arrowsync.endpoints import inherited
 from arrowsync.endpoints.connections import AdbcConnection, Address
@@ -94,3 +97,41 @@ class FileLock:
 
     def renew(self) -> None:
         """The operating system takes it from nobody."""
+
+
+def is_held(path: Path) -> bool:
+    """Whether a run holds the lock on that file, which is never made here.
+
+    One that a killed run has left is locked for some microseconds: the system tells in no other way.
+    """
+    with inherited.opening:
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        except PermissionError:
+            return True  # another user's: whose run has it, or could go on with it, is not ours to say
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+
+def with_locks(
+    look: Callable[[], list[TransferStatus]], held: Callable[[TransferStatus], bool]
+) -> list[TransferStatus]:
+    """What `look` finds, interrupted where no run holds the lock.
+
+    A run may end after the first look and before its lock is asked for: the second one finds it done.
+    """
+    found = look()
+    left = {(each.transfer, each.table) for each in found if each.status == RUNNING and not held(each)}
+    return [
+        replace(each, status=INTERRUPTED)
+        if each.status == RUNNING and (each.transfer, each.table) in left
+        else each
+        for each in (look() if left else found)
+    ]

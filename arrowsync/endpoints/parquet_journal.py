@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from arrowsync.core.plan import Partition, Receipt, TablePlan, Unfinished
-from arrowsync.core.status import TransferStatus
+from arrowsync.core.status import RUNNING, TransferStatus
 from arrowsync.endpoints.parquet_writer import receipt_in, sync
 from arrowsync.errors import ResumeError
 
@@ -85,7 +85,7 @@ class FolderJournal:
         )
 
     def status(self, target: Path) -> TransferStatus | None:
-        """How far the transfer into `target` is that has begun here and not finished."""
+        """How far the transfer into `target` is that has begun here and not finished, run by whomever."""
         noted = self._read()
         if noted is None or noted["target"] != str(target):
             return None
@@ -95,7 +95,7 @@ class FolderJournal:
             noted["request"]["source"],
             target.name,
             noted["request"]["mode"],
-            "running",
+            RUNNING,
             len(noted["partitions"]),
             len(receipts),
             sum(receipt.rows for receipt in receipts),

@@ -13,11 +13,12 @@ from typing import Any
 import psycopg
 import pytest
 
+import arrowsync
 from arrowsync import ArrowsyncError, ConfigError, Limits, Report, ResumeError, TransferError
-from arrowsync.core.events import BatchWritten, Event
+from arrowsync.core.events import BatchWritten, Event, PartitionCommitted
 from arrowsync.endpoints import lock
 from tests.fix_postgresql import Database
-from tests.scenarios.copies import child, content, copy, interrupted, make_rows, newest_server
+from tests.scenarios.copies import child, content, copy, interrupted, killed_child, make_rows, newest_server
 
 pytestmark = newest_server
 ROWS = 60_000
@@ -147,6 +148,43 @@ def locked_out(target: Database) -> int:
         "select count(*) from pg_stat_activity where wait_event = 'advisory' and datname = current_database()"
     )
     return int(target.execute(query)[0][0])
+
+
+@pytest.mark.parametrize("mode", ["create", "replace"])
+@pytest.mark.parametrize("place", ["postgresql", "copy.db", "parts/"])
+def test_status_tells_a_copy_that_goes_on_from_one_that_was_interrupted(
+    pair: tuple[Database, Database], tmp_path: Path, place: str, mode: str
+) -> None:
+    source = pair[0].uri
+    target = pair[1].uri if place == "postgresql" else f"{tmp_path}/{place}"
+    if mode == "replace":
+        copy(source, target, where="id < 9")
+    meanwhile = set[str]()
+
+    def observe(event: Event) -> None:
+        if isinstance(event, PartitionCommitted):
+            meanwhile.add(latest(target))
+            if event.receipt.partition > 1:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        copy(source, target, mode=mode, limits=LIMITS, workers=1, observer=observe)
+    assert (meanwhile, latest(target)) == ({"running"}, "interrupted")
+    assert latest(target) == "interrupted", "asking took nothing away"
+    assert copy(source, target, mode=mode, limits=LIMITS).partitions_resumed > 1
+
+
+def latest(target: str) -> str:
+    """The status of the transfer that is shown first."""
+    return arrowsync.status(target)[0].status
+
+
+def test_status_knows_a_killed_copy_for_one_that_goes_on(
+    pair: tuple[Database, Database], tmp_path: Path
+) -> None:
+    for target in (pair[1].uri, f"{tmp_path}/copy.db", f"{tmp_path}/parts/"):
+        killed_child(pair[0].uri, target, table="t", kill_at=ROWS // 2, limits={"partition_bytes": "512 KiB"})
+        wait_until(lambda target=target: latest(target) == "interrupted")  # the server needs a second
 
 
 def orphans(target: Database) -> int:

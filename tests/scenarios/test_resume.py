@@ -322,7 +322,7 @@ def test_status_tells_of_unfinished_and_finished_transfers(pair: tuple[Database,
     copy(source.uri, target.uri, target_table="done")
     kill(source.uri, target.uri)
     unfinished, done = arrowsync.status(target.uri)
-    assert (unfinished.table, unfinished.status, unfinished.mode) == ("public.t", "running", "create")
+    assert (unfinished.table, unfinished.status, unfinished.mode) == ("public.t", "interrupted", "create")
     assert 0 < unfinished.partitions_done == committed(target) < unfinished.partitions
     assert unfinished.rows > 0
     assert 0 <= unfinished.age_seconds < 100
@@ -330,4 +330,5 @@ def test_status_tells_of_unfinished_and_finished_transfers(pair: tuple[Database,
     assert done.partitions_done == done.partitions > 1
     shown = str(arrowsync.status(target.uri))
     assert "public.done" in shown
+    assert "the same command goes on" in shown
     assert target.server.password not in shown

@@ -184,6 +184,9 @@ class PostgreSQL(Dialect):
     def lock(self, connection: Connection, name: TableName, seconds: float) -> bool:
         return changes.lock(connection, self, name, seconds)
 
+    def is_locked(self, connection: Connection, name: TableName) -> bool:
+        return changes.is_locked(connection, self, name)
+
     def locate_journal(
         self, connection: Connection, journal: str, name: TableName
     ) -> tuple[TableName, TableName]:

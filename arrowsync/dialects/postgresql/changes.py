@@ -117,8 +117,7 @@ _LOCK_TIMEOUT = "55P03"
 
 def lock(connection: Connection, dialect: Dialect, name: TableName, seconds: float) -> bool:
     """An advisory lock of the session: the server releases it when the connection is gone."""
-    digest = hashlib.sha256(f"arrowsync {dialect.quote_table(name)}".encode()).digest()
-    key = int.from_bytes(digest[:8], signed=True)
+    key = _lock_key(dialect, name)
     if connection.rows("select pg_try_advisory_lock($1)", [key])[0][0]:
         return True
     if not seconds:
@@ -131,6 +130,23 @@ def lock(connection: Connection, dialect: Dialect, name: TableName, seconds: flo
             return False
         raise
     return True
+
+
+_HOLDERS = """
+select 1 from pg_locks l join pg_database d on d.oid = l.database
+where l.locktype = 'advisory' and l.objsubid = 1 and l.granted and d.datname = current_database()
+  and l.classid::int8 = $1 and l.objid::int8 = $2
+"""
+
+
+def is_locked(connection: Connection, dialect: Dialect, name: TableName) -> bool:
+    halves = divmod(_lock_key(dialect, name) % 2**64, 2**32)
+    return bool(connection.rows(_HOLDERS, halves))
+
+
+def _lock_key(dialect: Dialect, name: TableName) -> int:
+    digest = hashlib.sha256(f"arrowsync {dialect.quote_table(name)}".encode()).digest()
+    return int.from_bytes(digest[:8], signed=True)
 
 
 # -- the journal's place -----------------------------------------------------------------------------------

@@ -751,7 +751,7 @@ def test_a_folder_tells_how_far_an_unfinished_transfer_is(tmp_path: Path, mode: 
     out = Files(f"{tmp_path}/out/")
     plan = half_done(numbers(tmp_path / "a.parquet"), tmp_path / "out", mode=mode)
     [status] = out.transfers("arrowsync")
-    assert (status.table, status.mode, status.status) == ("out", mode, "running")
+    assert (status.table, status.mode, status.status) == ("out", mode, "interrupted")
     assert (status.partitions, status.partitions_done) == (len(plan.tables[0].partitions), 2)
     assert status.rows == sum(partition.rows for partition in plan.sink.prepare(plan.tables[0], None))
     assert 0 <= status.age_seconds < 60
