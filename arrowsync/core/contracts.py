@@ -248,6 +248,10 @@ class Sink(Source, Protocol):
         """
         ...
 
+    def apart(self, plans: Sequence[TablePlan]) -> list[TablePlan]:
+        """A transfer's plans, each with the names that it `avoids` where it has to make some up."""
+        ...
+
     def statements(self, plan: TablePlan) -> TablePlan:
         """The plan with the statements that make, and after the rows finish, its target table.
 

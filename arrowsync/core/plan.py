@@ -250,6 +250,7 @@ class TablePlan:
     is begun for another one may not write any more. `aside`: rows become the target only when they
     are published, as a file does by its rename. `presumed`: the types are those of a sample, and the copy
     proves them: where a column refuses a value, the table is started over with types that all values allow.
+    `avoids` are names of others, of this transfer too, that what belongs to the table may not be given.
     """
 
     transfer: Transfer
@@ -272,6 +273,7 @@ class TablePlan:
     discards: tuple[Unfinished, ...] = ()
     aside: bool = False
     presumed: bool = False
+    avoids: tuple[str, ...] = ()
 
     @property
     def refers_to_itself(self) -> bool:
@@ -318,6 +320,7 @@ class TablePlan:
             warnings=(),
             resumes=None,
             discards=(),
+            avoids=(),
         )
 
     def can_do_without(self, refused: Refused) -> bool:

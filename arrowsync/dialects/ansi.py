@@ -196,6 +196,10 @@ class Dialect:
         """Raises ConfigError for what this user may not do to the target, SchemaError for types it lacks."""
         return
 
+    def apart(self, connection: Connection, plans: Sequence[TablePlan]) -> list[TablePlan]:
+        """See Sink.apart."""
+        return list(plans)
+
     def statements(self, plan: TablePlan) -> TablePlan:
         """The plan with `before` and `after`. Pure."""
         raise NotImplementedError

@@ -212,6 +212,12 @@ class Database:
     ) -> tuple[Table, tuple[ColumnPlan, ...]]:
         return self.speaks.design(source, forms, transfer, name, existing)
 
+    def apart(self, plans: Sequence[TablePlan]) -> list[TablePlan]:
+        if not self.speaks.exists(fill_in(self.uri)):
+            return list(plans)
+        with asking(self.address) as connection:
+            return self.speaks.apart(connection, plans)
+
     def statements(self, plan: TablePlan) -> TablePlan:
         if self.speaks.exists(fill_in(self.uri)):
             with asking(self.address) as connection:

@@ -258,6 +258,9 @@ class Files:
         columns = list(self._footers().columns.values()) if conforms else None
         return arrow_design.design(source, forms, transfer, name, columns)
 
+    def apart(self, plans: Sequence[TablePlan]) -> list[TablePlan]:
+        return list(plans)
+
     def statements(self, plan: TablePlan) -> TablePlan:
         """No statements; but a file is one partition, and what is published at once is written aside."""
         replaces = plan.transfer.mode is WriteMode.REPLACE

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from uuid import uuid4
 
@@ -33,13 +34,26 @@ def make_plans(transfer: Transfer, source: Source, sink: Sink, *, presume: bool 
     copied = set() if sink.adds_references else {sink.folded(target_name(transfer, t, sink)) for t in tables}
     plans = []
     for number, table in enumerate(in_reference_order(tables)):
-        try:
+        with _about(table):
             plans.append(_plan(transfer, table, number, source, sink, copied, presume=presume))
-        except SchemaError as error:
-            raise error.at(table=str(table.name)) from error.__cause__
     _refuse_collisions(plans, sink)
+    plans = [_stated(plan, sink) for plan in sink.apart(plans)]
     refuse_losses(plans)
     return plans
+
+
+@contextmanager
+def _about(table: Table) -> Iterator[None]:
+    try:
+        yield
+    except SchemaError as error:
+        raise error.at(table=str(table.name)) from error.__cause__
+
+
+def _stated(plan: TablePlan, sink: Sink) -> TablePlan:
+    """The plan with its statements, which a view has already."""
+    with _about(plan.source):
+        return sink.statements(plan) if plan.columns else plan
 
 
 def measured(source: Source, table: Table, where: str | None = None) -> Table:
@@ -229,7 +243,7 @@ def _plan(
     if resumes is None and plan.exists and plan.landing == plan.target.name and plan.refers_to_itself:
         # One ingest, whose end is when the database looks for the rows that others refer to.
         plan = replace(plan, partitions=plan.partitions and (Partition(0),))
-    return sink.statements(plan)
+    return plan
 
 
 def _plan_view(

@@ -18,6 +18,7 @@ from arrowsync.dialects.postgresql import (
     ddl,
     design,
     errors,
+    names,
     partitions,
     rights,
     types,
@@ -148,6 +149,9 @@ class PostgreSQL(Dialect):
     def check_rights(self, connection: Connection, plan: TablePlan) -> None:
         rights.check_writing(self, connection, plan)
         catalog.check_types(connection, plan)
+
+    def apart(self, connection: Connection, plans: Sequence[TablePlan]) -> list[TablePlan]:
+        return names.apart(self, connection, plans)
 
     def statements(self, plan: TablePlan) -> TablePlan:
         return ddl.statements(self, plan)

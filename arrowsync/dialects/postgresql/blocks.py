@@ -52,12 +52,16 @@ def _schema_end(name: str) -> int:
     return 0
 
 
-CHECK_NAMES = """declare taken text; begin
-  select c.relname into taken from pg_class c
-  where c.relnamespace = to_regnamespace(quote_ident({schema})) and c.relname in ({names})
+# Relations of a schema but for a table's own indexes and sequences.
+TAKEN = """from pg_class c
+  where c.relnamespace = to_regnamespace(quote_ident({schema}))
     and not exists (select from pg_index i where i.indexrelid = c.oid and i.indrelid = to_regclass({table}))
     and not exists (select from pg_depend d
-      where d.objid = c.oid and d.refobjid = to_regclass({table}) and d.deptype in ('a', 'i'))
+      where d.objid = c.oid and d.refobjid = to_regclass({table}) and d.deptype in ('a', 'i'))"""
+
+CHECK_NAMES = f"""declare taken text; begin
+  select c.relname into taken {TAKEN}
+    and c.relname in ({{names}})
   limit 1;
   if found then
     raise exception 'the name "%" is taken in the target', taken

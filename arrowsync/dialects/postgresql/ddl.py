@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from arrowsync.core.plan import Fidelity, Reference, TablePlan
 from arrowsync.core.table import Check, Column, ForeignKey, Index, Key, Serial, Table, TableName
@@ -13,10 +12,10 @@ from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.dialects.ansi import Dialect
 from arrowsync.dialects.postgresql.blocks import CHECK_NAMES, SWAP, do_block, make_type, quote_text
 from arrowsync.dialects.postgresql.design import BYTES
+from arrowsync.dialects.postgresql.names import Part, excludes, free, numbers_itself, parts, usual
 from arrowsync.dialects.postgresql.storages import NUMERIC_WIRE
 
 SOURCE = "postgresql"
-NAME_BYTES = 63  # the server cuts longer names
 
 
 def statements(dialect: Dialect, plan: TablePlan) -> TablePlan:
@@ -34,16 +33,6 @@ def statements(dialect: Dialect, plan: TablePlan) -> TablePlan:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A constraint, index or sequence with the name it will bear, and the one it has while rows come in."""
-
-    kind: str
-    name: str
-    made_as: str
-    of: Key | Check | Index | Column
-
-
 class _NewTable:
     """Under `replace` the parts have names of our own until the old table and its parts are gone."""
 
@@ -55,40 +44,9 @@ class _NewTable:
         self._swapped = plan.landing != plan.target.name
         self._landing = dialect.quote_table(plan.landing)
         self._final = dialect.quote_table(plan.target.name)
-        self._parts = self._named_parts()
+        self._parts = parts(plan)
 
     # -- names -----------------------------------------------------------------------------------------------
-
-    def _named_parts(self) -> list[_Part]:
-        table = self._target
-        primary = [table.primary_key] if table.primary_key else []
-        named: list[tuple[str, str | None, str, Key | Check | Index | Column]] = [
-            *(("constraint", key.name, self._usual("pkey"), key) for key in primary),
-            *(("constraint", key.name, self._usual("key", key.columns), key) for key in table.unique),
-            *(("constraint", c.name, self._usual("excl"), c) for c in table.checks if _excludes(c)),
-            *(("index", index.name, self._usual("idx", index.columns), index) for index in table.indexes),
-            *(
-                ("sequence", c.serial.name.name if c.serial else None, self._usual("seq", (c.name,)), c)
-                for c in table.columns
-                if _numbers_itself(c)
-            ),
-        ]
-        # A copy under another name may stand beside its origin, whose parts have the origin's names.
-        keeps = self._plan.source.name.name == table.name.name
-        parts, taken = [], set[str]()
-        for number, (kind, wanted, usual, of) in enumerate(named):
-            name = wanted if wanted and keeps else _free(usual, taken)
-            taken.add(name)
-            parts.append(_Part(kind, name, f"{self._plan.own_name}_{number}" if self._swapped else name, of))
-        return parts
-
-    def _usual(self, suffix: str, columns: Sequence[str] = ()) -> str:
-        """As PostgreSQL would call it; where that would be cut off, no other table's part has the name."""
-        stem, room = "_".join((self._target.name.name, *columns)), NAME_BYTES - len(suffix) - 3
-        if len(stem.encode()) > room:
-            mark = hashlib.sha256(stem.encode()).hexdigest()[:6]
-            stem = f"{stem.encode()[: room - 7].decode(errors='ignore')}_{mark}"
-        return f"{stem}_{suffix}"
 
     def _beside(self, name: str) -> str:
         """The quoted name in the table's schema."""
@@ -124,7 +82,7 @@ class _NewTable:
         return f"create sequence {name}{_options(serial)}"
 
     def _create_table(self) -> str:
-        checks = [check for check in self._target.checks if not _excludes(check)]
+        checks = [check for check in self._target.checks if not excludes(check)]
         lines = [*map(self._column, self._target.columns), *map(self._check, checks)]
         body = ",\n  ".join(lines)
         return f"create table {self._landing} (\n  {body}\n)"
@@ -152,23 +110,23 @@ class _NewTable:
 
     # -- keys and indexes ------------------------------------------------------------------------------------
 
-    def _keys(self) -> list[_Part]:
+    def _keys(self) -> list[Part]:
         return [part for part in self._parts if isinstance(part.of, Key | Check)]
 
-    def _guaranteed(self, part: _Part) -> bool:
+    def _guaranteed(self, part: Part) -> bool:
         """Whether the rows cannot break the key, so that it is built in one go when they are in."""
         exact = {c.target.name for c in self._plan.columns if c.route.fidelity is Fidelity.EXACT}
         exact |= {column.name for column in self._target.columns if column.generated}
         return isinstance(part.of, Key | Check) and exact.issuperset(part.of.columns)
 
-    def _add_key(self, part: _Part) -> str:
+    def _add_key(self, part: Part) -> str:
         key = part.of
         assert isinstance(key, Key | Check)
         word = "primary key" if key is self._target.primary_key else "unique"
         definition = key.definition or f"{word} ({self._list(key.columns)})"
         return f"alter table {self._landing} add constraint {self._quote(part.made_as)} {definition}"
 
-    def _create_index(self, part: _Part) -> str:
+    def _create_index(self, part: Part) -> str:
         index = part.of
         assert isinstance(index, Index)
         unique = "unique " if index.unique else ""
@@ -214,7 +172,7 @@ class _NewTable:
             elif column.default and column.serial:
                 yield _advance(self._quote_table(column.serial.name), column.serial)
 
-    def _rename(self, part: _Part) -> str:
+    def _rename(self, part: Part) -> str:
         made, name = self._beside(part.made_as), self._quote(part.name)
         if part.kind == "constraint":
             return f"alter table {self._final} rename constraint {self._quote(part.made_as)} to {name}"
@@ -240,9 +198,11 @@ class _NewTable:
     # -- foreign keys ----------------------------------------------------------------------------------------
 
     def references(self) -> Iterator[Reference]:
+        names = {part.name for part in self._parts}
         for key in self._target.foreign_keys:
             other = self._referenced(key)
-            name = key.name or self._usual("fkey", key.columns)
+            name = free(key.name or usual(self._target.name, "fkey", key.columns), names)
+            names.add(name)
             definition = key.definition or self._define(key, other)
             add = f"alter table {self._final} add constraint {self._quote(name)} {definition}"
             unchecked = add if definition.endswith(" NOT VALID") else f"{add} not valid"
@@ -280,21 +240,6 @@ class _NewTable:
         )
 
 
-def _excludes(check: Check) -> bool:
-    """Whether it is an exclusion constraint, which has an index."""
-    return (check.definition or "").startswith("EXCLUDE ")
-
-
-def _numbers_itself(column: Column) -> bool:
-    return column.identity is not None or (
-        column.default is not None and column.serial is not None and column.serial.owned
-    )
-
-
-def _free(usual: str, taken: set[str]) -> str:
-    return next(name for n in range(len(taken) + 1) if (name := f"{usual}{n or ''}") not in taken)
-
-
 _PLAIN_SERIAL = Serial(TableName(""), "bigint", 1, 1, 1, 2**63 - 1, 1, False, 1)
 
 
@@ -319,7 +264,7 @@ def _options(serial: Serial | None, *, typed: bool = True) -> str:
 def _advance_sequences(dialect: Dialect, plan: TablePlan) -> Iterator[str]:
     """COPY into an existing table moves no sequence: the next INSERT would meet the rows' own numbers."""
     for column in (plan_column.target for plan_column in plan.columns):
-        if column.serial and _numbers_itself(column):
+        if column.serial and numbers_itself(column):
             sequence = dialect.quote_table(column.serial.name)
             table, name = dialect.quote_table(plan.target.name), dialect.quote(column.name)
             yield _advance(sequence, column.serial, table, name)
