@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 import pyarrow as pa
@@ -137,9 +137,9 @@ def _examples(
     theirs = _rows(target, key, wanted["extra"] | wanted["different"])
     sides: dict[Literal["missing", "extra"], dict[int, _Row]] = {"missing": ours, "extra": theirs}
     for kind, rows in sides.items():
-        for number in sorted(wanted[kind] & rows.keys(), key=lambda n: sorted(rows[n].key.items())):
+        for number in sorted(wanted[kind] & rows.keys(), key=lambda n: rows[n].order):
             yield Difference(kind, rows[number].key)
-    for number in sorted(wanted["different"] & ours.keys() & theirs.keys()):
+    for number in sorted(wanted["different"] & ours.keys() & theirs.keys(), key=lambda n: ours[n].order):
         one, other = ours[number], theirs[number]
         columns = [
             column.source.name
@@ -151,9 +151,10 @@ def _examples(
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A row to be shown: its key as text, and the hash of each of its values."""
+    """A row to be shown: its key as text, what puts it in order, and the hash of each of its values."""
 
     key: dict[str, str]
+    order: list[tuple[bool, Any]]  # Any: a column's values are all of one type
     hashes: list[int]
 
 
@@ -166,9 +167,17 @@ def _rows(side: Side, key: Sequence[int], wanted: set[int]) -> dict[int, _Row]:
             values = [array.slice(at, 1) for array in arrays]
             rows[of_key[at]] = _Row(
                 {side.columns[i].source.name: str(values[i][0].as_py()) for i in key},
+                [_order(values[i], side.columns[i]) for i in key],
                 [
                     fingerprint.row_hashes([value], [column])[0]
                     for value, column in zip(values, side.columns, strict=True)
                 ],
             )
     return rows
+
+
+def _order(value: pa.Array, column: ColumnPlan) -> tuple[bool, Any]:
+    """By value, as fingerprints see it: a number that was read as text is one, too. NULL comes last."""
+    kind = fingerprint.canonical_kind(column.compared_as)
+    canonical = fingerprint.canonical(value, column.route.form.arrow, kind)[0].as_py()
+    return canonical is None, canonical
