@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 from arrowsync.errors import ConfigError
 
@@ -19,6 +19,7 @@ _URI = re.compile(
     r"(?P<hosts>[^/?#]*)(?:/(?P<dbname>[^?#@]*))?(?:\?(?P<parameters>.*))?",
     re.IGNORECASE | re.DOTALL,
 )
+_LOGIN = re.compile(r"[^/]*//[^/@]*@")
 _PAIR = re.compile(r"\s*(\w+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.)*))\s*")
 _HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(?::(\d*))?")
 _LOCAL = {
@@ -88,11 +89,8 @@ def parameters(uri: str) -> dict[str, str]:
         return _pairs(uri)
     match = _URI.fullmatch(uri)
     hosts = [_HOST.fullmatch(host) for host in match["hosts"].split(",")] if match else [None]
-    if match is None or None in hosts:
-        raise ConfigError(
-            "cannot read the PostgreSQL URI",
-            hint="Write postgresql://user:password@host:5432/database, with @ in a password as %40, / as %2F",
-        )
+    if match is None or None in hosts or _is_misread(match):
+        raise _unreadable(uri)
     given = {
         "user": unquote(match["user"] or ""),
         "host": ",".join(unquote(host[1]).strip("[]") for host in hosts if host),
@@ -102,6 +100,23 @@ def parameters(uri: str) -> dict[str, str]:
     # libpq takes a later value for the earlier one, and `+` for itself.
     later = dict(parse_qsl((match["parameters"] or "").replace("+", "%2B")))
     return {name: value for name, value in {**given, **later}.items() if value}
+
+
+def _is_misread(match: re.Match[str]) -> bool:
+    """Whether libpq would find user and password elsewhere: they end at the first @ before any /."""
+    if match["user"] is None:
+        return _LOGIN.match(match[0]) is not None
+    return "@" in (match["password"] or "")
+
+
+def _unreadable(uri: str) -> ConfigError:
+    login = uri.partition("://")[2].rpartition("@")[0]
+    spelt = [f"{letter} as {quote(letter, safe='')}" for letter in dict.fromkeys(login) if letter in "@/?#"]
+    hint = "Write postgresql://user:password@host:5432/database"
+    return ConfigError(
+        "cannot read the PostgreSQL URI",
+        hint=f"{hint}, and in a user or password {', '.join(spelt)}" if spelt else hint,
+    )
 
 
 def _pairs(text: str) -> dict[str, str]:

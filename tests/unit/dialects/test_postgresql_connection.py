@@ -88,6 +88,38 @@ def test_an_unreadable_uri_is_a_config_error(uri: str) -> None:
         identity(uri, {})
 
 
+@pytest.mark.parametrize(
+    ("login", "spelt"),
+    [
+        ("ann:a#b", "# as %23"),
+        ("ann:a/b", "/ as %2F"),
+        ("ann:a?b", "? as %3F"),
+        ("ann:5432?b", "? as %3F"),  # without its end a host and a port
+        ("ann:a@b", "@ as %40"),
+        ("ann@corp:ab", "@ as %40"),
+        ("ann:a?#b#@", "? as %3F, # as %23, @ as %40"),
+    ],
+)
+def test_the_hint_for_an_unreadable_password_spells_the_letters_that_are_in_it(
+    login: str, spelt: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        identity(f"postgresql://{login}@localhost/shop", {})
+    assert error.value.hint is not None
+    assert error.value.hint.endswith(f"and in a user or password {spelt}")
+
+
+def test_an_unreadable_uri_without_a_password_gets_no_hint_about_one() -> None:
+    with pytest.raises(ConfigError) as error:
+        identity("postgresql://h:port/d", {})
+    assert "password" not in str(error.value).replace("user:password@host", "")
+
+
+def test_an_at_sign_in_a_parameter_is_none_of_the_login() -> None:
+    for uri in ("postgresql://u:p@h?options=a@b", "postgresql://h/d?options=a@b"):
+        assert parameters(uri)["options"] == "a@b"
+
+
 # -- sessions on real servers ------------------------------------------------------------------------------
 
 
