@@ -31,6 +31,7 @@ from arrowsync.engine.retry import with_next_forms
 from arrowsync.engine.stop import Stop
 from arrowsync.errors import ConfigError, VerificationError
 
+_INTERVAL = pa.opaque(pa.string(), "interval", "PostgreSQL")
 NAMED = 5  # differing rows in an error's one sentence; `arrowsync verify` shows more
 
 
@@ -195,9 +196,8 @@ def _reading(
     columns = []
     for column, other in pairs:
         family = _family(column.route.form)
-        same = [form for form in forms[other.name] if _family(form) == family]
-        if family == "duration":
-            same += [as_duration for form in forms[other.name] if (as_duration := _as_duration(form))]
+        ways = _ways(forms[other.name], [column.route.form])
+        same = [form for form in ways if _family(form) == family]
         if not same:
             raise VerificationError(
                 f"{other.type} cannot be compared with {column.source.type}", column=column.source.name
@@ -208,13 +208,11 @@ def _reading(
     return TablePlan(everything, table, table, tuple(columns))
 
 
-def _as_duration(form: Form) -> Form | None:
-    """PostgreSQL's text of an interval, read as what a duration can be compared with."""
-    if not isinstance(form.arrow, pa.OpaqueType) or form.arrow.storage_type != pa.string():
-        return None
-    if form.decode is not None or not form.arrow.type_name.startswith("interval"):
-        return None
-    return replace(form, arrow=pa.duration("us"), decode=fingerprint.interval_to_duration)
+def _ways(forms: Sequence[Form], others: Sequence[Form]) -> Sequence[Form]:
+    """The forms; beside intervals and durations a text, too, is the interval that it spells."""
+    if all(_family(form) != fingerprint.canonical_kind(_INTERVAL).family for form in others):
+        return forms
+    return (*forms, *(replace(form, arrow=_INTERVAL) for form in forms if form.arrow == pa.string()))
 
 
 def _read(
@@ -323,9 +321,10 @@ def _pair(
     columns, pairs = [], []
     for column in ours.columns:
         other = _same_column(theirs, transfer.rename.get(column.name, column.name))
-        families = {_family(form) for form in other_forms[other.name]}
+        mine, others = forms[column.name], other_forms[other.name]
+        families = {_family(form) for form in _ways(others, mine)}
         routes = [
-            Route(form, Storage(form.arrow)) for form in forms[column.name] if _family(form) in families
+            Route(form, Storage(form.arrow)) for form in _ways(mine, others) if _family(form) in families
         ]
         if not routes:
             raise VerificationError(f"{column.type} cannot be compared with {other.type}", column=column.name)

@@ -92,6 +92,43 @@ def test_durations_are_intervals_in_postgresql_and_compare(postgresql: Database)
     assert (report.status, report.verified, report.warnings) == ("complete", "hash", ())
 
 
+@newest_server
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_verify_compares_durations_with_intervals_exactly(
+    postgresql: Database, tmp_path: Path, unit: str
+) -> None:
+    path = str(tmp_path / "t.parquet")
+    pq.write_table(
+        pa.table({"id": range(4), "v": pa.array([-1_000, 0, None, 90_000_000], pa.duration(unit))}), path
+    )
+    copy(path, postgresql.uri, table="t")
+    for one, other in ((path, postgresql.uri), (postgresql.uri, path)):
+        assert arrowsync.verify(one, other, table="t").equal
+    postgresql.execute("update t set v = '1 day' where id = 1; update t set v = v + '1 us' where id = 3")
+    for one, other in ((path, postgresql.uri), (postgresql.uri, path)):
+        [check] = arrowsync.verify(one, other, table="t", key="id").tables
+        assert [each.key for each in check.examples] == [{"id": "1"}, {"id": "3"}]
+
+
+@newest_server
+def test_arrows_intervals_are_postgresqls_and_compare(postgresql: Database) -> None:
+    values = [(14, -3, 1_500_000_000), None, (0, 0, -1_000), (0, 1, 0)]
+    frame = pa.table({"v": pa.array([each and pa.MonthDayNano(each) for each in values])})
+    assert copy(frame, postgresql.uri, table="t", verify="hash").verified == "hash"
+    assert arrowsync.verify(frame, postgresql.uri, table="t").equal
+
+
+@newest_server
+def test_intervals_compare_with_the_texts_that_spell_them(postgresql: Database, tmp_path: Path) -> None:
+    postgresql.execute("create table t as select 1 id, interval '1 mon -1.5 s' v")
+    target = str(tmp_path / "t.db")
+    assert copy(postgresql.uri, target, table="t", cast={"v": "text"}, verify="hash").verified == "hash"
+    for one, other in ((postgresql.uri, target), (target, postgresql.uri)):
+        assert arrowsync.verify(one, other, table="t").equal
+    postgresql.execute("update t set v = '1 mon'")
+    assert not arrowsync.verify(postgresql.uri, target, table="t").equal
+
+
 def test_a_cast_to_another_kind_of_value_is_counted_and_the_report_says_so(tmp_path: Path) -> None:
     frame = pa.table({"v": ["1.5"]})
     report = copy(frame, tmp_path / "t.parquet", cast={"v": "decimal(38,10)"}, verify="hash")

@@ -164,6 +164,8 @@ UNIX = (MOMENT - datetime(1970, 1, 1)) // timedelta(microseconds=1)
 
 
 # The same values as each type spells them; the first type's kind is the one they are compared as.
+WIRE, TEXT = opaque(pa.binary(), "interval"), opaque(pa.string(), "interval")
+
 EQUAL: dict[str, dict[pa.DataType, Sequence[object]]] = {
     "integers and booleans": {
         **dict.fromkeys([pa.int64(), pa.int16(), pa.uint64(), pa.bool8()], (1, 0, None)),
@@ -201,6 +203,17 @@ EQUAL: dict[str, dict[pa.DataType, Sequence[object]]] = {
         pa.time32("ms"): [1_000],
         pa.time32("s"): [1],
         opaque(pa.int64(), "time without time zone"): [1_000_000],
+    },
+    "durations": {
+        pa.duration("us"): (-1_500_000, 0, 90_000_000_000, None),
+        pa.duration("ms"): (-1_500, 0, 90_000_000, None),
+        pa.duration("ns"): (-1_500_000_000, 0, 90_000_000_000_000, None),
+        TEXT: ("PT-1.5S", "PT0S", "PT25H", None),
+        opaque(pa.string(), "interval(6)"): ("PT-1.500000S", "P0M0DT0.000000S", "PT90000S", None),
+    },
+    "intervals": {
+        TEXT: ("P1Y2M-3DT1.5S", "P-1D", "infinity"),
+        opaque(pa.string(), "interval day to second"): ("P14M-3DT1.500000S", "P0M-1DT0S", "infinity"),
     },
     "uuids": dict.fromkeys([pa.uuid(), pa.binary(16)], (b"0123456789abcdef", None)),
     "texts": dict.fromkeys(
@@ -292,7 +305,12 @@ def form(arrow_type: pa.DataType) -> Form:
     return Form("c", arrow_type, arrow_type)
 
 
-WIRE, TEXT = opaque(pa.binary(), "interval"), opaque(pa.string(), "interval")
+@pytest.mark.parametrize(
+    ("one", "other"), [("P1D", "PT24H"), ("P1M", "P30D"), ("PT0S", "PT"), ("PT1S", "1 s")]
+)
+def test_intervals_that_only_last_as_long_or_spell_none_are_different(one: str, other: str) -> None:
+    a, b = (fingerprint([pa.array([text])], [TEXT]) for text in (one, other))
+    assert a != b
 
 
 def test_wire_and_text_of_a_type_are_different_kinds() -> None:
@@ -310,7 +328,7 @@ def test_wire_bytes_are_one_kind_within_one_type_only() -> None:
     [
         ([WIRE, TEXT], [WIRE, TEXT], (WIRE, WIRE)),
         ([WIRE, TEXT], [TEXT], (TEXT, TEXT)),
-        ([WIRE, TEXT], [pa.string()], (TEXT, pa.string())),
+        ([WIRE, TEXT], [pa.duration("ns")], (TEXT, pa.duration("ns"))),
         ([pa.int64()], [pa.decimal128(38, 2)], (pa.int64(), pa.decimal128(38, 2))),
         ([pa.decimal128(38, 2), NUMERIC], [NUMERIC], (pa.decimal128(38, 2), NUMERIC)),
         ([WIRE], [TEXT], None),
