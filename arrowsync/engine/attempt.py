@@ -64,7 +64,10 @@ def attempt(task: Task, sizer: AdaptiveSizer, around: Surroundings, tally: Tally
     around.observe(PartitionStarted(**place))
     try:
         return with_retries(by_forms, task.plan.transfer.retry, around.stop, retried)
-    except (Stopped, SnapshotLost):
+    except Stopped:
+        raise
+    except SnapshotLost as lost:
+        lost.at(**place)
         raise
     except Refused as error:
         refused(error)

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any, TypeVar
 from uuid import uuid4
 
 from arrowsync.core.contracts import Lock, Sink, Source
-from arrowsync.core.events import TableFinished, TableStarted
+from arrowsync.core.events import Retried, TableFinished, TableStarted
 from arrowsync.core.plan import Fingerprint, Partition, Receipt, TablePlan
 from arrowsync.core.table import Widths
 from arrowsync.core.transfer import Verify, WriteMode
@@ -181,14 +182,28 @@ class _TableRun:
         """The table with the partitions that it lacked, as far as they could be copied."""
         plan, receipts = begun.plan, begun.receipts
         fruitless = 0
-        while True:
+        for times in count(1):
             further, errors = self._copy_partitions(plan, receipts)
             receipts = (*receipts, *further)
             fruitless = 0 if further else fruitless + 1
-            lost = any(isinstance(error, SnapshotLost) for error in errors)
-            if not lost or fruitless >= plan.transfer.retry.attempts:
-                return replace(begun, receipts=receipts, errors=tuple(errors))
+            lost = next((error for error in errors if isinstance(error, SnapshotLost)), None)
+            if lost is None or fruitless >= plan.transfer.retry.attempts:
+                break
             self._look_again(plan, receipts)
+            # One for each snapshot, of which all partitions that are left have lost sight.
+            self._tell_again(lost, times)
+        return replace(begun, receipts=receipts, errors=tuple(errors))
+
+    def _tell_again(self, lost: SnapshotLost, times: int) -> None:
+        self.around.observe(
+            Retried(
+                table=self.name,
+                partition=lost.partition or 0,
+                attempt=times,
+                wait_seconds=0.0,
+                error=lost.message,
+            )
+        )
 
     def _made_certain(self, failed: Copied) -> Copied:
         """The table with the types that all its values allow, where it failed because of presumed ones.
