@@ -14,13 +14,17 @@ ORDINAL = "arrowsync_ordinal"  # the staging's column with each row's place in i
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A reason to refuse rows: `predicate` over `s`, the staged rows under the target's names, is true."""
+    """A reason to refuse rows: `predicate` over `s`, the staged rows under the target's names, is true.
+
+    `needs` is the query for the ordinals of staged rows and of those without which it is true of them, too.
+    """
 
     predicate: str
     message: str
     sqlstate: str | None = None
     constraint: str | None = None
     column: str | None = None
+    needs: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

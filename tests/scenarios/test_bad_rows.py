@@ -280,6 +280,32 @@ def test_rows_may_refer_to_rows_of_what_would_be_other_partitions(
     assert (report.rows_quarantined, report.partitions) == (bad, 1)
 
 
+@pytest.mark.timeout(60)
+def test_a_chain_of_twenty_thousand_rows_with_a_bad_link_takes_seconds(copying: Copying) -> None:
+    copying.target.execute(
+        "create table t (id bigint primary key, n numeric not null, w bigint, note text, "
+        "parent bigint references t)"
+    )
+    copying.source.execute(
+        "insert into t select i, i, i, 'x' from generate_series(3001, 20000) i;"
+        "update t set parent = nullif(id - 1, 0); update t set n = null where id = 10000; analyze t"
+    )
+    report = copying.copy(max_bad_rows=20_000)
+    assert copying.ids() == list(range(1, 10_000))
+    assert report.rows_quarantined == 10_001
+
+
+def test_a_row_whose_parent_comes_twice_once_bad_and_once_good_goes_in(copying: Copying) -> None:
+    copying.target.execute(
+        "create table t (id bigint primary key, n numeric, w bigint, note text, parent bigint references t)"
+    )
+    copying.source.execute(
+        "truncate t; insert into t (id, n, parent) values (5, 1, 999), (5, 2, null), (6, 3, 5), (7, 4, 6)"
+    )
+    assert copying.copy().rows_quarantined == 1
+    assert copying.ids() == [5, 6, 7]
+
+
 def test_scattered_bad_rows_are_found_in_every_partition(copying: Copying) -> None:
     copying.target.execute(
         "create table p (id bigint primary key); insert into p values (1); "

@@ -175,19 +175,35 @@ class _Checks:
 
     def _orphans(self, key: ForeignKey) -> Violation:
         given = " and ".join(f"{self._s(column)} is not null" for column in key.columns)
-        found = self._exists(key.references, key.referenced, key.columns)
+        found, needs = self._exists(key.references, key.referenced, key.columns), None
         if key.references == self._landing.name:
+            needs = self._needs(key, f"{given} and not {found}")
             found += f" or {self._in_batch(key)}"
         message = (
             f'insert violates foreign key constraint "{key.name}": no such row in table "{key.references}"'
         )
-        return Violation(f"{given} and not ({found})", message, "23503", key.name)
+        return Violation(f"{given} and not ({found})", message, "23503", key.name, needs=needs)
 
     def _in_batch(self, key: ForeignKey) -> str:
         mine = ", ".join(self._s(column) for column in key.columns)
         theirs = [self._dialect.quote(column) for column in key.referenced]
         known = " and ".join(f"{column} is not null" for column in theirs)
         return f"({mine}) in (select {', '.join(theirs)} from ({self._rows}) as r where {known})"
+
+    def _needs(self, key: ForeignKey, condition: str) -> str:
+        """Ordinals of rows that the key refers to one other row of the batch alone, and that row's.
+
+        Where two rows of the batch have what it refers to, either may stay: those are looked at again.
+        """
+        same = " and ".join(
+            f"p.{self._dialect.quote(their)} = {self._s(my)}"
+            for their, my in zip(key.referenced, key.columns, strict=True)
+        )
+        return (
+            f"select s.{ORDINAL}, min(p.{ORDINAL}) from ({self._rows}) as s "
+            f"join ({self._rows}) as p on {same} where {condition} "
+            f"group by s.{ORDINAL} having count(*) = 1"
+        )
 
     def _exists(self, table: TableName, theirs: Sequence[str], mine: Sequence[str]) -> str:
         """Whether the table has the row; `offset 0` keeps it a look at the index, never a scan for a join."""
