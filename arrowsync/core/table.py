@@ -166,6 +166,7 @@ class Column:
     comment: str | None = None
     base: str | None = None
     virtual: bool = False  # generated when it is read, not stored
+    on_null: str | None = None  # "replace": what SQLite does with a row whose NULL it would else refuse
     serial: Serial | None = None
 
 
@@ -185,7 +186,8 @@ class UserType:
 
 
 # `definition` below is what the database itself writes after the constraint's name; it says what the other
-# fields cannot (NULLS NOT DISTINCT, INCLUDE, DEFERRABLE) and is usable between equal databases only.
+# fields cannot (NULLS NOT DISTINCT, INCLUDE, DEFERRABLE) and is usable between equal databases only. `traits`
+# are those of it that change which rows are let in, for what does not take the definition to say.
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,7 @@ class Key:
     columns: tuple[str, ...]
     definition: str | None = None
     comment: str | None = None
+    traits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +223,7 @@ class ForeignKey:
     deferrable: Literal["deferred", "immediate"] | None = None
     definition: str | None = None
     comment: str | None = None
+    traits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +241,7 @@ class Index:
     where: str | None = None
     definition: str | None = None
     comment: str | None = None
+    traits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +308,7 @@ class Table:
     types: tuple[UserType, ...] = ()  # in the order in which they can be made
     widths: Widths | None = None
     options: tuple[str, ...] = ()  # behind a CREATE TABLE's parentheses, usable between equal databases only
+    attached: tuple[str, ...] = ()  # what no copy has: "trigger 'audit'", "policy 'own rows'"
 
     def column(self, name: str) -> Column:
         """The column of exactly that name. Raises ConfigError with the nearest names."""

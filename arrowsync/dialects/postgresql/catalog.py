@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Literal
@@ -26,6 +26,7 @@ from arrowsync.core.table import (
     UserType,
     View,
 )
+from arrowsync.dialects.postgresql import traits
 from arrowsync.dialects.postgresql.typename import TypeName
 from arrowsync.dialects.postgresql.types import TypeFacts
 from arrowsync.errors import ConfigError, SchemaError
@@ -78,7 +79,10 @@ select a.attrelid::int8, a.attname, format_type(a.atttypid, a.atttypmod), not a.
   case when a.attcollation <> t.typcollation then
     (select quote_ident(n.nspname) || '.' || quote_ident(co.collname)
      from pg_collation co join pg_namespace n on n.oid = co.collnamespace where co.oid = a.attcollation) end,
-  col_description(a.attrelid, a.attnum)
+  col_description(a.attrelid, a.attnum),
+  (select quote_ident(n.nspname) || '.' || quote_ident(co.collname)
+   from pg_collation co join pg_namespace n on n.oid = co.collnamespace
+   where co.oid = a.attcollation and not co.collisdeterministic)
 from pg_attribute a join pg_type t on t.oid = a.atttypid
 left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
 where a.attrelid = any($1::int8[]::oid[]) and a.attnum > 0 and not a.attisdropped
@@ -306,7 +310,10 @@ def _tables(connection: Connection, found: list[Row]) -> dict[TableName, Table]:
     for oid, *row in found:
         numbered = {serial[0]: _serial(serial) for serial in serials[oid]}
         its_columns = tuple(_column(column, facts, numbered) for column in columns[oid])
-        table = _table(row, its_columns, constraints[oid], indexes[oid])
+        loose = [column[-1] for column in columns[oid]]
+        table = _table(
+            row, its_columns, traits.equalizing(its_columns, loose), constraints[oid], indexes[oid]
+        )
         its_types = _needed(its_columns, types)
         rows, exact = (counted[oid], True) if oid in counted else (table.rows, False)
         made[table.name] = replace(table, types=its_types, rows=rows, rows_exact=exact, view=views.get(oid))
@@ -434,10 +441,14 @@ def _counting(oid: int, schema: str, name: str, kind: str) -> str:
 
 
 def _table(
-    row: Sequence[Any], columns: tuple[Column, ...], constraints: list[Row], indexes: list[Row]
+    row: Sequence[Any],
+    columns: tuple[Column, ...],
+    equalizing: Mapping[str, str],
+    constraints: list[Row],
+    indexes: list[Row],
 ) -> Table:
     schema, name, kind, comment, definition, partition_key, size, _, rows, _ = row
-    keys = {letter: [_key(key) for key in constraints if key[0] == letter] for letter in "pu"}
+    keys = {letter: [_key(key, equalizing) for key in constraints if key[0] == letter] for letter in "pu"}
     return Table(
         TableName(name, schema),
         "postgresql",
@@ -447,7 +458,7 @@ def _table(
         unique=tuple(keys["u"]),
         checks=tuple(_check(check) for check in constraints if check[0] in "cx"),
         foreign_keys=tuple(_foreign_key(key) for key in constraints if key[0] == "f"),
-        indexes=tuple(_index(index) for index in indexes),
+        indexes=tuple(_index(index, equalizing) for index in indexes),
         comment=comment,
         rows=rows,
         bytes=size,
@@ -466,7 +477,7 @@ _IDENTITY: dict[str, Literal["always", "by default"]] = {"a": "always", "d": "by
 
 
 def _column(row: Row, facts: dict[str, TypeFacts], serials: dict[str, Serial]) -> Column:
-    name, type, nullable, expression, identity, generated, collation, comment = row
+    name, type, nullable, expression, identity, generated, collation, comment, _ = row
     return Column(
         name,
         type,
@@ -520,9 +531,9 @@ def _user_type(row: Row, facts: dict[str, TypeFacts]) -> UserType:
     return UserType(name, _KINDS[letter], base, definition, extension, comment)
 
 
-def _key(row: Row) -> Key:
+def _key(row: Row, equalizing: Mapping[str, str]) -> Key:
     _, name, columns, definition, comment = row[:5]
-    return Key(name, tuple(columns), definition, comment)
+    return Key(name, tuple(columns), definition, comment, traits.of_key(definition, columns, equalizing))
 
 
 def _check(row: Row) -> Check:
@@ -548,11 +559,13 @@ def _foreign_key(row: Row) -> ForeignKey:
         deferrable,
         definition,
         comment,
+        traits.of_foreign_key(definition),
     )
 
 
-def _index(row: Row) -> Index:
+def _index(row: Row, equalizing: Mapping[str, str]) -> Index:
     name, unique, definition, where, comment, columns, descending, plain = row
     if not plain:
         return Index(name, (), unique, (), where, definition, comment)
-    return Index(name, tuple(columns), unique, tuple(descending), where, definition, comment)
+    found = traits.of_index(definition, columns, equalizing if unique else {})
+    return Index(name, tuple(columns), unique, tuple(descending), where, definition, comment, found)

@@ -9,11 +9,14 @@ from dataclasses import replace
 from arrowsync.core.plan import Fidelity, Reference, TablePlan
 from arrowsync.core.table import Check, Column, ForeignKey, Index, Key, Serial, Table, TableName
 from arrowsync.core.transfer import Transfer, WriteMode
+from arrowsync.dialects import losses
 from arrowsync.dialects.ansi import Dialect
+from arrowsync.dialects.matching import new_names
 from arrowsync.dialects.postgresql.blocks import CHECK_NAMES, SWAP, do_block, make_type, quote_text
 from arrowsync.dialects.postgresql.design import BYTES
 from arrowsync.dialects.postgresql.names import Part, excludes, free, numbers_itself, parts, usual
 from arrowsync.dialects.postgresql.storages import NUMERIC_WIRE
+from arrowsync.dialects.postgresql.traits import behind_using
 
 SOURCE = "postgresql"
 
@@ -131,7 +134,7 @@ class _NewTable:
         assert isinstance(index, Index)
         unique = "unique " if index.unique else ""
         if index.definition:
-            tail = _after_using(index.definition)
+            tail = index.definition[behind_using(index.definition) :]
         else:
             descending = index.descending or (False,) * len(index.columns)
             columns = [
@@ -221,8 +224,9 @@ class _NewTable:
             else self._quote_table(other)
         )
         later = f" deferrable initially {key.deferrable}" if key.deferrable else ""
+        match = " match full" if "match full" in key.traits else ""
         return (
-            f"foreign key ({self._list(key.columns)}) references {to} "
+            f"foreign key ({self._list(key.columns)}) references {to}{match} "
             f"on delete {key.on_delete} on update {key.on_update}{later}"
         )
 
@@ -288,25 +292,12 @@ def _advance(sequence: str, serial: Serial, table: str | None = None, column: st
     )
 
 
-def _after_using(definition: str) -> str:
-    """What pg_get_indexdef says behind the index's and the table's name: method, columns, conditions."""
-    position, quoted = 0, False
-    while quoted or not definition.startswith(" USING ", position):
-        quoted ^= definition[position] == '"'
-        position += 1
-    return definition[position + len(" USING ") :]
-
-
 def left_behind(plan: TablePlan) -> Iterator[str]:
     """What the source's table has and the new one will not, one sentence each."""
     source, target = plan.source, plan.target
     if source.partition_key:
         yield f"{source.name} is partitioned by {source.partition_key}; its copy is one table"
-    for column, made in zip(source.columns, target.columns, strict=True):
-        if column.default and not (made.default or made.identity):
-            yield f"column {column.name!r}: its default is not carried over: {column.default}"
-        if column.generated and not made.generated:
-            yield f"column {column.name!r} is generated as {column.generated}; its copy holds the values"
+    yield from losses.of_columns(source, target)
     for what, before, after in (
         ("unique constraint", source.unique, target.unique),
         ("index", source.indexes, target.indexes),
@@ -316,6 +307,7 @@ def left_behind(plan: TablePlan) -> Iterator[str]:
         missing = Counter(part.name for part in before) - Counter(part.name for part in after)
         for name in missing.elements():
             yield f"{what} {name!r} is not carried over" if name else f"a {what} is not carried over"
+    yield from losses.of_keys(source, target, new_names(source, plan.transfer))
 
 
 # -- views -------------------------------------------------------------------------------------------------

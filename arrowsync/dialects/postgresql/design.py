@@ -26,6 +26,7 @@ from arrowsync.dialects.matching import matched
 from arrowsync.dialects.postgresql.checks import carried_check
 from arrowsync.dialects.postgresql.defaults import carried_default
 from arrowsync.dialects.postgresql.storages import Target, derive, store, watching_nul
+from arrowsync.dialects.postgresql.traits import renamed
 from arrowsync.dialects.postgresql.typename import TypeName
 from arrowsync.errors import ConfigError, SchemaError
 
@@ -205,9 +206,9 @@ def _kept(made: Iterable[_T | None]) -> tuple[_T, ...]:
 def _key(key: Key, new_names: Mapping[str, str], same: bool) -> Key | None:
     if not all(name in new_names for name in key.columns):
         return None
+    definition = renamed(key.definition, new_names) if same and key.definition else None
     columns = tuple(new_names[name] for name in key.columns)
-    exact = same and columns == key.columns
-    return Key(key.name, columns, key.definition if exact else None, key.comment)
+    return Key(key.name, columns, definition, key.comment, key.traits if definition else ())
 
 
 def _checks(source: Table, columns: Sequence[Column], new_names: Mapping[str, str]) -> tuple[Check, ...]:
@@ -234,14 +235,18 @@ def _foreign_key(
         if key.references == moved
         else key.referenced
     )
-    exact = same and columns == key.columns and key.references != moved
-    return replace(key, columns=columns, referenced=referenced, definition=key.definition if exact else None)
+    if same and columns == key.columns and key.references != moved:
+        return key
+    traits = tuple(trait for trait in key.traits if same and trait == "match full")
+    return replace(key, columns=columns, referenced=referenced, definition=None, traits=traits)
 
 
 def _index(index: Index, new_names: Mapping[str, str], same: bool) -> Index | None:
-    text = f"{index.definition} {index.where}"
-    if same and carried(text, new_names) and all(name in new_names for name in index.columns):
-        return index
-    if not index.columns or index.where or not all(name in new_names for name in index.columns):
+    if not all(name in new_names for name in index.columns):
         return None
-    return replace(index, columns=tuple(new_names[name] for name in index.columns), definition=None)
+    if not index.columns or index.where:
+        text = f"{index.definition} {index.where}"
+        return index if same and carried(text, new_names) else None
+    definition = renamed(index.definition, new_names) if same and index.definition else None
+    columns = tuple(new_names[name] for name in index.columns)
+    return replace(index, columns=columns, definition=definition, traits=index.traits if definition else ())

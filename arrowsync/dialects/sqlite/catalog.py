@@ -13,6 +13,7 @@ from arrowsync.dialects.sqlite.defaults import original_default
 from arrowsync.dialects.sqlite.sql import (
     Constraint,
     CreateTable,
+    conflict_clause,
     parse_create_table,
     partial_index_condition,
     quote,
@@ -133,13 +134,13 @@ def _describe(connection: Connection, entry: Listed, nbytes: int) -> Table:
         "sqlite",
         columns,
         kind="view" if entry.kind == "view" else "table",
-        primary_key=_primary_key([str(name) for name, _, _ in info], made),
-        unique=_unique(connection, indexes, made, columns),
+        primary_key=_primary_key(connection, [str(name) for name, _, _ in info], indexes, made),
+        unique=_unique(connection, indexes, made),
         checks=tuple(
             Check(c.name, c.expression, definition=c.text) for c in made.constraints if c.kind == "CHECK"
         ),
         foreign_keys=_foreign_keys(connection, entry.name, made),
-        indexes=_indexes(connection, indexes),
+        indexes=_indexes(connection, indexes, made),
         definition=sql if entry.kind == "view" else None,
         options=entry.options,
     )
@@ -184,6 +185,8 @@ def _column(
         identity=identity,
         generated=made.generated.get(name) if hidden in (2, 3) else None,
         collation=made.collations.get(name),
+        virtual=hidden == 2,
+        on_null=made.on_null.get(name),
     )
 
 
@@ -194,54 +197,71 @@ def _serial(connection: Connection, name: str) -> Serial:
     return Serial(TableName("sqlite_sequence"), "bigint", 1, 1, 1, 2**63 - 1, 1, False, int(last) + 1)
 
 
-def _primary_key(columns: list[str], made: CreateTable) -> Key | None:
+def _primary_key(connection: Connection, columns: list[str], indexes: _Rows, made: CreateTable) -> Key | None:
     if not columns:
         return None
-    return _key(tuple(columns), next((c for c in made.constraints if c.kind == "PRIMARY"), None))
+    index = next((name for name, _, origin, _ in indexes if origin == "pk"), None)  # a rowid has none
+    members = _members(connection, index) if index else []
+    return _key(tuple(columns), members, next((c for c in made.constraints if c.kind == "PRIMARY"), None))
 
 
-def _key(columns: tuple[str, ...], written: Constraint | None) -> Key:
-    return Key(written.name, columns, written.text) if written else Key(None, columns)
+def _key(columns: tuple[str, ...], members: _Rows, written: Constraint | None) -> Key:
+    traits = (*_collations(members), *conflict_clause(written.text if written else ""))
+    if written is None:
+        return Key(None, columns, traits=traits)
+    return Key(written.name, columns, written.text, traits=traits)
 
 
-def _unique(
-    connection: Connection, indexes: _Rows, made: CreateTable, columns: tuple[Column, ...]
-) -> tuple[Key, ...]:
-    keys = []
+def _collations(members: _Rows) -> tuple[str, ...]:
+    """Those by which an index holds different texts equal."""
+    return tuple(dict.fromkeys(f"collate {name.lower()}" for *_, name in members if name.upper() != "BINARY"))
+
+
+def _unique(connection: Connection, indexes: _Rows, made: CreateTable) -> tuple[Key, ...]:
+    keys: list[Key] = []
+    left = list(made.constraints)
     for name, _, origin, _ in reversed(indexes):  # the list begins with the newest
         if origin == "u":
-            members = tuple(str(column) for column, _ in _members(connection, name))
-            keys.append(_key(members, _written(made, "UNIQUE", members)))
+            members = _members(connection, name)
+            columns = tuple(str(column) for column, *_ in members)
+            if written := _written(left, "UNIQUE", columns):
+                left.remove(written)  # another one of the same columns has another collation
+            keys.append(_key(columns, members, written))
     return tuple(keys)
 
 
-def _indexes(connection: Connection, indexes: _Rows) -> tuple[Index, ...]:
+def _indexes(connection: Connection, indexes: _Rows, made: CreateTable) -> tuple[Index, ...]:
     return tuple(
-        _index(connection, str(name), bool(unique))
+        _index(connection, str(name), bool(unique), made)
         for name, unique, origin, _ in reversed(indexes)
         if origin == "c"
     )
 
 
-def _index(connection: Connection, name: str, unique: bool) -> Index:
+def _index(connection: Connection, name: str, unique: bool, made: CreateTable) -> Index:
     sql = _value(connection, "select sql from sqlite_master where type = 'index' and name = ?", name) or ""
     members = _members(connection, name)
-    plain = all(column is not None for column, _ in members)
-    descending = tuple(bool(desc) for _, desc in members)
+    plain = all(column is not None for column, *_ in members)
+    descending = tuple(bool(desc) for _, desc, _ in members)
+    # Whose order is the column's own says nothing new, unless it also decides which rows are let in.
+    told = [
+        (column, desc, its) for column, desc, its in members if unique or its != made.collations.get(column)
+    ]
     return Index(
         name,
-        tuple(str(column) for column, _ in members) if plain else (),
+        tuple(str(column) for column, *_ in members) if plain else (),
         unique,
         descending if any(descending) else (),
         partial_index_condition(sql),
         sql,
+        traits=_collations(told) if plain else (),
     )
 
 
 def _members(connection: Connection, index: str) -> _Rows:
-    """Name (None: an expression) and descending of the index's own columns."""
+    """Name (None: an expression), descending and collation of the index's own columns."""
     return connection.rows(
-        'select name, "desc" from pragma_index_xinfo(?) where key order by seqno', (index,)
+        'select name, "desc", coll from pragma_index_xinfo(?) where key order by seqno', (index,)
     )
 
 
@@ -264,7 +284,7 @@ def _foreign_key(connection: Connection, parts: _Rows, made: CreateTable) -> For
     if parts[0][2] is None:  # `references p` means p's primary key
         rows = connection.rows("select name from pragma_table_xinfo(?) where pk > 0 order by pk", (table,))
         referenced = tuple(str(name) for (name,) in rows)
-    written = _written(made, "REFERENCES", columns)
+    written = _written(made.constraints, "REFERENCES", columns)
     text = written.text.upper() if written else ""
     deferrable: Literal["deferred", "immediate"] | None = None
     if "DEFERRABLE" in text and "NOT DEFERRABLE" not in text:
@@ -280,9 +300,9 @@ def _foreign_key(connection: Connection, parts: _Rows, made: CreateTable) -> For
     )
 
 
-def _written(made: CreateTable, kind: str, columns: tuple[str, ...]) -> Constraint | None:
+def _written(constraints: Sequence[Constraint], kind: str, columns: tuple[str, ...]) -> Constraint | None:
     folded = [column.lower() for column in columns]
-    same = (c for c in made.constraints if c.kind == kind and [name.lower() for name in c.columns] == folded)
+    same = (c for c in constraints if c.kind == kind and [name.lower() for name in c.columns] == folded)
     return next(same, None)
 
 

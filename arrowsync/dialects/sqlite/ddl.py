@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from arrowsync.core.plan import TablePlan
 from arrowsync.core.table import Column, ForeignKey, Index, Key, Table
+from arrowsync.dialects import losses
+from arrowsync.dialects.matching import new_names
 from arrowsync.dialects.sqlite.sql import MARK, quote
 
 _ROWID_TYPES = {"int2", "int4", "int8", "integer"}
@@ -30,7 +31,7 @@ def statements(plan: TablePlan) -> TablePlan:
         plan,
         before=(create_table(target, landing),),
         after=(*after, *_count_on(plan)),
-        warnings=(*plan.warnings, *_left_behind(plan.source, target)),
+        warnings=(*plan.warnings, *_left_behind(plan)),
     )
 
 
@@ -41,7 +42,7 @@ def create_table(table: Table, name: str) -> str:
     """SQLite cannot add a constraint to a table that exists: all of them stand here, before the rows."""
     rowid = rowid_alias(table)
     lines = [_column(column, table, rowid) for column in table.columns]
-    if table.primary_key and rowid is None:
+    if table.primary_key and rowid is None and not any(_is_descending(c, table) for c in table.columns):
         lines.append(_constraint(table.primary_key, "primary key"))
     lines += [_constraint(key, "unique") for key in table.unique]
     lines += [f"{_named(check.name)}check ({check.expression})" for check in table.checks]
@@ -76,20 +77,30 @@ def rowid_alias(table: Table) -> Column | None:
     return column if column.type.lower() in _ROWID_TYPES else None
 
 
+def _is_descending(column: Column, table: Table) -> bool:
+    """Whether it is INTEGER PRIMARY KEY DESC, which is no rowid as long as it is the column that says so."""
+    key = table.primary_key
+    alone = key is not None and key.columns == (column.name,) and rowid_alias(table) is None
+    return alone and column.type.upper() == "INTEGER" and "without rowid" not in table.options
+
+
 def _column(column: Column, table: Table, rowid: Column | None) -> str:
     parts = [quote(column.name)]
     if column is rowid:
         # Only a column declared INTEGER is the rowid; the comment keeps the type.
         parts.append("INTEGER" if column.type.upper() == "INTEGER" else f"INTEGER /* {column.type} */")
         parts.append(_rowid_key(column, table.primary_key))
+    elif _is_descending(column, table):
+        named = _named(table.primary_key.name if table.primary_key else None)
+        parts += ["INTEGER", f"{named}primary key desc", *_conflict(table.primary_key)]
     elif column.type:
         parts.append(_declared(column))
     elif "strict" in table.options:
         parts.append("ANY")
     if column.generated is not None:
-        parts.append(f"generated always as ({column.generated})")
+        parts.append(f"generated always as ({column.generated}){'' if column.virtual else ' stored'}")
     if not column.nullable:
-        parts.append("not null")
+        parts.append(f"not null on conflict {column.on_null}" if column.on_null else "not null")
     if column.default is not None:
         parts.append(f"default ({column.default})")  # PRAGMAs drop the brackets that expressions need
     if column.collation:
@@ -104,7 +115,8 @@ def _declared(column: Column) -> str:
 
 def _rowid_key(column: Column, key: Key | None) -> str:
     named = _named(key.name if key else None)
-    return f"{named}primary key{' autoincrement' if _autoincrement(column, key) else ''}"
+    counted = ["autoincrement"] if _autoincrement(column, key) else []
+    return " ".join([f"{named}primary key", *_conflict(key), *counted])
 
 
 def _autoincrement(column: Column, key: Key | None) -> bool:
@@ -116,8 +128,11 @@ def _autoincrement(column: Column, key: Key | None) -> bool:
 def _constraint(key: Key, kind: str) -> str:
     if key.definition and key.definition.lstrip().upper().startswith(kind.upper()) and "(" in key.definition:
         return f"{_named(key.name)}{key.definition}"  # with ON CONFLICT, COLLATE and DESC
-    conflict = re.search(r"on conflict \w+", key.definition or "", re.IGNORECASE)
-    return f"{_named(key.name)}{kind} ({_names(key.columns)}){' ' + conflict[0] if conflict else ''}"
+    return " ".join([f"{_named(key.name)}{kind} ({_names(key.columns)})", *_conflict(key)])
+
+
+def _conflict(key: Key | None) -> list[str]:
+    return [trait for trait in key.traits if trait.startswith("on conflict ")] if key else []
 
 
 def _foreign_key(key: ForeignKey) -> str:
@@ -159,14 +174,12 @@ def create_index(index: Index, table: str) -> str:
 # -- what stays behind -------------------------------------------------------------------------------------
 
 
-def _left_behind(source: Table, target: Table) -> Iterator[str]:
+def _left_behind(plan: TablePlan) -> Iterator[str]:
     """What the source's table has and the new one will not, one sentence each."""
+    source, target = plan.source, plan.target
     rowid = rowid_alias(target)
+    yield from losses.of_columns(source, target)
     for column, made in zip(source.columns, target.columns, strict=True):
-        if column.default and not made.default and not column.identity:
-            yield f"column {column.name!r}: its default is not carried over: {column.default}"
-        if column.generated and not made.generated:
-            yield f"column {column.name!r} is generated as {column.generated}; its copy holds the values"
         if column.identity and made is not rowid and source.dialect != target.dialect:
             yield f"column {column.name!r} will not number new rows: only a primary key alone does in SQLite"
     kept = {check.expression for check in target.checks}
@@ -178,6 +191,7 @@ def _left_behind(source: Table, target: Table) -> Iterator[str]:
     for index in source.indexes:
         if not made_indexes & {index.name, f"{target.name.name}_{index.name}"}:
             yield f"index {index.name!r} is not carried over"
+    yield from losses.of_keys(source, target, new_names(source, plan.transfer))
     if source.comment or any(column.comment for column in source.columns):
         yield "comments are not carried over: SQLite has none"
 

@@ -15,7 +15,7 @@ from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.dialects import codecs
 from arrowsync.dialects.matching import matched, new_names
 from arrowsync.dialects.sqlite.defaults import carried_default
-from arrowsync.dialects.sqlite.sql import moved_index
+from arrowsync.dialects.sqlite.sql import moved_index, renamed
 from arrowsync.dialects.sqlite.storages import derive, meaning, storages, storages_by_affinity
 from arrowsync.dialects.sqlite.types import TEXTS, affinity, arrow_type, plain_type, stored
 from arrowsync.errors import ConfigError, SchemaError
@@ -205,6 +205,8 @@ def _new_column(
         identity=column.identity,
         generated=column.generated if kept and _unchanged(column.generated or "", names) else None,
         collation=column.collation if kept else None,
+        virtual=column.virtual and kept,
+        on_null=column.on_null if kept else None,
         serial=column.serial if column.identity else None,
     )
 
@@ -234,7 +236,14 @@ def _unchanged(expression: str, names: Mapping[str, str]) -> bool:
 
 def _key(key: Key, names: Mapping[str, str], same: bool) -> Key:
     columns = tuple(names[name] for name in key.columns)
-    return Key(key.name, columns, key.definition if same and columns == key.columns else None)
+    if not same:
+        return Key(key.name, columns)
+    return replace(key, columns=columns, definition=_renamed(key.definition, names))
+
+
+def _renamed(definition: str | None, names: Mapping[str, str]) -> str | None:
+    changed = any(old != new for old, new in names.items())
+    return renamed(definition, names) if definition and changed else definition
 
 
 def _foreign_key(
@@ -246,17 +255,28 @@ def _foreign_key(
     if key.references == source:
         other, referenced = target, tuple(names.get(name, name) for name in referenced)
     return replace(
-        key, columns=columns, references=other, referenced=referenced, definition=None, comment=None
+        key,
+        columns=columns,
+        references=other,
+        referenced=referenced,
+        definition=None,
+        comment=None,
+        traits=(),
     )
 
 
 def _indexes(source: Table, target: TableName, names: Mapping[str, str], same: bool) -> Iterator[Index]:
     for index in source.indexes:
-        columns = tuple(names.get(name, "") for name in index.columns)
-        if same and columns == index.columns and _unchanged(f"{index.definition} {index.where}", names):
+        if not all(name in names for name in index.columns):
+            continue
+        columns = tuple(names[name] for name in index.columns)
+        plain = bool(columns) and not index.where
+        if same and (plain or _unchanged(f"{index.definition} {index.where}", names)):
+            definition = _renamed(index.definition, names) if plain else index.definition
+            index = replace(index, columns=columns, definition=definition)
             yield index if source.name.name == target.name else _moved(index, target.name)
-        elif columns and "" not in columns and not index.where:
-            yield replace(index, columns=columns, definition=None, comment=None)
+        elif plain:
+            yield replace(index, columns=columns, definition=None, comment=None, traits=())
 
 
 def _moved(index: Index, table: str) -> Index:

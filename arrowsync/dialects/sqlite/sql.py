@@ -60,6 +60,7 @@ class CreateTable:
     constraints: tuple[Constraint, ...] = ()
     collations: Mapping[str, str] = field(default_factory=dict)
     generated: Mapping[str, str] = field(default_factory=dict)
+    on_null: Mapping[str, str] = field(default_factory=dict)
     comments: Mapping[str, str] = field(
         default_factory=dict
     )  # the first comment inside a column's definition
@@ -91,6 +92,7 @@ def parse_create_table(sql: str) -> CreateTable:
     constraints: list[Constraint] = []
     collations: dict[str, str] = {}
     generated: dict[str, str] = {}
+    on_null: dict[str, str] = {}
     comments: dict[str, str] = {}
     if "VIRTUAL" in (token.upper for token in all_tokens[:opening]):
         return CreateTable()
@@ -107,11 +109,13 @@ def parse_create_table(sql: str) -> CreateTable:
             collations[name] = unquote(words[at + 1].text)
         if (at := _at(words, "AS")) is not None:
             generated[name] = _inside(sql, words, at)
+        if clause := _on_null(sql, words):
+            on_null[name] = clause
         inner = [token for token in item if token.kind == "comment" and token.start > words[0].start]
         if inner:
             comments[name] = inner[0].text[2:-2].strip()
     marked = any(token.kind == "comment" and token.text == MARK for token in all_tokens)
-    return CreateTable(marked, tuple(constraints), collations, generated, comments)
+    return CreateTable(marked, tuple(constraints), collations, generated, on_null, comments)
 
 
 def partial_index_condition(sql: str) -> str | None:
@@ -130,6 +134,28 @@ def moved_index(sql: str, index: str, table: str) -> str:
     on = next(at for at, token in enumerate(words) if token.upper == "ON")
     unique = "unique " if any(token.upper == "UNIQUE" for token in words[:on]) else ""
     return f"create {unique}index {quote(index)} on {quote(table)}{sql[words[on + 1].end :]}"
+
+
+def conflict_clause(definition: str) -> tuple[str, ...]:
+    """What a constraint does with a row that breaks it, unless it does as all do and refuses the row."""
+    words = [token.upper for token in tokens(definition) if token.kind != "comment"]
+    for at in range(len(words) - 2):
+        if words[at : at + 2] == ["ON", "CONFLICT"] and words[at + 2] != "ABORT":
+            return (f"on conflict {words[at + 2].lower()}",)
+    return ()
+
+
+def renamed(definition: str, names: Mapping[str, str]) -> str:
+    """A key's or an index's definition with its columns' new names: each begins an item of the brackets."""
+    words = [token for token in tokens(definition) if token.kind != "comment"]
+    opening = next((at for at, token in enumerate(words) if token.text == "("), len(words))
+    folded = {old.lower(): new for old, new in names.items()}
+    made, position = "", 0
+    for item in filter(None, _items(words[opening + 1 :])):
+        column = item[0]
+        made += definition[position : column.start] + quote(folded[unquote(column.text).lower()])
+        position = column.end
+    return made + definition[position:]
 
 
 def _items(rest: list[Token]) -> Iterator[list[Token]]:
@@ -188,6 +214,15 @@ def _end(words: list[Token], start: int) -> int:
         if not going_on and not (words[start].upper == "FOREIGN" and token.upper == "REFERENCES"):
             return at
     return len(words)
+
+
+def _on_null(sql: str, words: list[Token]) -> str | None:
+    """What NOT NULL ON CONFLICT says."""
+    for at in range(1, len(words)):
+        if words[at].upper == "NULL" and words[at - 1].upper == "NOT":
+            clause = conflict_clause(sql[words[at].start : words[_end(words, at) - 1].end])
+            return clause[0].split()[-1] if clause else None
+    return None
 
 
 def _columns(words: list[Token]) -> Iterator[str]:

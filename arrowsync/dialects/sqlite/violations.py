@@ -68,7 +68,7 @@ class _Checks:
         table = self._landing.name.name
         for column in self._landing.columns:
             # A rowid numbers itself where it is NULL.
-            if not column.nullable and not column.identity and self._has((column.name,)):
+            if not (column.nullable or column.identity or column.on_null) and self._has((column.name,)):
                 message = f"NOT NULL constraint failed: {table}.{column.name}"
                 null = f"s.{quote(column.name)} is null"
                 yield Violation(null, message, "23502", "not null", column.name)

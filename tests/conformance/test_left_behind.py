@@ -1,0 +1,255 @@
+"""What a table's design says is the same in its copy, or the plan and the report say what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import arrowsync
+from tests.fix_postgresql import Database
+
+Make = Callable[..., Path]
+Rows = Callable[[Path, str], list[tuple[Any, ...]]]
+
+
+def left_behind(source: str | Path, target: str | Path, **asked: Any) -> list[str]:
+    """What the plan of table t says, and the report again."""
+    plan = arrowsync.plan(source, target, table="t", **asked)
+    report = plan.run()
+    assert (report.status, report.warnings) == ("complete", plan.warnings)
+    return [warning.partition(": ")[2] for warning in plan.warnings]
+
+
+# -- keys of PostgreSQL in a SQLite file -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "lost"),
+    [
+        (
+            "a text, constraint u unique nulls not distinct (a)",
+            ["unique constraint 'u' is weaker: nulls not distinct is not carried over"],
+        ),
+        (
+            "a int constraint k primary key deferrable initially deferred, b int constraint u unique deferrable",
+            [
+                "primary key 'k': deferrable initially deferred is not carried over",
+                "unique constraint 'u': deferrable is not carried over",
+            ],
+        ),
+        (
+            'a text collate "C" constraint k primary key, b text collate pg_catalog."POSIX"',
+            [],  # SQLite's own order
+        ),
+        ("a text collate ucs_basic, \"NULLS NOT DISTINCT\" text constraint \"x DEFERRABLE y\" unique", []),
+        (
+            "a int, b int, foreign key (a, b) references other match full on delete set null",
+            ["foreign key 't_a_b_fkey': match full is not carried over"],
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_sqlite_file_s_keys_cannot_say_is_said_by_the_plan(
+    postgresql: Database, tmp_path: Path, body: str, lost: list[str]
+) -> None:
+    postgresql.execute(f"create table other (a int, b int, primary key (a, b)); create table t ({body})")
+    arrowsync.copy(postgresql.uri, tmp_path / "t.db", table="other")
+    assert left_behind(postgresql.uri, tmp_path / "t.db") == lost
+
+
+@pytest.mark.parametrize("index", ["nulls not distinct", 'collate "POSIX"'])
+def test_what_a_sqlite_file_s_indexes_cannot_say_is_said_by_the_plan(
+    postgresql: Database, tmp_path: Path, index: str
+) -> None:
+    order, nulls = (index, "") if index.startswith("collate") else ("", index)
+    postgresql.execute(
+        f"create table t (a text); create unique index i on t (a {order}) {nulls};"
+        f"create index partial on t (a {order}) where a > ''"
+    )
+    assert left_behind(postgresql.uri, tmp_path / "t.db") == [
+        "index 'partial' is not carried over",
+        f"index 'i' is weaker: {index} is not carried over",
+    ]
+
+
+def test_a_key_of_texts_that_ignore_case_is_weaker_in_a_sqlite_file(
+    postgresql: Database, tmp_path: Path
+) -> None:
+    postgresql.execute(
+        "create schema ext; create extension citext schema ext; create domain word as ext.citext;"
+        "create table t (a ext.citext unique, b word primary key, c ext.citext);"
+        "create index i on t (c); create unique index u on t (c)"
+    )
+    lost = "is weaker: comparison of ext.citext is not carried over"
+    assert left_behind(postgresql.uri, tmp_path / "t.db") == [
+        f"primary key 't_pkey' {lost}",
+        f"unique constraint 't_a_key' {lost}",
+        f"index 'u' {lost}",
+    ]
+
+
+def test_a_key_by_a_collation_that_is_not_deterministic_is_weaker_in_a_sqlite_file(
+    postgresql: Database, tmp_path: Path
+) -> None:
+    if not postgresql.execute("select 1 from pg_collation where collname = 'de-x-icu'"):
+        pytest.skip("this server is built without ICU")
+    postgresql.execute(
+        "create collation nc (provider = icu, locale = 'und-u-ks-level2', deterministic = false);"
+        "create domain word as text collate nc;"
+        'create table t (a text collate nc unique, b word primary key, c text collate "de-x-icu" unique)'
+    )
+    lost = "is weaker: collate public.nc is not carried over"
+    assert left_behind(postgresql.uri, tmp_path / "t.db") == [
+        "column 'a': its collation is not carried over: public.nc",
+        "column 'c': its collation is not carried over: pg_catalog.\"de-x-icu\"",
+        f"primary key 't_pkey' {lost}",
+        f"unique constraint 't_a_key' {lost}",
+    ]
+
+
+# -- keys of a SQLite file in PostgreSQL -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "lost"),
+    [
+        (
+            "a text collate nocase primary key",
+            [
+                "column 'a': its collation is not carried over: nocase",
+                "the primary key of a is weaker: collate nocase is not carried over",
+            ],
+        ),
+        (
+            "a text, b text collate binary, unique (a, b collate RTRIM)",
+            ["the unique constraint of a, b is weaker: collate rtrim is not carried over"],
+        ),
+        (
+            "a int not null on conflict replace default 3, b int constraint u unique on conflict ignore,"
+            "c int primary key on conflict abort",
+            [
+                "column 'a': not null on conflict replace is not carried over",
+                "unique constraint 'u': on conflict ignore is not carried over",
+            ],
+        ),
+    ],
+)
+def test_a_key_of_a_sqlite_file_that_postgresql_makes_weaker_is_said_by_the_plan(
+    sqlite_file: Make, postgresql: Database, body: str, lost: list[str]
+) -> None:
+    assert left_behind(sqlite_file(f"create table t ({body})"), postgresql.uri) == lost
+
+
+def test_an_index_of_a_sqlite_file_that_postgresql_makes_weaker_is_said_by_the_plan(
+    sqlite_file: Make, postgresql: Database
+) -> None:
+    source = sqlite_file(
+        "create table t (a text collate nocase, b text);"
+        "create unique index u on t (a); create index i on t (a); create index j on t (b collate nocase)"
+    )
+    assert left_behind(source, postgresql.uri) == [
+        "column 'a': its collation is not carried over: nocase",
+        "index 'u' is weaker: collate nocase is not carried over",
+        "index 'j': collate nocase is not carried over",
+    ]
+
+
+# -- between equal databases -------------------------------------------------------------------------------
+
+
+def test_renamed_columns_of_postgresql_keep_all_that_their_keys_and_indexes_say(
+    new_database: Callable[..., Database],
+) -> None:
+    source, target = new_database(), new_database()
+    source.execute("""
+        create table t ("a ""(b" text, b text, c int, d int,
+            constraint one unique nulls not distinct ("a ""(b", b) include (c),
+            constraint two primary key (c) deferrable initially deferred,
+            constraint three unique (d) deferrable);
+        create unique index four on t (b collate "POSIX" text_pattern_ops desc nulls last) include (d, c)
+            nulls not distinct with (fillfactor = 60)""")
+    new = {'a "(b': "A", "b": 'x "y"', "c": "d", "d": "c"}
+    assert left_behind(source.uri, target.uri, rename=new) == []
+    source.execute(
+        "alter table t rename \"a \"\"(b\" to \"A\"; alter table t rename b to \"x \"\"y\"\"\";"
+        "alter table t rename c to e; alter table t rename d to c; alter table t rename e to d"
+    )  # fmt: skip
+    design = """select pg_get_constraintdef(oid) from pg_constraint where conrelid = 't'::regclass
+            and contype <> 'n' union all
+        select pg_get_indexdef(indexrelid) from pg_index where indrelid = 't'::regclass order by 1"""
+    assert target.execute(design) == source.execute(design)
+
+
+def test_an_index_that_includes_a_column_which_is_left_out_is_made_without_it(
+    new_database: Callable[..., Database],
+) -> None:
+    source, target = new_database(), new_database()
+    source.execute(
+        "create table t (a int, b int, constraint k unique nulls not distinct (a) include (b));"
+        "create index i on t (a) include (b)"
+    )
+    assert left_behind(source.uri, target.uri, exclude=["b"]) == [
+        "unique constraint 'k' is weaker: nulls not distinct is not carried over"
+    ]
+    assert len(target.execute("select 1 from pg_index where indrelid = 't'::regclass")) == 2
+
+
+def test_renamed_columns_of_a_sqlite_file_keep_all_that_their_keys_and_indexes_say(
+    sqlite_file: Make, sqlite_rows: Rows, tmp_path: Path
+) -> None:
+    source = sqlite_file("""create table t (
+        "a b" text, [c] text, d text collate nocase unique on conflict ignore, f text,
+        unique ("A B" collate nocase /* , */, c) on conflict replace, unique (f), unique (f collate rtrim));
+        create unique index i on t (d collate rtrim, "a b" collate nocase desc);
+        insert into t values ('x', 'y', 'z', 1)""")
+    assert left_behind(source, tmp_path / "t.db", rename={"a b": "c", "c": 'a "b"', "d": "e"}) == []
+    copied = tmp_path / "t.db"
+    keys = """select i.origin, group_concat(quote(x.name) || x."desc" || x.coll, ' ')
+        from pragma_index_list('t') i, pragma_index_xinfo(i.name) x where x.key group by i.name"""
+    assert sorted(sqlite_rows(copied, keys)) == [
+        ("c", "'e'0rtrim 'c'1nocase"),
+        ("u", "'c'0nocase 'a \"b\"'0BINARY"),
+        ("u", "'e'0nocase"),
+        ("u", "'f'0BINARY"),
+        ("u", "'f'0rtrim"),
+    ]
+    sqlite_file("insert into t values ('X', 'y', 'new', 2), ('new', 'new', 'NEW', 3)", name="t.db")
+    assert sqlite_rows(copied, "select * from t") == [("X", "y", "new", "2")]
+
+
+CLAUSES = """
+create table t (id integer primary key on conflict replace, a int not null on conflict replace default 3,
+    b int default null not null on conflict ignore, twice int as (a * 2) stored, thrice int as (a * 3));
+insert into t values (1, 1, 1);
+"""
+
+
+def test_what_a_table_does_with_rows_that_break_its_rules_it_does_in_another_file(
+    sqlite_file: Make, sqlite_rows: Rows, tmp_path: Path
+) -> None:
+    source, copied = sqlite_file(CLAUSES), tmp_path / "t.db"
+    assert left_behind(source, copied) == []
+    more = "insert into t values (1, null, 2), (2, 2, null)"
+    for name in ("source.db", "t.db"):
+        sqlite_file(more, name=name)
+    assert (
+        sqlite_rows(copied, "select * from t") == [(1, 3, 2, 6, 9)] == sqlite_rows(source, "select * from t")
+    )
+    hidden = "select name, hidden from pragma_table_xinfo('t') where hidden"
+    assert sqlite_rows(copied, hidden) == sqlite_rows(source, hidden) == [("twice", 3), ("thrice", 2)]
+
+
+def test_a_descending_integer_key_is_no_rowid_in_another_file_either(
+    sqlite_file: Make, sqlite_rows: Rows, tmp_path: Path
+) -> None:
+    source = sqlite_file(
+        "create table t (id integer constraint k primary key desc on conflict ignore, v);"
+        "insert into t values (null, 'a'), ('word', 'b'), (7, 'c')"
+    )
+    assert left_behind(source, tmp_path / "t.db", verify="hash") == []
+    sqlite_file("insert into t values (7, 'again'), (null, 'd')", name="t.db")
+    assert sqlite_rows(tmp_path / "t.db", "select id, v from t") == [
+        (None, "a"), ("word", "b"), (7, "c"), (None, "d"),
+    ]  # fmt: skip
