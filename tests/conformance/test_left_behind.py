@@ -156,6 +156,35 @@ def test_an_index_of_a_sqlite_file_that_postgresql_makes_weaker_is_said_by_the_p
     ]
 
 
+def test_a_check_of_a_sqlite_file_stands_in_postgresql_in_its_own_words(
+    sqlite_file: Make, postgresql: Database
+) -> None:
+    source = sqlite_file(
+        'create table t ("Old" int check (old > 0), b int, check (b <> 7) on conflict fail);'
+        "insert into t values (1, 2)"
+    )
+    assert left_behind(source, postgresql.uri, rename={"b": "B"}) == []
+    checks = (
+        "select pg_get_constraintdef(oid) from pg_constraint "
+        "where contype = 'c' and conrelid = 't'::regclass order by 1"
+    )
+    assert postgresql.execute(checks) == [('CHECK (("B" <> 7))',), ('CHECK (("Old" > 0))',)]
+
+
+def test_a_check_of_texts_that_ignore_case_is_not_one_of_texts_that_do_not(
+    sqlite_file: Make, postgresql: Database
+) -> None:
+    source = sqlite_file(
+        "create table t (a text collate nocase constraint c check (a in ('x', 'y')), b text"
+        " constraint d check (b in ('x', 'y')));"
+        "insert into t values ('X', 'x')"
+    )
+    assert left_behind(source, postgresql.uri) == [
+        "column 'a': its collation is not carried over: nocase",
+        "check 'c' is not carried over",
+    ]
+
+
 # -- between equal databases -------------------------------------------------------------------------------
 
 

@@ -215,9 +215,18 @@ def _checks(source: Table, columns: Sequence[Column], new_names: Mapping[str, st
     if source.dialect == DIALECT:
         return tuple(check for check in source.checks if _is_kept(check, new_names))
     made = zip(source.columns, columns, strict=True)
-    known = {old.name: (new.name, TypeName.parse(new.type)) for old, new in made}
+    known = {old.name: (new.name, _compared(old, new)) for old, new in made}
     rules = [(check, carried_check(check.expression, source.dialect, known)) for check in source.checks]
-    return tuple(replace(check, expression=rule, columns=()) for check, rule in rules if rule)
+    # Its definition would be the source's words, with the source's names.
+    return tuple(
+        replace(check, expression=rule, columns=(), definition=None) for check, rule in rules if rule
+    )
+
+
+def _compared(old: Column, new: Column) -> TypeName:
+    """Whose values a check compares: a text with a collation that the new column lacks is no plain text."""
+    lost = old.collation is not None and old.collation.lower() != "binary"
+    return TypeName("citext") if lost else TypeName.parse(new.type)
 
 
 def _is_kept(check: Check, new_names: Mapping[str, str]) -> bool:
