@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -282,6 +282,29 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
+class Attached:
+    """A trigger, rule, policy of a table: the copy of the table is made without."""
+
+    kind: str
+    name: str | None = None
+    definition: str | None = None  # makes it again on the same table
+
+    def __str__(self) -> str:
+        return self.kind if self.name is None else f"{self.kind} {self.name!r}"
+
+
+def left_behind(source: Sequence[Attached], target: Sequence[Attached] = ()) -> Iterator[str]:
+    """The sentence about what is attached to the source and not to the target."""
+    there = {str(each) for each in target}
+    missing = [text for each in source if (text := str(each)) not in there]
+    if missing:
+        *first, last = missing
+        yield (
+            f"{', '.join(first)} and {last} are not carried over" if first else f"{last} is not carried over"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """A table, view, query, file or frame, as inspection found it or as a sink will make it.
 
@@ -308,7 +331,7 @@ class Table:
     types: tuple[UserType, ...] = ()  # in the order in which they can be made
     widths: Widths | None = None
     options: tuple[str, ...] = ()  # behind a CREATE TABLE's parentheses, usable between equal databases only
-    attached: tuple[str, ...] = ()  # what no copy has: "trigger 'audit'", "policy 'own rows'"
+    attached: tuple[Attached, ...] = ()
 
     def column(self, name: str) -> Column:
         """The column of exactly that name. Raises ConfigError with the nearest names."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from arrowsync.core.table import Column, ForeignKey, Index, Key, Table
+from arrowsync.core.table import Column, ForeignKey, Index, Key, Table, left_behind
 
 # They order texts by their bytes, which needs no word in SQLite.
 _OF_BYTES = {"binary", 'pg_catalog."c"', 'pg_catalog."posix"', "pg_catalog.ucs_basic"}
@@ -12,7 +12,16 @@ _OF_BYTES = {"binary", 'pg_catalog."c"', 'pg_catalog."posix"', "pg_catalog.ucs_b
 _EQUALIZING = ("collate ", "comparison of ", "nulls not distinct", "without overlaps")
 
 
-def of_columns(source: Table, target: Table) -> Iterator[str]:
+def of_table(source: Table, target: Table, names: Mapping[str, str]) -> Iterator[str]:
+    """`names` are the columns' new ones."""
+    if source.partition_key:
+        yield f"{source.name} is partitioned by {source.partition_key}; its copy is one table"
+    yield from left_behind(source.attached, target.attached)
+    yield from _of_columns(source, target)
+    yield from _of_keys(source, target, names)
+
+
+def _of_columns(source: Table, target: Table) -> Iterator[str]:
     for column, made in zip(source.columns, target.columns, strict=True):
         if column.default and not (made.default or made.identity):
             yield f"column {column.name!r}: its default is not carried over: {column.default}"
@@ -28,8 +37,8 @@ def _orders(column: Column) -> bool:
     return column.collation is not None and column.collation.lower() not in _OF_BYTES
 
 
-def of_keys(source: Table, target: Table, names: Mapping[str, str]) -> Iterator[str]:
-    """What the copy's keys and indexes do not say as the source's do; `names` are the columns' new ones."""
+def _of_keys(source: Table, target: Table, names: Mapping[str, str]) -> Iterator[str]:
+    """What the copy's keys and indexes do not say as the source's do."""
     kinds: tuple[tuple[str, Sequence[Key | ForeignKey | Index], Sequence[Key | ForeignKey | Index]], ...] = (
         ("primary key", _one(source.primary_key), _one(target.primary_key)),
         ("unique constraint", source.unique, target.unique),

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from arrowsync.core.contracts import Sink, Source
 from arrowsync.core.plan import Partition, TablePlan, Unfinished
-from arrowsync.core.table import ForeignKey, Table, TableName, find_table, match_tables
+from arrowsync.core.table import ForeignKey, Table, TableName, find_table, left_behind, match_tables
 from arrowsync.core.transfer import OFFERED, Transfer, WriteMode
 from arrowsync.core.units import MiB
 from arrowsync.engine.designs import can_start_over, designed, refuse_losses, types
@@ -255,7 +255,8 @@ def _plan_view(
             f"the target has a {existing.kind} {view.name}",
             hint=f"Drop it first, or leave it out with the patterns '*', '!{view.name.name}'",
         )
-    return TablePlan(transfer, view, view, (), (), before=statements, number=number)
+    warnings = tuple(left_behind(view.attached))
+    return TablePlan(transfer, view, view, (), (), before=statements, number=number, warnings=warnings)
 
 
 def _of_view(transfer: Transfer, table: Table) -> tuple[str, ...]:

@@ -59,18 +59,16 @@ def test_what_a_sqlite_file_s_keys_cannot_say_is_said_by_the_plan(
     assert left_behind(postgresql.uri, tmp_path / "t.db") == lost
 
 
-@pytest.mark.parametrize("index", ["nulls not distinct", 'collate "POSIX"'])
 def test_what_a_sqlite_file_s_indexes_cannot_say_is_said_by_the_plan(
-    postgresql: Database, tmp_path: Path, index: str
+    postgresql: Database, tmp_path: Path
 ) -> None:
-    order, nulls = (index, "") if index.startswith("collate") else ("", index)
     postgresql.execute(
-        f"create table t (a text); create unique index i on t (a {order}) {nulls};"
-        f"create index partial on t (a {order}) where a > ''"
+        "create table t (a text); create unique index i on t (a) nulls not distinct;"
+        "create unique index j on t (a collate \"POSIX\"); create index k on t (a) where a > ''"
     )
     assert left_behind(postgresql.uri, tmp_path / "t.db") == [
-        "index 'partial' is not carried over",
-        f"index 'i' is weaker: {index} is not carried over",
+        "index 'i' is weaker: nulls not distinct is not carried over",
+        "index 'k' is not carried over",
     ]
 
 
@@ -98,7 +96,10 @@ def test_a_key_by_a_collation_that_is_not_deterministic_is_weaker_in_a_sqlite_fi
     postgresql.execute(
         "create collation nc (provider = icu, locale = 'und-u-ks-level2', deterministic = false);"
         "create domain word as text collate nc;"
-        'create table t (a text collate nc unique, b word primary key, c text collate "de-x-icu" unique)'
+        'create table t (a text collate nc unique, b word primary key, c text collate "de-x-icu" unique);'
+        "create unique index i on t (a); create unique index j on t (c collate nc);"
+        'create unique index k on t (a collate "C"); create unique index l on t (b collate "de-x-icu");'
+        "create index m on t (c collate nc)"
     )
     lost = "is weaker: collate public.nc is not carried over"
     assert left_behind(postgresql.uri, tmp_path / "t.db") == [
@@ -106,6 +107,10 @@ def test_a_key_by_a_collation_that_is_not_deterministic_is_weaker_in_a_sqlite_fi
         "column 'c': its collation is not carried over: pg_catalog.\"de-x-icu\"",
         f"primary key 't_pkey' {lost}",
         f"unique constraint 't_a_key' {lost}",
+        f"index 'i' {lost}",
+        f"index 'j' {lost}",
+        "index 'l': sorting by \"de-x-icu\" is not carried over",
+        "index 'm': sorting by public.nc is not carried over",
     ]
 
 
@@ -282,3 +287,116 @@ def test_a_descending_integer_key_is_no_rowid_in_another_file_either(
     assert sqlite_rows(tmp_path / "t.db", "select id, v from t") == [
         (None, "a"), ("word", "b"), (7, "c"), (None, "d"),
     ]  # fmt: skip
+
+
+# -- what hangs on a table ---------------------------------------------------------------------------------
+
+HANGING = """
+create table t (id int, v text);
+create function f() returns trigger language plpgsql as 'begin return new; end';
+create trigger audit before insert on t for each row execute function f();
+create trigger "the other" after update on t for each row execute function f();
+create rule kept as on delete to t do instead nothing;
+create policy mine on t using (id > 0); create policy yours on t using (id < 0);
+alter table t enable row level security; alter table t force row level security;
+"""
+
+
+@pytest.mark.parametrize("into", ["postgresql", "sqlite"])
+def test_triggers_rules_and_policies_stay_behind_and_the_plan_says_so(
+    new_database: Callable[..., Database], tmp_path: Path, into: str
+) -> None:
+    source, target = new_database(), new_database()
+    source.execute(HANGING)
+    assert left_behind(source.uri, target.uri if into == "postgresql" else tmp_path / "t.db") == [
+        "trigger 'audit', trigger 'the other', rule 'kept', policy 'mine', policy 'yours' and row security "
+        "are not carried over"
+    ]
+
+
+def test_what_hangs_on_the_table_that_is_replaced_hangs_on_the_new_one(
+    new_database: Callable[..., Database],
+) -> None:
+    source, target = new_database(), new_database()
+    for database in (source, target):
+        database.execute(HANGING)
+    source.execute("create trigger third before delete on t for each row execute function f()")
+    for _ in range(2):
+        assert left_behind(source.uri, target.uri, mode="replace") == ["trigger 'third' is not carried over"]
+    hanging = """
+        select relforcerowsecurity::text from pg_class where oid = 't'::regclass
+        union all select pg_get_ruledef(oid) from pg_rewrite where ev_class = 't'::regclass
+        union all select pg_get_triggerdef(oid) from pg_trigger where tgrelid = 't'::regclass order by 1"""
+    source.execute("drop trigger third on t")
+    assert target.execute(hanging) == source.execute(hanging)
+
+
+def test_a_table_that_inherits_and_one_of_partitions_stand_alone_in_their_copy_and_the_plan_says_so(
+    new_database: Callable[..., Database], tmp_path: Path
+) -> None:
+    source, target = new_database(), new_database()
+    source.execute(
+        "create table parent (a int); create table t (b int) inherits (parent);"
+        "create table parted (a int) partition by range (a)"
+    )
+    assert left_behind(source.uri, target.uri) == ["inheritance from 'public.parent' is not carried over"]
+    for place in (target.uri, tmp_path / "t.db"):
+        plan = arrowsync.plan(source.uri, place, table="parted")
+        assert plan.warnings == (
+            "public.parted: public.parted is partitioned by RANGE (a); its copy is one table",
+        )
+
+
+def test_triggers_of_a_view_stay_behind_and_the_plan_says_so(new_database: Callable[..., Database]) -> None:
+    source, target = new_database(), new_database()
+    source.execute(
+        "create view t as select 1 as x; create function f() returns trigger language plpgsql as "
+        "'begin return new; end';"
+        "create trigger inserts instead of insert on t for each row execute function f()"
+    )
+    report = arrowsync.copy(source.uri, target.uri, views=True)
+    assert report.warnings == ("public.t: trigger 'inserts' is not carried over",)
+
+
+TRIGGERED = """
+create table t (id integer primary key, v text); create table log (v text);
+create trigger "it's" after insert on t begin insert into log values (new.v); end;
+create trigger second before delete on "T" begin select raise(ignore); end;
+insert into t values (1, 'a');
+"""
+
+
+@pytest.mark.parametrize("into", ["postgresql", "sqlite"])
+def test_triggers_of_a_sqlite_file_stay_behind_and_the_plan_says_so(
+    sqlite_file: Make, postgresql: Database, tmp_path: Path, into: str
+) -> None:
+    target = postgresql.uri if into == "postgresql" else tmp_path / "t.db"
+    assert left_behind(sqlite_file(TRIGGERED), target) == [
+        """trigger "it's" and trigger 'second' are not carried over"""
+    ]
+
+
+def test_the_table_that_is_replaced_in_a_sqlite_file_leaves_its_triggers_to_the_new_one(
+    sqlite_file: Make, sqlite_rows: Rows
+) -> None:
+    source, target = sqlite_file("create table t (v text); insert into t values ('b')"), "target.db"
+    copied = sqlite_file(TRIGGERED, name=target)
+    for _ in range(2):
+        assert left_behind(source, copied, mode="replace") == []
+    sqlite_file("insert into t values ('c'); delete from t", name=target)
+    assert sqlite_rows(copied, "select v from t") == [("b",), ("c",)]
+    assert sqlite_rows(copied, "select v from log") == [("a",), ("c",)]
+
+
+def test_a_virtual_table_is_a_plain_one_in_its_copy_and_the_plan_says_so(
+    sqlite_file: Make, tmp_path: Path
+) -> None:
+    source = sqlite_file("create virtual table t using fts5(a, b); insert into t values ('x', 'y')")
+    assert left_behind(source, tmp_path / "t.db") == ["virtual table module 'fts5' is not carried over"]
+
+
+def test_a_strict_table_that_a_cast_makes_lax_says_so(sqlite_file: Make, tmp_path: Path) -> None:
+    source = sqlite_file("create table t (a int) strict")
+    assert left_behind(source, tmp_path / "t.db", cast={"a": "numeric(10,2)"}) == [
+        "strict is not carried over"
+    ]

@@ -69,9 +69,9 @@ CHECK_NAMES = f"""declare taken text; begin
   end if;
 end"""
 
-# Owner, rights, triggers, policies and comment of the old table go over to the new one, and so do other
-# tables' foreign keys, which stay unchecked where rows break them. A view on the old table makes the drop
-# fail, and the old table stays.
+# Owner, rights, triggers, rules, policies and comment of the old table go over to the new one, and so do
+# other tables' foreign keys, which stay unchecked where rows break them. A view on the old table makes the
+# drop fail, and the old table stays.
 SWAP = """declare
   kept text[]; dropped text[]; added text[]; checked text[]; step text;
   target text := {old}; old regclass := {old};
@@ -89,6 +89,11 @@ begin
     union all
     select 4, format('alter table %s disable trigger %I', target, t.tgname) from pg_trigger t
     where t.tgrelid = old and not t.tgisinternal and t.tgenabled = 'D'
+    union all
+    select 3, pg_get_ruledef(r.oid) from pg_rewrite r where r.ev_class = old
+    union all
+    select 5, format('alter table %s force row level security', target) from pg_class c
+    where c.oid = old and c.relforcerowsecurity
     union all
     select 5, format('alter table %s enable row level security', target) from pg_class c
     where c.oid = old and c.relrowsecurity

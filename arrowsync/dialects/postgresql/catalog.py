@@ -27,6 +27,7 @@ from arrowsync.core.table import (
     View,
 )
 from arrowsync.dialects.postgresql import traits
+from arrowsync.dialects.postgresql.attached import attached
 from arrowsync.dialects.postgresql.typename import TypeName
 from arrowsync.dialects.postgresql.types import TypeFacts
 from arrowsync.errors import ConfigError, SchemaError
@@ -115,14 +116,18 @@ order by c.conrelid, c.conname
 _INDEXES = """
 select i.indrelid::int8, c.relname, i.indisunique, pg_get_indexdef(i.indexrelid),
   pg_get_expr(i.indpred, i.indrelid), obj_description(i.indexrelid, 'pg_class'),
-  columns.names, columns.descending, columns.plain and am.amname = 'btree'
+  columns.names, columns.descending, columns.plain and am.amname = 'btree', columns.collations
 from pg_index i join pg_class c on c.oid = i.indexrelid join pg_am am on am.oid = c.relam
 cross join lateral (
   select array_agg(coalesce(a.attname::text, '') order by k.place) as names,
     array_agg((i.indoption::int2[])[k.place - 1] & 1 = 1 order by k.place) as descending,
-    bool_and(a.attname is not null) as plain
+    bool_and(a.attname is not null) as plain,
+    array_agg(quote_ident(n.nspname) || '.' || quote_ident(co.collname)) as collations
   from generate_series(1, i.indnkeyatts) as k(place)
   left join pg_attribute a on a.attrelid = i.indrelid and a.attnum = (i.indkey::int2[])[k.place - 1]
+  left join pg_collation co
+    on co.oid = (i.indcollation::oid[])[k.place - 1] and not co.collisdeterministic
+  left join pg_namespace n on n.oid = co.collnamespace
 ) as columns
 where i.indrelid = any($1::int8[]::oid[]) and i.indislive
   and not exists (
@@ -306,17 +311,17 @@ def _tables(connection: Connection, found: list[Row]) -> dict[TableName, Table]:
     types = _user_types(connection, used, facts)
     counted = _count(connection, found)
     views = {row[0]: _view(row) for row in connection.rows(_VIEWS, [oids])}
+    attachments = attached(connection, oids)
     made = {}
     for oid, *row in found:
         numbered = {serial[0]: _serial(serial) for serial in serials[oid]}
         its_columns = tuple(_column(column, facts, numbered) for column in columns[oid])
-        loose = [column[-1] for column in columns[oid]]
-        table = _table(
-            row, its_columns, traits.equalizing(its_columns, loose), constraints[oid], indexes[oid]
-        )
+        loose = {column[0]: f"collate {column[-1]}" for column in columns[oid] if column[-1]}
+        table = _table(row, its_columns, loose, constraints[oid], indexes[oid])
         its_types = _needed(its_columns, types)
         rows, exact = (counted[oid], True) if oid in counted else (table.rows, False)
-        made[table.name] = replace(table, types=its_types, rows=rows, rows_exact=exact, view=views.get(oid))
+        table = replace(table, types=its_types, rows=rows, rows_exact=exact, view=views.get(oid))
+        made[table.name] = replace(table, attached=attachments[oid])
     return made
 
 
@@ -443,12 +448,15 @@ def _counting(oid: int, schema: str, name: str, kind: str) -> str:
 def _table(
     row: Sequence[Any],
     columns: tuple[Column, ...],
-    equalizing: Mapping[str, str],
+    loose: Mapping[str, str],
     constraints: list[Row],
     indexes: list[Row],
 ) -> Table:
     schema, name, kind, comment, definition, partition_key, size, _, rows, _ = row
-    keys = {letter: [_key(key, equalizing) for key in constraints if key[0] == letter] for letter in "pu"}
+    types = {column.name: text for column in columns if (text := traits.comparison(column))}
+    keys = {
+        letter: [_key(key, {**types, **loose}) for key in constraints if key[0] == letter] for letter in "pu"
+    }
     return Table(
         TableName(name, schema),
         "postgresql",
@@ -458,7 +466,7 @@ def _table(
         unique=tuple(keys["u"]),
         checks=tuple(_check(check) for check in constraints if check[0] in "cx"),
         foreign_keys=tuple(_foreign_key(key) for key in constraints if key[0] == "f"),
-        indexes=tuple(_index(index, equalizing) for index in indexes),
+        indexes=tuple(_index(index, types) for index in indexes),
         comment=comment,
         rows=rows,
         bytes=size,
@@ -533,7 +541,8 @@ def _user_type(row: Row, facts: dict[str, TypeFacts]) -> UserType:
 
 def _key(row: Row, equalizing: Mapping[str, str]) -> Key:
     _, name, columns, definition, comment = row[:5]
-    return Key(name, tuple(columns), definition, comment, traits.of_key(definition, columns, equalizing))
+    found = traits.of_key(definition, [equalizing[column] for column in columns if column in equalizing])
+    return Key(name, tuple(columns), definition, comment, found)
 
 
 def _check(row: Row) -> Check:
@@ -563,9 +572,11 @@ def _foreign_key(row: Row) -> ForeignKey:
     )
 
 
-def _index(row: Row, equalizing: Mapping[str, str]) -> Index:
-    name, unique, definition, where, comment, columns, descending, plain = row
+def _index(row: Row, types: Mapping[str, str]) -> Index:
+    name, unique, definition, where, comment, columns, descending, plain, collations = row
     if not plain:
         return Index(name, (), unique, (), where, definition, comment)
-    found = traits.of_index(definition, columns, equalizing if unique else {})
+    loose = [f"collate {collation}" for collation in collations if collation]
+    equalizing = [*loose, *(types[column] for column in columns if column in types)]
+    found = traits.of_index(definition, equalizing if unique else [])
     return Index(name, tuple(columns), unique, tuple(descending), where, definition, comment, found)

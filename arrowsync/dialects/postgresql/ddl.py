@@ -295,9 +295,7 @@ def _advance(sequence: str, serial: Serial, table: str | None = None, column: st
 def left_behind(plan: TablePlan) -> Iterator[str]:
     """What the source's table has and the new one will not, one sentence each."""
     source, target = plan.source, plan.target
-    if source.partition_key:
-        yield f"{source.name} is partitioned by {source.partition_key}; its copy is one table"
-    yield from losses.of_columns(source, target)
+    yield from losses.of_table(source, target, new_names(source, plan.transfer))
     for what, before, after in (
         ("unique constraint", source.unique, target.unique),
         ("index", source.indexes, target.indexes),
@@ -307,7 +305,6 @@ def left_behind(plan: TablePlan) -> Iterator[str]:
         missing = Counter(part.name for part in before) - Counter(part.name for part in after)
         for name in missing.elements():
             yield f"{what} {name!r} is not carried over" if name else f"a {what} is not carried over"
-    yield from losses.of_keys(source, target, new_names(source, plan.transfer))
 
 
 # -- views -------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import pyarrow as pa
 from arrowsync.core.contracts import Forms
 from arrowsync.core.plan import ColumnPlan, Fidelity, Form, Route, Storage
 from arrowsync.core.table import (
+    Attached,
     Check,
     Column,
     ForeignKey,
@@ -23,6 +24,7 @@ from arrowsync.core.table import (
 )
 from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.dialects.matching import matched
+from arrowsync.dialects.postgresql.attached import INHERITANCE
 from arrowsync.dialects.postgresql.checks import carried_check
 from arrowsync.dialects.postgresql.defaults import carried_default
 from arrowsync.dialects.postgresql.storages import Target, derive, store, watching_nul
@@ -45,6 +47,7 @@ def design(
         )
     if existing is None or transfer.mode is WriteMode.REPLACE:
         target = _new_table(source, forms, transfer, name)
+        target = replace(target, attached=_staying(existing) if existing else ())
         pairs = list(zip(source.columns, target.columns, strict=True))
     else:
         target = existing
@@ -132,6 +135,11 @@ def _new_table(source: Table, forms: Forms, transfer: Transfer, name: TableName)
         comment=source.comment,
         types=source.types if same else (),
     )
+
+
+def _staying(old: Table) -> tuple[Attached, ...]:
+    """What the swap takes over to the new table."""
+    return tuple(each for each in old.attached if each.kind != INHERITANCE)
 
 
 def _check_names(names: Iterable[str]) -> None:

@@ -11,47 +11,43 @@ from arrowsync.dialects.postgresql.typename import TypeName
 _QUOTED = re.compile(r'"(?:[^"]|"")*"' + r"|'(?:[^']|'')*'")
 _OF_KEYS = re.compile(r" NULLS NOT DISTINCT| WITHOUT OVERLAPS| DEFERRABLE(?: INITIALLY DEFERRED)?")
 _OF_REFERENCES = re.compile(r" MATCH FULL| PERIOD(?= )| SET (?:NULL|DEFAULT) \([^)]*\)")
-_OF_INDEXES = re.compile(r" NULLS NOT DISTINCT| COLLATE [^ ,)]+")
+_OF_INDEXES = re.compile(r" NULLS NOT DISTINCT")
+_COLLATION = re.compile(r"(?<= COLLATE )[^ ,)]+")
+_OF_BYTES = {'"C"', '"POSIX"', "ucs_basic"}
 _NAME = re.compile(r'([(,] ?)?("(?:[^"]|"")*"|[a-z_][a-z0-9_$]*)')
 
 
-def of_key(definition: str, columns: Sequence[str], equalizing: Mapping[str, str]) -> tuple[str, ...]:
-    return _traits(_OF_KEYS, definition, columns, equalizing)
-
-
-def of_index(definition: str, columns: Sequence[str], equalizing: Mapping[str, str]) -> tuple[str, ...]:
-    return _traits(_OF_INDEXES, definition, columns, equalizing)
+def of_key(definition: str, equalizing: Sequence[str]) -> tuple[str, ...]:
+    """`equalizing` is what makes different texts of its columns equal."""
+    return tuple(dict.fromkeys((*_found(_OF_KEYS, definition), *equalizing)))
 
 
 def of_foreign_key(definition: str) -> tuple[str, ...]:
-    return _traits(_OF_REFERENCES, definition, (), {})
+    return tuple(_found(_OF_REFERENCES, definition))
 
 
-def _traits(
-    pattern: re.Pattern[str], definition: str, columns: Sequence[str], equalizing: Mapping[str, str]
-) -> tuple[str, ...]:
-    of_columns = (equalizing[column] for column in columns if column in equalizing)
-    return tuple(dict.fromkeys((*_found(pattern, definition), *of_columns)))
+def of_index(definition: str, equalizing: Sequence[str]) -> tuple[str, ...]:
+    """A collation that makes no texts equal sorts them all the same, unless it does by their bytes."""
+    collations = (name.replace("\0", " ") for name in _COLLATION.findall(_packed(definition)))
+    others = (name for name in collations if name not in _OF_BYTES and f"collate {name}" not in equalizing)
+    sorting = (f"sorting by {name}" for name in others)
+    return tuple(dict.fromkeys((*_found(_OF_INDEXES, definition), *sorting, *equalizing)))
 
 
 def _found(pattern: re.Pattern[str], definition: str) -> Iterator[str]:
-    # No blank inside quotes: a keyword with blanks around it is one.
-    packed = _QUOTED.sub(lambda match: match[0].replace(" ", "\0"), definition)
-    for text in pattern.findall(packed):
-        head, collate, name = text.strip().replace("\0", " ").partition("COLLATE ")
-        yield f"collate {name}" if collate else head.lower()
+    for text in pattern.findall(_packed(definition)):
+        yield text.replace("\0", " ").strip().lower()
 
 
-def equalizing(columns: Sequence[Column], collations: Sequence[str | None]) -> dict[str, str]:
-    """What makes different texts of a column equal: a nondeterministic collation (else None), or its type."""
-    found = {}
-    for column, collation in zip(columns, collations, strict=True):
-        bare = TypeName.parse(column.base or column.type).bare
-        if collation:
-            found[column.name] = f"collate {collation}"
-        elif unquoted(bare.rpartition(".")[2]) == "citext":
-            found[column.name] = f"comparison of {bare}"
-    return found
+def _packed(definition: str) -> str:
+    """Without blanks inside quotes: a keyword with blanks around it is one."""
+    return _QUOTED.sub(lambda match: match[0].replace(" ", "\0"), definition)
+
+
+def comparison(column: Column) -> str | None:
+    """What makes different texts equal, where the column's type does."""
+    bare = TypeName.parse(column.base or column.type).bare
+    return f"comparison of {bare}" if unquoted(bare.rpartition(".")[2]) == "citext" else None
 
 
 def renamed(definition: str, names: Mapping[str, str]) -> str | None:

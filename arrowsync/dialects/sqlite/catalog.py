@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from arrowsync.core.contracts import Connection
-from arrowsync.core.table import Check, Column, ForeignKey, Index, Key, NativeType, Serial, Table, TableName
+from arrowsync.core.table import (
+    Attached,
+    Check,
+    Column,
+    ForeignKey,
+    Index,
+    Key,
+    NativeType,
+    Serial,
+    Table,
+    TableName,
+)
 from arrowsync.core.units import GiB, MiB
 from arrowsync.dialects.sqlite.defaults import original_default
 from arrowsync.dialects.sqlite.sql import (
     Constraint,
     CreateTable,
     conflict_clause,
+    module,
     parse_create_table,
     partial_index_condition,
     quote,
@@ -143,8 +155,19 @@ def _describe(connection: Connection, entry: Listed, nbytes: int) -> Table:
         indexes=_indexes(connection, indexes, made),
         definition=sql if entry.kind == "view" else None,
         options=entry.options,
+        attached=tuple(_attached(connection, entry, sql or "")),
     )
     return table if entry.kind == "view" else _sized(connection, table, nbytes)
+
+
+def _attached(connection: Connection, entry: Listed, sql: str) -> Iterator[Attached]:
+    if entry.kind == "virtual":
+        yield Attached("virtual table module", module(sql))
+    query = (
+        "select name, sql from sqlite_master where type = 'trigger' and lower(tbl_name) = lower(?) order by 1"
+    )
+    for name, definition in connection.rows(query, (entry.name,)):
+        yield Attached("trigger", str(name), str(definition))
 
 
 def _columns(

@@ -26,7 +26,7 @@ def statements(plan: TablePlan) -> TablePlan:
             f"drop table {quote(target.name.name)}",
             f"alter table {quote(landing)} rename to {quote(target.name.name)}",
         ]
-        after = [*swap, *after]
+        after = [*swap, *after, *(each.definition for each in target.attached if each.definition)]
     return replace(
         plan,
         before=(create_table(target, landing),),
@@ -178,7 +178,10 @@ def _left_behind(plan: TablePlan) -> Iterator[str]:
     """What the source's table has and the new one will not, one sentence each."""
     source, target = plan.source, plan.target
     rowid = rowid_alias(target)
-    yield from losses.of_columns(source, target)
+    yield from losses.of_table(source, target, new_names(source, plan.transfer))
+    for option in source.options if source.dialect == target.dialect else ():
+        if option not in target.options:
+            yield f"{option} is not carried over"
     for column, made in zip(source.columns, target.columns, strict=True):
         if column.identity and made is not rowid and source.dialect != target.dialect:
             yield f"column {column.name!r} will not number new rows: only a primary key alone does in SQLite"
@@ -191,7 +194,6 @@ def _left_behind(plan: TablePlan) -> Iterator[str]:
     for index in source.indexes:
         if not made_indexes & {index.name, f"{target.name.name}_{index.name}"}:
             yield f"index {index.name!r} is not carried over"
-    yield from losses.of_keys(source, target, new_names(source, plan.transfer))
     if source.comment or any(column.comment for column in source.columns):
         yield "comments are not carried over: SQLite has none"
 

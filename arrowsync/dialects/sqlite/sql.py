@@ -118,6 +118,13 @@ def parse_create_table(sql: str) -> CreateTable:
     return CreateTable(marked, tuple(constraints), collations, generated, on_null, comments)
 
 
+def module(sql: str) -> str | None:
+    """Which one makes a virtual table's rows."""
+    words = [token for token in tokens(sql) if token.kind != "comment"]
+    using = next((at for at, token in enumerate(words) if token.upper == "USING"), len(words))
+    return unquote(words[using + 1].text) if words[using + 1 :] else None
+
+
 def partial_index_condition(sql: str) -> str | None:
     """What follows WHERE in a CREATE INDEX."""
     depth = 0
