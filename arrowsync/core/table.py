@@ -296,12 +296,13 @@ class Attached:
 def left_behind(source: Sequence[Attached], target: Sequence[Attached] = ()) -> Iterator[str]:
     """The sentence about what is attached to the source and not to the target."""
     there = {str(each) for each in target}
-    missing = [text for each in source if (text := str(each)) not in there]
-    if missing:
-        *first, last = missing
-        yield (
-            f"{', '.join(first)} and {last} are not carried over" if first else f"{last} is not carried over"
-        )
+    if missing := [text for each in source if (text := str(each)) not in there]:
+        yield not_carried(missing)
+
+
+def not_carried(what: Sequence[str]) -> str:
+    *first, last = what
+    return f"{', '.join(first)} and {last} are not carried over" if first else f"{last} is not carried over"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from arrowsync.core.table import Column, ForeignKey, Index, Key, Table, left_behind
+from arrowsync.core.table import ForeignKey, Index, Key, Table, left_behind
 
-# They order texts by their bytes, which needs no word in SQLite.
-_OF_BYTES = {"binary", 'pg_catalog."c"', 'pg_catalog."posix"', "pg_catalog.ucs_basic"}
+# These order texts by their bytes: in SQLite every column does that.
+_PLAIN = {"sqlite": ('pg_catalog."C"', 'pg_catalog."POSIX"', "pg_catalog.ucs_basic")}
 # Without them rows differ that were equal: a key lets more of them in.
 _EQUALIZING = ("collate ", "comparison of ", "nulls not distinct", "without overlaps")
 
@@ -27,14 +27,11 @@ def _of_columns(source: Table, target: Table) -> Iterator[str]:
             yield f"column {column.name!r}: its default is not carried over: {column.default}"
         if column.generated and not made.generated:
             yield f"column {column.name!r} is generated as {column.generated}; its copy holds the values"
-        if _orders(column) and not made.collation:
+        plain = column.collation in (None, *_PLAIN.get(target.dialect, ()))
+        if not plain and not made.collation:
             yield f"column {column.name!r}: its collation is not carried over: {column.collation}"
         if column.on_null and not made.on_null:
             yield f"column {column.name!r}: not null on conflict {column.on_null} is not carried over"
-
-
-def _orders(column: Column) -> bool:
-    return column.collation is not None and column.collation.lower() not in _OF_BYTES
 
 
 def _of_keys(source: Table, target: Table, names: Mapping[str, str]) -> Iterator[str]:

@@ -178,11 +178,21 @@ def _new_column(
 
 
 def _serial(column: Column, type: TypeName) -> Serial | None:
-    """A sequence of the new type, with a name of its own, that goes on where the source's does."""
-    if column.serial is None:
+    """The source's sequence with a name and a type of its own; the old type's bounds become the new one's."""
+    old = column.serial
+    if old is None:
         return None
-    most = (1 << 8 * BYTES[type.cast] - 1) - 1
-    return Serial(TableName(""), type.cast, 1, 1, 1, most, 1, False, min(column.serial.next, most))
+    before, after = ((1 << 8 * BYTES[name] - 1) - 1 for name in (old.type, type.cast))
+    most = after if old.maximum == before else min(old.maximum, after)
+    least = -after - 1 if old.minimum == -before - 1 else max(old.minimum, -after - 1)
+    return replace(
+        old,
+        name=TableName(""),
+        type=type.cast,
+        minimum=least,
+        maximum=most,
+        next=max(least, min(old.next, most)),
+    )
 
 
 def _new_type(column: Column, forms: Sequence[Form], transfer: Transfer) -> TypeName:
@@ -233,8 +243,7 @@ def _checks(source: Table, columns: Sequence[Column], new_names: Mapping[str, st
 
 def _compared(old: Column, new: Column) -> TypeName:
     """Whose values a check compares: a text with a collation that the new column lacks is no plain text."""
-    lost = old.collation is not None and old.collation.lower() != "binary"
-    return TypeName("citext") if lost else TypeName.parse(new.type)
+    return TypeName("citext") if old.collation else TypeName.parse(new.type)
 
 
 def _is_kept(check: Check, new_names: Mapping[str, str]) -> bool:

@@ -207,10 +207,15 @@ def _column(
         default=(original_default(default) if marked else default) if hidden == 0 else None,
         identity=identity,
         generated=made.generated.get(name) if hidden in (2, 3) else None,
-        collation=made.collations.get(name),
+        collation=_collation(made.collations.get(name)),
         virtual=hidden == 2,
         on_null=made.on_null.get(name),
     )
+
+
+def _collation(written: str | None) -> str | None:
+    """None, too, for the one that every column has."""
+    return None if written is None or written.upper() == "BINARY" else written
 
 
 def _serial(connection: Connection, name: str) -> Serial:

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from arrowsync.core.plan import TablePlan
-from arrowsync.core.table import Column, ForeignKey, Index, Key, Table
+from arrowsync.core.table import Column, ForeignKey, Index, Key, Serial, Table, not_carried
 from arrowsync.dialects import losses
 from arrowsync.dialects.matching import new_names
 from arrowsync.dialects.sqlite.sql import MARK, quote
 
 _ROWID_TYPES = {"int2", "int4", "int8", "integer"}
+_RULES = (" not null", " CHECK (")  # of a domain, as its definition has them
+_MAXIMA = (2**15 - 1, 2**31 - 1, 2**63 - 1)  # of sequences that nobody has limited
 
 
 def statements(plan: TablePlan) -> TablePlan:
@@ -179,12 +181,17 @@ def _left_behind(plan: TablePlan) -> Iterator[str]:
     source, target = plan.source, plan.target
     rowid = rowid_alias(target)
     yield from losses.of_table(source, target, new_names(source, plan.transfer))
+    for type in source.types:
+        if type.kind == "domain" and any(rule in (type.definition or "") for rule in _RULES):
+            yield f"domain {type.name}: its rules are not carried over"
     for option in source.options if source.dialect == target.dialect else ():
         if option not in target.options:
             yield f"{option} is not carried over"
     for column, made in zip(source.columns, target.columns, strict=True):
-        if column.identity and made is not rowid and source.dialect != target.dialect:
+        if made.identity and made is not rowid and source.dialect != target.dialect:
             yield f"column {column.name!r} will not number new rows: only a primary key alone does in SQLite"
+        elif column.serial and made is rowid and (odd := list(_odd(column.serial))):
+            yield f"column {column.name!r}: {not_carried(odd)}"
     kept = {check.expression for check in target.checks}
     for check in source.checks:
         if check.expression not in kept:
@@ -196,6 +203,16 @@ def _left_behind(plan: TablePlan) -> Iterator[str]:
             yield f"index {index.name!r} is not carried over"
     if source.comment or any(column.comment for column in source.columns):
         yield "comments are not carried over: SQLite has none"
+
+
+def _odd(serial: Serial) -> Iterator[str]:
+    """What AUTOINCREMENT cannot do."""
+    if serial.increment != 1:
+        yield f"increment by {serial.increment}"
+    if serial.increment > 0 and serial.maximum not in _MAXIMA:
+        yield f"maxvalue {serial.maximum}"
+    if serial.cycle:
+        yield "cycle"
 
 
 # -- staging -----------------------------------------------------------------------------------------------

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Literal
 
 import pyarrow as pa
 
@@ -24,6 +26,7 @@ DIALECT = "sqlite"
 OURS = "postgresql"  # the origin of columns that are declared as PostgreSQL's types
 RESERVED = "sqlite_"
 _STRICT_TYPES = {"INT", "INTEGER", "REAL", "TEXT", "BLOB", ""}  # "": ANY
+_NEXT = re.compile(r"nextval\('(?:[^']|'')*'::regclass\)")
 MODES = (WriteMode.CREATE, WriteMode.APPEND, WriteMode.REPLACE)
 
 
@@ -199,19 +202,26 @@ def _new_column(
         declared = stored(type).declared
         origin = NativeType(OURS, type) if column.origin.dialect != DIALECT else NativeType(DIALECT, declared)
     kept = same and wanted is None
+    identity = column.identity or _counting(column)
     return Column(
         names[column.name],
         declared,
         origin,
         nullable=column.nullable,
         default=_default(column, declared, kept),
-        identity=column.identity,
+        identity=identity,
         generated=column.generated if kept and _unchanged(column.generated or "", names) else None,
         collation=column.collation if kept else None,
         virtual=column.virtual and kept,
         on_null=column.on_null if kept else None,
-        serial=column.serial if column.identity else None,
+        serial=column.serial if identity else None,
     )
+
+
+def _counting(column: Column) -> Literal["by default"] | None:
+    """PostgreSQL's serial numbers new rows as an identity does."""
+    owned = column.serial is not None and column.serial.owned
+    return "by default" if owned and _NEXT.fullmatch(column.default or "") else None
 
 
 def _default(column: Column, declared: str, kept: bool) -> str | None:
