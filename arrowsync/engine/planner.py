@@ -14,6 +14,7 @@ from arrowsync.core.table import ForeignKey, Table, TableName, find_table, left_
 from arrowsync.core.transfer import OFFERED, Transfer, WriteMode
 from arrowsync.core.units import MiB
 from arrowsync.engine.designs import can_start_over, designed, refuse_losses, types
+from arrowsync.engine.narrowing import narrowed
 from arrowsync.engine.pipes import connected_pipes
 from arrowsync.errors import ConfigError, ResumeError, SchemaError
 
@@ -65,7 +66,7 @@ def measured(source: Source, table: Table, where: str | None = None) -> Table:
 
 def find_tables(transfer: Transfer, source: Source) -> list[Table]:
     """The tables that the transfer means, with only the wanted columns. Raises ConfigError."""
-    tables = [_narrow(table, transfer) for table in _tables(transfer, source)]
+    tables = [narrowed(table, transfer) for table in _tables(transfer, source)]
     _check_used(transfer, tables)
     return tables
 
@@ -104,42 +105,6 @@ def _only_table(transfer: Transfer, source: Source) -> Table:
     if len(transfer.tables) > 1 or transfer.patterns:
         raise ConfigError(f"{source} is one table", hint="--table gives it a name in the target")
     return source.describe(source.names())[0]
-
-
-def _narrow(table: Table, transfer: Transfer) -> Table:
-    """The table with only the wanted columns, in the table's order; keys that lost a column are left out."""
-    for name in (*transfer.columns, *transfer.exclude):
-        table.column(name)
-    kept = tuple(
-        column
-        for column in table.columns
-        if (not transfer.columns or column.name in transfer.columns) and column.name not in transfer.exclude
-    )
-    if not kept:
-        raise ConfigError("no column is left to copy", table=str(table.name))
-    if len(kept) == len(table.columns):
-        return table
-    names = {column.name for column in kept}
-
-    def whole(columns: Sequence[str]) -> bool:
-        return names.issuperset(columns)
-
-    key = table.primary_key
-    return replace(
-        table,
-        columns=kept,
-        view=None,
-        primary_key=key if key and whole(key.columns) else None,
-        unique=tuple(key for key in table.unique if whole(key.columns)),
-        foreign_keys=tuple(key for key in table.foreign_keys if whole(key.columns)),
-        indexes=tuple(index for index in table.indexes if index.columns and whole(index.columns)),
-        checks=tuple(check for check in table.checks if not _mentions(check.expression, table, names)),
-    )
-
-
-def _mentions(expression: str, table: Table, kept: set[str]) -> bool:
-    # By text: a check that may speak of a column that is left out is better left out than broken.
-    return any(column.name in expression for column in table.columns if column.name not in kept)
 
 
 def _check_used(transfer: Transfer, tables: Sequence[Table]) -> None:
