@@ -305,7 +305,7 @@ class Files:
             return [status for status in found if status is not None]
 
         def held(status: TransferStatus) -> bool:
-            # A run that made the folder has its lock beside it.
+            # Beside the folder where it will take its place.
             locks = f".arrowsync_{status.transfer}_*{_LOCK}"
             folders = (self._real, self._real.parent)
             return any(is_held(path) for folder in folders for path in folder.glob(locks))
@@ -320,6 +320,10 @@ class Files:
         return [FolderJournal(folder) for folder in folders]
 
     def lock(self, plan: TablePlan) -> Lock:
+        if self._is_folder and not plan.aside:
+            # Made first: a second run, which finds it there, must look for the lock where this one has it.
+            with storing(self._real):
+                self._real.mkdir(exist_ok=True)
         return FileLock(self._writable(aside=plan.aside) / f".{plan.own_name}{_LOCK}")
 
     def prepare(self, plan: TablePlan, state: Mapping[str, Any] | None) -> tuple[Receipt, ...]:  # Any: JSON

@@ -108,6 +108,29 @@ def test_sqlite_targets_have_one_run_at_a_time_too(
     assert [each.name for each in target.parent.iterdir()] == ["target.db"]
 
 
+@pytest.mark.parametrize(
+    ("mode", "before"), [("create", None), ("create", 0), ("append", 9), ("replace", None), ("replace", 9)]
+)
+def test_folders_have_one_run_at_a_time_too(
+    pair: tuple[Database, Database],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: str,
+    before: int | None,
+) -> None:
+    monkeypatch.setattr(lock, "PATIENCE_SECONDS", 1.0)
+    folder, where = tmp_path / "parts", None
+    if before is not None:
+        copy(pair[0].uri, f"{folder}/", where=f"id <= {before}")
+    if mode == "append":
+        where = f"id > {before}"
+    _, error = race(pair[0].uri, f"{folder}/", mode=mode, where=where)
+    assert "another run is copying" in str(error)
+    assert arrowsync.verify(pair[0].uri, f"{folder}/", table="t").equal
+    assert [each.name for each in tmp_path.iterdir()] == ["parts"]
+    assert {each.suffix for each in folder.iterdir()} == {".parquet"}
+
+
 def test_two_processes_that_start_at_once_copy_each_row_once(pair: tuple[Database, Database]) -> None:
     source, target = pair
     told: dict[str, Any] = {"table": "t", "limits": {"partition_bytes": "512 KiB"}}
