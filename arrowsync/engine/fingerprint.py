@@ -288,7 +288,9 @@ def _interval(array: pa.Array) -> pa.Array:
     micros = pc.multiply(clock, pa.scalar(Decimal(1_000_000), pa.decimal128(7, 0)))
     micros = pc.cast(pc.cast(micros, pa.decimal128(38, 0)), pa.string())
     is_clock = pc.equal(pc.bit_wise_or(months, days), _same(0, days))
-    whole = pc.binary_join_element_wise(months.cast(pa.string()), days.cast(pa.string()), micros, " ")
+    whole = pc.binary_join_element_wise(
+        months.cast(pa.string()), days.cast(pa.string()), micros, _same(" ", micros)
+    )
     spelt = pc.if_else(is_clock, micros, whole)
     spells = pc.and_not(parts.is_valid(), pc.match_substring_regex(array, "[PT]$"))
     return _bytes(pc.if_else(spells, spelt, array))
