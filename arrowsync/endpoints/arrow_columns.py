@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from arrowsync.core.plan import ColumnPlan, Convert, Fidelity, Form
 from arrowsync.core.table import Column, NativeType
-from arrowsync.dialects import codecs
+from arrowsync.dialects import codecs, moments
 from arrowsync.endpoints.arrow_types import (
     DIALECT,
     JSON,
@@ -118,11 +118,11 @@ class Raw(NamedTuple):
 
 
 _RAW = {
-    "date": Raw(pa.int32(), codecs.text_to_days, codecs.days_to_text),
-    "time": Raw(pa.int64(), codecs.text_to_micros, codecs.micros_to_text),
-    "timestamp": Raw(pa.int64(), codecs.text_to_raw, codecs.raw_to_text),
+    "date": Raw(pa.int32(), moments.text_to_days, moments.days_to_text),
+    "time": Raw(pa.int64(), moments.text_to_micros, moments.micros_to_text),
+    "timestamp": Raw(pa.int64(), moments.text_to_raw, moments.raw_to_text),
     "timestamptz": Raw(
-        pa.int64(), partial(codecs.text_to_raw, zone="Z"), partial(codecs.raw_to_text, zone="Z")
+        pa.int64(), partial(moments.text_to_raw, zone="Z"), partial(moments.raw_to_text, zone="Z")
     ),
 }
 
@@ -173,7 +173,7 @@ def _as_numbers(column: Kept) -> tuple[Form, ...]:
 def _in_other_words(form: Form) -> tuple[Form, ...]:
     """For sinks without such a type, and for `cast`."""
     if kind(form.read) == "duration":
-        return (replace(form, arrow=_INTERVAL, decode=codecs.duration_to_text),)
+        return (replace(form, arrow=_INTERVAL, decode=moments.duration_to_text),)
     wider: tuple[pa.DataType, Convert, str]
     if kind(form.read) == "nested":
         wider = JSON, to_json, "nested values as JSON"

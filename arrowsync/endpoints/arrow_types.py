@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arrowsync.core.plan import Convert
-from arrowsync.dialects import codecs
+from arrowsync.dialects import codecs, moments
 from arrowsync.errors import ConfigError, Refused
 
 DIALECT = "arrow"
@@ -157,14 +157,14 @@ def spell_interval(array: pa.Array) -> pa.Array:
 
 def _spell_time(array: pa.Array) -> pa.Array:
     try:
-        return codecs.micros_to_text(codecs.time_to_micros(array))
+        return moments.micros_to_text(moments.time_to_micros(array))
     except pa.ArrowInvalid:  # nanoseconds that are no whole microseconds
         return pc.cast(array, pa.string())
 
 
 def _spell_timestamp(array: pa.Array, *, zone: str = "") -> pa.Array:
     try:
-        return codecs.raw_to_text(codecs.plain_timestamp_to_raw(array), zone=zone)
+        return moments.raw_to_text(moments.plain_timestamp_to_raw(array), zone=zone)
     except pa.ArrowInvalid:
         text = pc.cast(array.view(pa.timestamp(array.type.unit)), pa.string())
         return pc.binary_join_element_wise(text, codecs.same(zone, text), codecs.same("", text))
@@ -198,11 +198,11 @@ _SPELL: Mapping[str, Convert] = {
     "decimal": codecs.decimal_to_text,
     "uuid": codecs.uuid_to_text,
     "json": lambda a: pc.cast(codecs.storage(a), pa.string()),
-    "date": lambda a: codecs.days_to_text(codecs.date_to_days(pc.cast(a, pa.date32()))),
+    "date": lambda a: moments.days_to_text(moments.date_to_days(pc.cast(a, pa.date32()))),
     "time": _spell_time,
     "timestamp": _spell_timestamp,
     "timestamptz": partial(_spell_timestamp, zone="Z"),
-    "duration": codecs.duration_to_text,
+    "duration": moments.duration_to_text,
     "interval": spell_interval,
     "nested": _spell_nested,
 }
@@ -232,10 +232,10 @@ _PARSE: Mapping[str, Convert] = {
     "bool": _parse_bool,
     "uuid": codecs.text_to_uuid,
     "json": lambda a: a,
-    "date": lambda a: codecs.days_to_date(codecs.text_to_days(a)),
-    "time": lambda a: codecs.micros_to_time(codecs.text_to_micros(a)),
-    "timestamp": lambda a: codecs.raw_to_timestamp(codecs.text_to_raw(a)),
-    "timestamptz": lambda a: codecs.raw_to_timestamp(codecs.text_to_raw(a, zone="Z"), zone="UTC"),
+    "date": lambda a: moments.days_to_date(moments.text_to_days(a)),
+    "time": lambda a: moments.micros_to_time(moments.text_to_micros(a)),
+    "timestamp": lambda a: moments.raw_to_timestamp(moments.text_to_raw(a)),
+    "timestamptz": lambda a: moments.raw_to_timestamp(moments.text_to_raw(a, zone="Z"), zone="UTC"),
 }
 
 

@@ -10,7 +10,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from arrowsync.core.plan import ColumnPlan, Convert, Form, Route, Storage
 from arrowsync.core.table import Column, NativeType
-from arrowsync.dialects import codecs
+from arrowsync.dialects import codecs, moments
 from arrowsync.engine.batches import conform
 
 ROWS = 65_536
@@ -33,10 +33,10 @@ CONVERSIONS: dict[str, tuple[pa.Array, Convert]] = {
     "double_to_decimal": (DOUBLES, partial(codecs.double_to_decimal, **AS_DECIMAL)),
     "double_to_text": (DOUBLES, codecs.double_to_text),
     "text_to_double": (DOUBLES.cast(pa.string()), codecs.text_to_double),
-    "date_to_text": (DATES.view(pa.int32()), codecs.days_to_text),
-    "text_to_date": (DATES.cast(pa.string()), codecs.text_to_days),
-    "timestamp_to_text": (codecs.timestamp_to_raw(STAMPS), codecs.raw_to_text),
-    "text_to_timestamp": (STAMPS.cast(pa.string()), codecs.text_to_raw),
+    "date_to_text": (DATES.view(pa.int32()), moments.days_to_text),
+    "text_to_date": (DATES.cast(pa.string()), moments.text_to_days),
+    "timestamp_to_text": (moments.timestamp_to_raw(STAMPS), moments.raw_to_text),
+    "text_to_timestamp": (STAMPS.cast(pa.string()), moments.text_to_raw),
     "uuid_to_text": (UUIDS, codecs.uuid_to_text),
     "text_to_uuid": (codecs.uuid_to_text(UUIDS), codecs.text_to_uuid),
     "text_is_utf8": (TEXTS, codecs.utf8),

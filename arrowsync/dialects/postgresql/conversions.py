@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arrowsync.core.plan import Convert
-from arrowsync.dialects import codecs
+from arrowsync.dialects import codecs, moments
 from arrowsync.dialects.postgresql.types import JSON
 from arrowsync.errors import DataError, Refused
 
@@ -16,7 +16,7 @@ def date_of_days(array: pa.Array) -> pa.Array:
 
 
 def date_of_any(array: pa.Array) -> pa.Array:
-    return codecs.days_to_date(codecs.date_to_days(pc.cast(array, pa.date32())))
+    return moments.days_to_date(moments.date_to_days(pc.cast(array, pa.date32())))
 
 
 def time_of_micros(array: pa.Array) -> pa.Array:
@@ -24,18 +24,18 @@ def time_of_micros(array: pa.Array) -> pa.Array:
 
 
 def time_of_any(array: pa.Array) -> pa.Array:
-    return codecs.time_to_micros(array).view(pa.time64("us"))
+    return moments.time_to_micros(array).view(pa.time64("us"))
 
 
 def raw_of_date(array: pa.Array) -> pa.Array:
-    return codecs.plain_timestamp_to_raw(pc.cast(array, pa.timestamp("us")))
+    return moments.plain_timestamp_to_raw(pc.cast(array, pa.timestamp("us")))
 
 
 def keeping_steps(array: pa.Array, *, step: int) -> pa.Array:
     """Microseconds that the column's precision keeps; the server would round them silently."""
     numbers = array.view(pa.int64())
     odd = pc.not_equal(pc.multiply(pc.divide(numbers, step), step), numbers)
-    infinite = pc.or_(pc.equal(numbers, codecs.INFINITY), pc.equal(numbers, codecs.MINUS_INFINITY))
+    infinite = pc.or_(pc.equal(numbers, moments.INFINITY), pc.equal(numbers, moments.MINUS_INFINITY))
     if pc.any(pc.and_not(odd, infinite)).as_py():
         raise Refused("a time with more digits than the column keeps")
     return array
@@ -98,7 +98,7 @@ def plain_bytes(array: pa.Array) -> pa.Array:
 
 def raw_of_seconds(array: pa.Array) -> pa.Array:
     """Whole seconds since 1970 in UTC, as SQLite and Unix keep times in integers."""
-    return codecs.plain_timestamp_to_raw(pc.cast(array, pa.int64()).view(pa.timestamp("s")))
+    return moments.plain_timestamp_to_raw(pc.cast(array, pa.int64()).view(pa.timestamp("s")))
 
 
 def raw_of_julian_days(array: pa.Array) -> pa.Array:
@@ -106,7 +106,7 @@ def raw_of_julian_days(array: pa.Array) -> pa.Array:
     days = double(array)
     unix = pc.subtract(days, codecs.same(_UNIX_JULIAN_DAY, days))
     millis = pc.cast(pc.round(pc.multiply(unix, codecs.same(86_400_000.0, unix))), pa.int64())
-    return codecs.plain_timestamp_to_raw(millis.view(pa.timestamp("ms")))
+    return moments.plain_timestamp_to_raw(millis.view(pa.timestamp("ms")))
 
 
 _UNIX_JULIAN_DAY = 2_440_587.5
@@ -128,11 +128,11 @@ def number_text(array: pa.Array) -> pa.Array:
 
 
 def date_of_text(array: pa.Array) -> pa.Array:
-    return codecs.text_to_days(array).view(pa.date32())
+    return moments.text_to_days(array).view(pa.date32())
 
 
 def time_of_text(array: pa.Array) -> pa.Array:
-    return codecs.text_to_micros(array).view(pa.time64("us"))
+    return moments.text_to_micros(array).view(pa.time64("us"))
 
 
 def decoded(array: pa.Array, *, then: Convert | None) -> pa.Array:

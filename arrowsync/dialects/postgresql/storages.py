@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from arrowsync.core.plan import Convert, Fidelity, Form, Storage
 from arrowsync.core.transfer import Nul
-from arrowsync.dialects import codecs
+from arrowsync.dialects import casts, codecs, moments
 from arrowsync.dialects.postgresql import conversions
 from arrowsync.dialects.postgresql.typename import TypeName
 from arrowsync.dialects.postgresql.types import JSON, READS, VENDOR, fast_decimal
@@ -60,7 +60,7 @@ _NEAREST = "the binary number nearest to each decimal"
 
 def _integer(type: pa.DataType) -> dict[str, Take]:
     narrow = Take(type, partial(codecs.to_integer, type=type))
-    exactly = Take(type, partial(codecs.cast_exactly, type=type))
+    exactly = Take(type, partial(casts.cast_exactly, type=type))
     asked = replace(exactly, ask=True)
     return {"int": narrow, "uint64": narrow, "decimal": exactly, "bool": asked, "float": asked, "text": asked}
 
@@ -105,7 +105,7 @@ TAKES: dict[str, dict[str, Take]] = {
     "boolean": {
         "bool": Take(pa.bool_()),
         "int": Take(pa.bool_(), codecs.to_bool, ask=True),
-        "text": Take(pa.bool_(), partial(codecs.cast_exactly, type=pa.bool_()), ask=True),
+        "text": Take(pa.bool_(), partial(casts.cast_exactly, type=pa.bool_()), ask=True),
     },
     "text": {"text": _TEXTUAL, "json": _TEXTUAL, **_SPELLED},
     "character varying": {"text": _TEXTUAL, **_SPELLED},
@@ -123,16 +123,16 @@ TAKES: dict[str, dict[str, Take]] = {
         "text": Take(pa.time64("us"), conversions.time_of_text, ask=True),
     },
     "timestamp without time zone": {
-        "timestamp": Take(pa.int64(), codecs.plain_timestamp_to_raw),
+        "timestamp": Take(pa.int64(), moments.plain_timestamp_to_raw),
         "date": Take(pa.int64(), conversions.raw_of_date, _WIDER, "dates as midnight"),
-        "timestamptz": Take(pa.int64(), codecs.plain_timestamp_to_raw, Fidelity.LOSSY, _ZONE_LOST),
-        "text": Take(pa.int64(), partial(codecs.text_to_raw, zone=""), ask=True),
+        "timestamptz": Take(pa.int64(), moments.plain_timestamp_to_raw, Fidelity.LOSSY, _ZONE_LOST),
+        "text": Take(pa.int64(), partial(moments.text_to_raw, zone=""), ask=True),
         **_CLOCKS,
     },
     "timestamp with time zone": {
-        "timestamptz": Take(pa.int64(), codecs.plain_timestamp_to_raw),
-        "timestamp": Take(pa.int64(), codecs.plain_timestamp_to_raw, Fidelity.LOSSY, _ZONE_MADE),
-        "text": Take(pa.int64(), partial(codecs.text_to_raw, zone="Z"), ask=True),
+        "timestamptz": Take(pa.int64(), moments.plain_timestamp_to_raw),
+        "timestamp": Take(pa.int64(), moments.plain_timestamp_to_raw, Fidelity.LOSSY, _ZONE_MADE),
+        "text": Take(pa.int64(), partial(moments.text_to_raw, zone="Z"), ask=True),
         **_CLOCKS,
     },
     "uuid": {

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from arrowsync.core.plan import Convert, Form
-from arrowsync.dialects import codecs
+from arrowsync.dialects import codecs, moments
 from arrowsync.dialects.postgresql.typename import TypeName
 
 JSON = pa.json_(pa.string())
@@ -41,11 +41,11 @@ class Read(NamedTuple):
 
 
 def _finite_date(array: pa.Array) -> pa.Array:
-    return codecs.days_to_date(codecs.date_to_days(array))
+    return moments.days_to_date(moments.date_to_days(array))
 
 
 def _finite_timestamp(array: pa.Array) -> pa.Array:
-    return codecs.raw_to_timestamp(codecs.timestamp_to_raw(array), zone=array.type.tz)
+    return moments.raw_to_timestamp(moments.timestamp_to_raw(array), zone=array.type.tz)
 
 
 def _micros(array: pa.Array) -> pa.Array:
@@ -53,12 +53,12 @@ def _micros(array: pa.Array) -> pa.Array:
 
 
 def _time(array: pa.Array) -> pa.Array:
-    return codecs.micros_to_time(_micros(array))
+    return moments.micros_to_time(_micros(array))
 
 
 def _timestamp(zone: str | None) -> tuple[Read, ...]:
     stamp = pa.timestamp("us", zone)
-    return (Read(stamp, codecs.timestamp_to_raw, raw=pa.int64()), Read(stamp, _finite_timestamp))
+    return (Read(stamp, moments.timestamp_to_raw, raw=pa.int64()), Read(stamp, _finite_timestamp))
 
 
 _OID = Read(pa.int32(), codecs.oid_to_number, raw=pa.int64())
@@ -80,7 +80,7 @@ READS: dict[str, tuple[Read, ...]] = {
     "uuid": (Read(pa.uuid()),),
     "json": (Read(JSON),),
     "jsonb": (Read(JSON),),
-    "date": (Read(pa.date32(), codecs.date_to_days, raw=pa.int32()), Read(pa.date32(), _finite_date)),
+    "date": (Read(pa.date32(), moments.date_to_days, raw=pa.int32()), Read(pa.date32(), _finite_date)),
     "time without time zone": (Read(pa.time64("us"), _micros, raw=pa.int64()), Read(pa.time64("us"), _time)),
     "timestamp without time zone": _timestamp(None),
     "timestamp with time zone": _timestamp("UTC"),

@@ -21,7 +21,7 @@ from arrowsync.core.contracts import Connection, Forms
 from arrowsync.core.plan import Convert, Fidelity, Form
 from arrowsync.core.table import Column, Table
 from arrowsync.core.units import MiB
-from arrowsync.dialects import codecs
+from arrowsync.dialects import codecs, moments
 from arrowsync.dialects.sqlite.catalog import (
     REFRESH,
     first_rows,
@@ -334,20 +334,20 @@ _NUMERIC = pa.opaque(pa.string(), "numeric", POSTGRESQL)
 
 def _strict_date(array: pa.Array) -> pa.Array:
     dates = pc.cast(array, pa.date32())
-    if not codecs.within(dates.view(pa.int32()), codecs.FIRST_DAY, codecs.LAST_DAY):
+    if not codecs.within(dates.view(pa.int32()), moments.FIRST_DAY, moments.LAST_DAY):
         raise Refused("a date in year 0")
     return dates
 
 
 def _strict_timestamp(array: pa.Array, *, zone: str | None) -> pa.Array:
     stamps = pc.cast(array, pa.timestamp("us", zone))
-    if not codecs.within(codecs.timestamp_to_raw(stamps), codecs.FIRST_RAW, codecs.LAST_RAW):
+    if not codecs.within(moments.timestamp_to_raw(stamps), moments.FIRST_RAW, moments.LAST_RAW):
         raise Refused("a timestamp outside the years 1 to 9999")
     return stamps
 
 
 def _strict_time(array: pa.Array) -> pa.Array:
-    return codecs.micros_to_time(codecs.text_to_micros(array))
+    return moments.micros_to_time(moments.text_to_micros(array))
 
 
 def _integers(arrow: pa.DataType, decode: Convert | None = None) -> Form:

@@ -14,7 +14,7 @@ from arrowsync.core.contracts import Forms
 from arrowsync.core.plan import ColumnPlan, Fidelity, Form, Route, Storage
 from arrowsync.core.table import Column, ForeignKey, Index, Key, NativeType, Table, TableName
 from arrowsync.core.transfer import Transfer, WriteMode
-from arrowsync.dialects import codecs
+from arrowsync.dialects import casts, codecs
 from arrowsync.dialects.matching import matched, new_names
 from arrowsync.dialects.sqlite.defaults import carried_default
 from arrowsync.dialects.sqlite.sql import moved_index, renamed
@@ -124,7 +124,7 @@ def _checked(storage: Storage, arrow: pa.DataType, type: str) -> Storage:
         return storage
     if meaning(arrow) not in ("integer", "decimal", "double"):
         return storage
-    narrowing = partial(codecs.cast_exactly, type=into)
+    narrowing = partial(casts.cast_exactly, type=into)
     if storage.encode is None:
         return replace(storage, arrow=into, encode=narrowing)
     return replace(storage, encode=partial(codecs.in_turn, first=narrowing, then=storage.encode))
@@ -138,7 +138,7 @@ def _cast_routes(into: Column, forms: Sequence[Form]) -> Iterator[Route]:
     for form in forms:
         if isinstance(form.arrow, pa.OpaqueType) and form.arrow.storage_type != pa.string():
             continue
-        first = partial(codecs.cast_exactly, type=wanted)
+        first = partial(casts.cast_exactly, type=wanted)
         for storage in storages(wanted):
             encode = partial(codecs.in_turn, first=first, then=storage.encode) if storage.encode else first
             kept = replace(

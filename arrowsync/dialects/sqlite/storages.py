@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arrowsync.core.plan import Convert, Fidelity, Storage
-from arrowsync.dialects import codecs
+from arrowsync.dialects import casts, codecs, moments
 from arrowsync.dialects.sqlite.types import POSTGRESQL, SQLITE, TEXTS, affinity, number_of
 from arrowsync.errors import Refused
 
@@ -66,15 +66,15 @@ _MEANINGS: tuple[tuple[Callable[[pa.DataType], bool], str], ...] = (
 
 
 def _dates(array: pa.Array) -> pa.Array:
-    return codecs.days_to_text(codecs.date_to_days(pc.cast(array, pa.date32())))
+    return moments.days_to_text(moments.date_to_days(pc.cast(array, pa.date32())))
 
 
 def _timestamps(array: pa.Array, *, zone: str) -> pa.Array:
-    return codecs.raw_to_text(codecs.plain_timestamp_to_raw(array), zone=zone)
+    return moments.raw_to_text(moments.plain_timestamp_to_raw(array), zone=zone)
 
 
 def _times(array: pa.Array) -> pa.Array:
-    return codecs.micros_to_text(codecs.time_to_micros(array))
+    return moments.micros_to_text(moments.time_to_micros(array))
 
 
 def _spelled(array: pa.Array) -> pa.Array:
@@ -122,14 +122,14 @@ _ENCODERS: dict[str, tuple[pa.DataType, Convert]] = {
     "uuid": (pa.string(), codecs.uuid_to_text),
     "bytes": (pa.binary(), _bytes_of),
     "date": (pa.string(), _dates),
-    "days": (pa.string(), codecs.days_to_text),
+    "days": (pa.string(), moments.days_to_text),
     "time": (pa.string(), _times),
-    "micros": (pa.string(), codecs.micros_to_text),
+    "micros": (pa.string(), moments.micros_to_text),
     "timestamp": (pa.string(), partial(_timestamps, zone="")),
     "timestamptz": (pa.string(), partial(_timestamps, zone="Z")),
-    "raw": (pa.string(), codecs.raw_to_text),
-    "rawtz": (pa.string(), partial(codecs.raw_to_text, zone="Z")),
-    "duration": (pa.string(), codecs.duration_to_text),
+    "raw": (pa.string(), moments.raw_to_text),
+    "rawtz": (pa.string(), partial(moments.raw_to_text, zone="Z")),
+    "duration": (pa.string(), moments.duration_to_text),
     "null": (pa.string(), _spelled),
 }
 _NESTED = Storage(pa.string(), _json_text, fidelity=Fidelity.WIDENED, reason="nested values become JSON text")
@@ -204,7 +204,7 @@ def _few_digits(array: pa.Array) -> pa.Array:
 
 
 def _exact_double(array: pa.Array) -> pa.Array:
-    return codecs.cast_exactly(codecs.storage(array), type=pa.float64())
+    return casts.cast_exactly(codecs.storage(array), type=pa.float64())
 
 
 _UNTAGGED = (

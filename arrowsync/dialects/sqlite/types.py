@@ -15,7 +15,7 @@ from functools import partial
 import pyarrow as pa
 
 from arrowsync.core.plan import Convert, Form
-from arrowsync.dialects import codecs
+from arrowsync.dialects import codecs, moments
 
 POSTGRESQL = "PostgreSQL"  # the vendor of opaque types
 SQLITE = "SQLite"
@@ -101,15 +101,15 @@ def _text_to_float32(array: pa.Array) -> pa.Array:
 
 
 def _text_to_date(array: pa.Array) -> pa.Array:
-    return codecs.days_to_date(codecs.text_to_days(array))
+    return moments.days_to_date(moments.text_to_days(array))
 
 
 def _text_to_timestamp(array: pa.Array, *, zone: str) -> pa.Array:
-    return codecs.raw_to_timestamp(codecs.text_to_raw(array, zone=zone), zone="UTC" if zone else None)
+    return moments.raw_to_timestamp(moments.text_to_raw(array, zone=zone), zone="UTC" if zone else None)
 
 
 def _text_to_time(array: pa.Array) -> pa.Array:
-    return codecs.micros_to_time(codecs.text_to_micros(array))
+    return moments.micros_to_time(moments.text_to_micros(array))
 
 
 # -- one type each -----------------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ def _numeric(type: str) -> Stored:
 def _timestamp(type: str) -> Stored:
     zone = "Z" if "with time zone" in type else ""
     stamp = pa.timestamp("us", "UTC" if zone else None)
-    raw = _text(_opaque(pa.int64(), type), partial(codecs.text_to_raw, zone=zone))
+    raw = _text(_opaque(pa.int64(), type), partial(moments.text_to_raw, zone=zone))
     plain = _text(stamp, partial(_text_to_timestamp, zone=zone))
     return Stored(type, ("rawtz", "timestamptz") if zone else ("raw", "timestamp"), (raw, plain))
 
@@ -177,7 +177,7 @@ def _date(type: str) -> Stored:
     return Stored(
         type,
         ("days", "date"),
-        (_text(_opaque(pa.int32(), type), codecs.text_to_days), _text(pa.date32(), _text_to_date)),
+        (_text(_opaque(pa.int32(), type), moments.text_to_days), _text(pa.date32(), _text_to_date)),
     )
 
 
@@ -185,7 +185,7 @@ def _time(type: str) -> Stored:
     return Stored(
         type,
         ("micros", "time"),
-        (_text(_opaque(pa.int64(), type), codecs.text_to_micros), _text(pa.time64("us"), _text_to_time)),
+        (_text(_opaque(pa.int64(), type), moments.text_to_micros), _text(pa.time64("us"), _text_to_time)),
     )
 
 

@@ -13,28 +13,28 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from arrowsync.dialects import codecs
+from arrowsync.dialects import casts, codecs, moments
 from arrowsync.errors import DataError, Refused
 
 REFUSALS = (Refused, pa.ArrowInvalid)
 
 ODD_RAW = {
-    codecs.INFINITY: "infinity",
-    codecs.MINUS_INFINITY: "-infinity",
-    codecs.FIRST_RAW: "0001-01-01 00:00:00.000000",
-    codecs.FIRST_RAW - 1: "0001-12-31 23:59:59.999999 BC",
-    codecs.LAST_RAW: "9999-12-31 23:59:59.999999",
-    codecs.LAST_RAW + 1: "10000-01-01 00:00:00.000000",
+    moments.INFINITY: "infinity",
+    moments.MINUS_INFINITY: "-infinity",
+    moments.FIRST_RAW: "0001-01-01 00:00:00.000000",
+    moments.FIRST_RAW - 1: "0001-12-31 23:59:59.999999 BC",
+    moments.LAST_RAW: "9999-12-31 23:59:59.999999",
+    moments.LAST_RAW + 1: "10000-01-01 00:00:00.000000",
     9_223_371_331_199_999_999: "294276-12-31 23:59:59.999999",
     -211_813_488_000_000_000: "4714-11-24 00:00:00.000000 BC",
     0: "2000-01-01 00:00:00.000000",
 }
 ODD_DAYS = {
-    codecs.DATE_INFINITY: "infinity",
-    codecs.DATE_MINUS_INFINITY: "-infinity",
-    codecs.FIRST_DAY: "0001-01-01",
-    codecs.FIRST_DAY - 1: "0001-12-31 BC",
-    codecs.LAST_DAY + 1: "10000-01-01",
+    moments.DATE_INFINITY: "infinity",
+    moments.DATE_MINUS_INFINITY: "-infinity",
+    moments.FIRST_DAY: "0001-01-01",
+    moments.FIRST_DAY - 1: "0001-12-31 BC",
+    moments.LAST_DAY + 1: "10000-01-01",
     2_145_042_541: "5874897-01-01",
     -2_440_588: "4714-11-24 BC",
     11_016: "2000-02-29",
@@ -63,24 +63,26 @@ def refused(convert: Callable[[pa.Array], pa.Array], array: pa.Array) -> bool:
 @pytest.mark.parametrize("raw", ODD_RAW)
 def test_a_timestamp_is_written_as_postgresql_writes_it_and_reads_back(raw: int) -> None:
     array = int64(raw, None)
-    text = codecs.raw_to_text(array)
+    text = moments.raw_to_text(array)
     assert text.to_pylist() == [ODD_RAW[raw], None]
-    assert codecs.text_to_raw(text).equals(array)
+    assert moments.text_to_raw(text).equals(array)
 
 
 def test_a_zone_stands_at_the_end_but_before_bc() -> None:
-    text = codecs.raw_to_text(int64(0, codecs.FIRST_RAW - 1, codecs.LAST_RAW + 1, codecs.INFINITY), zone="Z")
+    text = moments.raw_to_text(
+        int64(0, moments.FIRST_RAW - 1, moments.LAST_RAW + 1, moments.INFINITY), zone="Z"
+    )
     assert text.to_pylist() == [
         "2000-01-01 00:00:00.000000Z",
         "0001-12-31 23:59:59.999999+00 BC",
         "10000-01-01 00:00:00.000000Z",
         "infinity",
     ]
-    assert codecs.text_to_raw(text, zone="Z").to_pylist() == [
+    assert moments.text_to_raw(text, zone="Z").to_pylist() == [
         0,
-        codecs.FIRST_RAW - 1,
-        codecs.LAST_RAW + 1,
-        codecs.INFINITY,
+        moments.FIRST_RAW - 1,
+        moments.LAST_RAW + 1,
+        moments.INFINITY,
     ]
 
 
@@ -90,12 +92,12 @@ def test_a_zone_stands_at_the_end_but_before_bc() -> None:
 )
 def test_every_timestamp_of_postgresql_survives_as_text(raws: list[int | None], zone: str) -> None:
     array = int64(*raws)
-    assert codecs.text_to_raw(codecs.raw_to_text(array, zone=zone), zone=zone).equals(array)
+    assert moments.text_to_raw(moments.raw_to_text(array, zone=zone), zone=zone).equals(array)
 
 
 def test_a_slice_with_an_offset_is_converted_from_its_own_start() -> None:
-    array = int64(5, codecs.INFINITY, None, 0)[1:]
-    assert codecs.raw_to_text(array).to_pylist() == ["infinity", None, "2000-01-01 00:00:00.000000"]
+    array = int64(5, moments.INFINITY, None, 0)[1:]
+    assert moments.raw_to_text(array).to_pylist() == ["infinity", None, "2000-01-01 00:00:00.000000"]
 
 
 @pytest.mark.parametrize(
@@ -105,25 +107,25 @@ def test_a_slice_with_an_offset_is_converted_from_its_own_start() -> None:
      "0000-01-01 00:00:00.000000 BC"],
 )  # fmt: skip
 def test_text_that_is_no_timestamp_is_refused(text: str) -> None:
-    assert refused(codecs.text_to_raw, pa.array([text]))
+    assert refused(moments.text_to_raw, pa.array([text]))
 
 
 def test_the_driver_wraps_where_postgresql_numbers_end() -> None:
-    stamps = int64(codecs.INFINITY, codecs.MINUS_INFINITY).to_pylist()
-    wrapped = [(n + codecs.RAW_EPOCH + 2**63) % 2**64 - 2**63 for n in stamps]
+    stamps = int64(moments.INFINITY, moments.MINUS_INFINITY).to_pylist()
+    wrapped = [(n + moments.RAW_EPOCH + 2**63) % 2**64 - 2**63 for n in stamps]
     driver = pa.array(wrapped, pa.int64()).view(pa.timestamp("us"))
-    assert codecs.timestamp_to_raw(driver).to_pylist() == stamps
+    assert moments.timestamp_to_raw(driver).to_pylist() == stamps
 
 
 @pytest.mark.parametrize(
-    "raw", [codecs.INFINITY, codecs.MINUS_INFINITY, codecs.INFINITY - codecs.RAW_EPOCH + 1]
+    "raw", [moments.INFINITY, moments.MINUS_INFINITY, moments.INFINITY - moments.RAW_EPOCH + 1]
 )
 def test_infinity_is_no_arrow_timestamp(raw: int) -> None:
-    assert refused(codecs.raw_to_timestamp, int64(raw))
+    assert refused(moments.raw_to_timestamp, int64(raw))
 
 
 def test_raw_numbers_become_arrow_timestamps() -> None:
-    made = codecs.raw_to_timestamp(int64(0, None), zone="UTC")
+    made = moments.raw_to_timestamp(int64(0, None), zone="UTC")
     assert made.type == pa.timestamp("us", "UTC")
     assert made.to_pylist() == [dt.datetime(2000, 1, 1, tzinfo=dt.UTC), None]
 
@@ -134,14 +136,14 @@ def test_raw_numbers_become_arrow_timestamps() -> None:
 )
 def test_timestamps_of_every_unit_become_raw(unit: str, number: int, raw: int) -> None:
     array = int64(number).view(pa.timestamp(unit))
-    assert codecs.plain_timestamp_to_raw(array).to_pylist() == [raw - codecs.RAW_EPOCH]
+    assert moments.plain_timestamp_to_raw(array).to_pylist() == [raw - moments.RAW_EPOCH]
 
 
 @pytest.mark.parametrize(
     ("unit", "number"), [("ns", 1), ("s", 2**62), ("us", -(2**63)), ("us", -(2**63) + 946_684_800_000_000)]
 )
 def test_a_foreign_timestamp_that_would_become_another_is_refused(unit: str, number: int) -> None:
-    assert refused(codecs.plain_timestamp_to_raw, int64(number).view(pa.timestamp(unit)))
+    assert refused(moments.plain_timestamp_to_raw, int64(number).view(pa.timestamp(unit)))
 
 
 # -- dates and times ---------------------------------------------------------------------------------------
@@ -150,38 +152,38 @@ def test_a_foreign_timestamp_that_would_become_another_is_refused(unit: str, num
 @pytest.mark.parametrize("days", ODD_DAYS)
 def test_a_date_is_written_as_postgresql_writes_it_and_reads_back(days: int) -> None:
     array = int32(days, None)
-    text = codecs.days_to_text(array)
+    text = moments.days_to_text(array)
     assert text.to_pylist() == [ODD_DAYS[days], None]
-    assert codecs.text_to_days(text).equals(array)
+    assert moments.text_to_days(text).equals(array)
 
 
 @given(st.lists(st.none() | st.integers(-2_440_588, 2_145_042_541), max_size=20))
 def test_every_date_of_postgresql_survives_as_text(days: list[int | None]) -> None:
     array = int32(*days)
-    assert codecs.text_to_days(codecs.days_to_text(array)).equals(array)
+    assert moments.text_to_days(moments.days_to_text(array)).equals(array)
 
 
 @given(st.dates())
 def test_the_calendar_is_pythons_where_python_has_one(day: dt.date) -> None:
-    assert codecs._civil(day.toordinal() - 719_163) == (day.year, day.month, day.day)
+    assert moments._civil(day.toordinal() - 719_163) == (day.year, day.month, day.day)
 
 
 @pytest.mark.parametrize(
     "text", ["today", "2023-02-29", "0000-01-01", "2024-02-29 10:00:00", "5-1-1", "0004-02-30 BC"]
 )
 def test_text_that_is_no_date_is_refused(text: str) -> None:
-    assert refused(codecs.text_to_days, pa.array([text]))
+    assert refused(moments.text_to_days, pa.array([text]))
 
 
 def test_an_infinite_date_is_no_arrow_date() -> None:
-    assert codecs.days_to_date(int32(0, None)).to_pylist() == [dt.date(1970, 1, 1), None]
-    for days in (codecs.DATE_INFINITY, codecs.DATE_MINUS_INFINITY):
-        assert refused(codecs.days_to_date, int32(days))
+    assert moments.days_to_date(int32(0, None)).to_pylist() == [dt.date(1970, 1, 1), None]
+    for days in (moments.DATE_INFINITY, moments.DATE_MINUS_INFINITY):
+        assert refused(moments.days_to_date, int32(days))
 
 
 def test_times_of_day_have_a_twenty_fourth_hour_in_text_only() -> None:
-    micros = int64(0, codecs.DAY, None, codecs.DAY - 1, 500_000)
-    text = codecs.micros_to_text(micros)
+    micros = int64(0, moments.DAY, None, moments.DAY - 1, 500_000)
+    text = moments.micros_to_text(micros)
     assert text.to_pylist() == [
         "00:00:00.000000",
         "24:00:00.000000",
@@ -189,24 +191,24 @@ def test_times_of_day_have_a_twenty_fourth_hour_in_text_only() -> None:
         "23:59:59.999999",
         "00:00:00.500000",
     ]
-    assert codecs.text_to_micros(text).equals(micros)
-    assert refused(codecs.micros_to_time, micros)
-    assert codecs.micros_to_time(int64(0)).to_pylist() == [dt.time()]
+    assert moments.text_to_micros(text).equals(micros)
+    assert refused(moments.micros_to_time, micros)
+    assert moments.micros_to_time(int64(0)).to_pylist() == [dt.time()]
 
 
 @pytest.mark.parametrize("text", ["24:00", "10:00:60", "25:00:00", "1 day", "10", ""])
 def test_text_that_is_no_time_is_refused(text: str) -> None:
-    assert refused(codecs.text_to_micros, pa.array([text]))
+    assert refused(moments.text_to_micros, pa.array([text]))
 
 
-@pytest.mark.parametrize("micros", [-1, codecs.DAY + 1])
+@pytest.mark.parametrize("micros", [-1, moments.DAY + 1])
 def test_a_number_outside_the_day_is_no_time(micros: int) -> None:
-    assert refused(codecs.micros_to_text, int64(micros))
+    assert refused(moments.micros_to_text, int64(micros))
 
 
 def test_a_nanosecond_is_not_dropped_from_a_time() -> None:
-    assert refused(codecs.time_to_micros, int64(1).view(pa.time64("ns")))
-    assert codecs.time_to_micros(int64(1_000).view(pa.time64("ns"))).to_pylist() == [1]
+    assert refused(moments.time_to_micros, int64(1).view(pa.time64("ns")))
+    assert moments.time_to_micros(int64(1_000).view(pa.time64("ns"))).to_pylist() == [1]
 
 
 # -- numbers -----------------------------------------------------------------------------------------------
@@ -336,7 +338,7 @@ CASTS = [
 def test_a_cast_that_keeps_every_value_is_made(
     array: pa.Array, type: pa.DataType, values: list[object]
 ) -> None:
-    assert codecs.cast_exactly(array, type=type).to_pylist() == values
+    assert casts.cast_exactly(array, type=type).to_pylist() == values
 
 
 LOSSY = [
@@ -357,7 +359,7 @@ LOSSY = [
 
 @pytest.mark.parametrize(("array", "type"), LOSSY, ids=[f"{a.type}-{t}-{a[0]}" for a, t in LOSSY])
 def test_a_cast_that_would_change_a_value_is_refused(array: pa.Array, type: pa.DataType) -> None:
-    assert refused(partial(codecs.cast_exactly, type=type), array)
+    assert refused(partial(casts.cast_exactly, type=type), array)
 
 
 # -- text and bytes ----------------------------------------------------------------------------------------
@@ -419,12 +421,12 @@ def test_text_with_a_nul_is_an_error_that_names_the_column_or_loses_it() -> None
 
 
 EVERY = [
-    (partial(codecs.raw_to_text, zone="Z"), pa.int64()),
-    (codecs.text_to_raw, pa.string()),
-    (codecs.days_to_text, pa.int32()),
-    (codecs.text_to_days, pa.string()),
-    (codecs.micros_to_text, pa.int64()),
-    (codecs.text_to_micros, pa.string()),
+    (partial(moments.raw_to_text, zone="Z"), pa.int64()),
+    (moments.text_to_raw, pa.string()),
+    (moments.days_to_text, pa.int32()),
+    (moments.text_to_days, pa.string()),
+    (moments.micros_to_text, pa.int64()),
+    (moments.text_to_micros, pa.string()),
     (codecs.decimal_to_text, pa.decimal128(5, 2)),
     (partial(codecs.double_to_decimal, precision=5, scale=2), pa.float64()),
     (codecs.to_float32, pa.float64()),
@@ -433,7 +435,7 @@ EVERY = [
     (codecs.uuid_to_text, pa.binary(16)),
     (codecs.text_to_uuid, pa.string()),
     (codecs.to_bool, pa.int64()),
-    (partial(codecs.cast_exactly, type=pa.int16()), pa.string()),
+    (partial(casts.cast_exactly, type=pa.int16()), pa.string()),
 ]
 
 
