@@ -21,6 +21,7 @@ from arrowsync.dialects.postgresql import (
     names,
     partitions,
     rights,
+    type_catalog,
     types,
     violations,
     widths,
@@ -95,7 +96,7 @@ class PostgreSQL(Dialect):
         if table.kind != "query":
             rights.check_reading(self, connection, table)
         with catalog.qualified(connection):
-            facts = catalog.facts_of(connection, {column.type for column in table.columns})
+            facts = type_catalog.facts_of(connection, {column.type for column in table.columns})
         return {
             column.name: types.forms(self.quote(column.name), facts[column.type]) for column in table.columns
         }
@@ -148,7 +149,7 @@ class PostgreSQL(Dialect):
 
     def check_rights(self, connection: Connection, plan: TablePlan) -> None:
         rights.check_writing(self, connection, plan)
-        catalog.check_types(connection, plan)
+        type_catalog.check_types(connection, plan)
 
     def apart(self, connection: Connection, plans: Sequence[TablePlan]) -> list[TablePlan]:
         return names.apart(self, connection, plans)

@@ -12,7 +12,6 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from arrowsync.core.contracts import Connection
-from arrowsync.core.plan import TablePlan
 from arrowsync.core.table import (
     Check,
     Column,
@@ -23,20 +22,18 @@ from arrowsync.core.table import (
     Serial,
     Table,
     TableName,
-    UserType,
     View,
 )
 from arrowsync.dialects.postgresql import traits
 from arrowsync.dialects.postgresql.attached import attached
-from arrowsync.dialects.postgresql.typename import TypeName
+from arrowsync.dialects.postgresql.type_catalog import facts_of, needed, user_types
 from arrowsync.dialects.postgresql.types import TypeFacts
-from arrowsync.errors import ConfigError, SchemaError
+from arrowsync.errors import ConfigError
 
 Row = tuple[Any, ...]  # SQL values: the queries below say which
 
-COUNTED_BYTES = (
-    1 << 20
-)  # a heap up to this is counted: a millisecond or two, and an empty table is known to be
+# A heap up to this is counted: a millisecond or two, and an empty table is known to be.
+COUNTED_BYTES = 1 << 20
 
 _NAMES = """
 select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -178,101 +175,6 @@ group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 order by 1, 2, bool_or(used.owned)
 """
 
-# A type and all those inside it: under a domain, in an array, a composite, a range.
-_INSIDE = """
-with recursive wanted as (
-  select w.name, w.name::regtype::oid as oid from unnest($1::text[]) as w(name)
-), inside(name, oid) as (
-  select name, oid from wanted
-  union
-  select i.name, part.oid from inside i join pg_type t on t.oid = i.oid cross join lateral (
-    select t.typbasetype where t.typtype = 'd'
-    union all select t.typelem where t.typcategory = 'A'
-    union all select a.atttypid from pg_attribute a
-      where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
-    union all select r.rngsubtype from pg_range r where t.oid in (r.rngtypid, r.rngmultitypid)
-    union all select r.rngtypid from pg_range r where t.oid = r.rngmultitypid
-  ) as part(oid)
-)
-"""
-
-# Binary send formats are used only where every type inside has both directions and none is one of those whose
-# bytes do not survive: tsquery and the vectors refuse their own empty value, xml loses its declaration, reg*
-# are numbers of the other database, and before 17 an infinite interval, which only a column of its own is
-# checked for, would be 178956970 years.
-_FACTS = (
-    _INSIDE
-    + """
-, chain(name, oid, typmod, depth) as (
-  select name, oid, -1, 0 from wanted
-  union all
-  select c.name, t.typbasetype, t.typtypmod, c.depth + 1
-  from chain c join pg_type t on t.oid = c.oid where t.typtype = 'd'
-), base as (
-  select distinct on (name) name, oid, typmod, depth > 0 as domain from chain order by name, depth desc
-)
-select b.name, b.domain, format_type(b.oid, b.typmod),
-  case when wire.good then quote_ident(n.nspname) || '.' || quote_ident(f.proname) || '({c}' ||
-    case when b.domain then '::' || format_type(b.oid, b.typmod)
-         when argument.typtype <> 'p' and argument.oid <> b.oid then '::' || format_type(argument.oid, null)
-         else '' end || ')' end
-from base b join pg_type t on t.oid = b.oid
-left join pg_proc f on f.oid = t.typsend
-left join pg_namespace n on n.oid = f.pronamespace
-left join pg_type argument on argument.oid = f.proargtypes[0]
-cross join lateral (
-  select bool_and(p.typsend <> 0 and p.typreceive <> 0
-    and p.oid <> all ('{tsquery,int2vector,oidvector,xml}'::regtype[]) and p.typname not like 'reg%'
-    and (p.oid <> 'interval'::regtype or b.oid = 'interval'::regtype)
-    -- The bytes of a composite or an array hold the OIDs of what is inside, and those of users' types (from
-    -- 16384 on) are others in another database: such bytes would arrive, but never compare equal.
-    and (p.typcategory <> 'A' or p.typelem < 16384) and not exists (
-      select 1 from pg_attribute a
-      where a.attrelid = p.typrelid and a.attnum > 0 and not a.attisdropped and a.atttypid >= 16384)) as good
-  from inside i join pg_type p on p.oid = i.oid where i.name = b.name
-) as wire
-"""
-)
-
-# The types that somebody made, in the order of their making, with what makes them again.
-_TYPES = (
-    _INSIDE
-    + """
-select i.name, format_type(t.oid, null), t.typtype::text, quote_ident(e.extname),
-  obj_description(t.oid, 'pg_type'),
-  case t.typtype
-    when 'e' then 'as enum (' || (
-      select string_agg(quote_literal(enumlabel), ', ' order by enumsortorder) from pg_enum
-      where enumtypid = t.oid) || ')'
-    when 'd' then 'as ' || format_type(t.typbasetype, t.typtypmod)
-      || coalesce(' collate ' || (
-        select quote_ident(cn.nspname) || '.' || quote_ident(co.collname)
-        from pg_collation co join pg_namespace cn on cn.oid = co.collnamespace
-        join pg_type b on b.oid = t.typbasetype
-        where co.oid = t.typcollation and co.oid <> b.typcollation), '')
-      || coalesce(' default ' || t.typdefault, '') || case when t.typnotnull then ' not null' else '' end
-      || coalesce((
-        select string_agg(
-          ' constraint ' || quote_ident(conname) || ' ' || pg_get_constraintdef(oid), '' order by oid)
-        from pg_constraint where contypid = t.oid and contype = 'c'), '')
-    when 'c' then 'as (' || (
-      select string_agg(quote_ident(attname) || ' ' || format_type(atttypid, atttypmod), ', ' order by attnum)
-      from pg_attribute join pg_class c on c.oid = attrelid and c.relkind = 'c'
-      where attrelid = t.typrelid and attnum > 0 and not attisdropped) || ')'
-    when 'r' then (
-      select 'as range (subtype = ' || format_type(r.rngsubtype, null)
-        || coalesce(', subtype_diff = ' || nullif(r.rngsubdiff, 0)::oid::regproc, '')
-        || ', multirange_type_name = ' || format_type(r.rngmultitypid, null) || ')'
-      from pg_range r where r.rngtypid = t.oid and r.rngcanonical = 0)
-  end
-from inside i join pg_type t on t.oid = i.oid join pg_namespace n on n.oid = t.typnamespace
-left join pg_depend d on d.classid = 'pg_type'::regclass and d.objid = t.oid and d.deptype = 'e'
-left join pg_extension e on d.refclassid = 'pg_extension'::regclass and e.oid = d.refobjid
-where n.nspname <> 'pg_catalog' and t.typcategory <> 'A' and t.typtype <> 'm'
-order by e.extname is null, t.oid
-"""
-)
-
 
 @contextmanager
 def qualified(connection: Connection) -> Iterator[None]:
@@ -308,7 +210,7 @@ def _tables(connection: Connection, found: list[Row]) -> dict[TableName, Table]:
     )
     used = {column[1] for group in columns.values() for column in group}
     facts = facts_of(connection, used)
-    types = _user_types(connection, used, facts)
+    types = user_types(connection, used, facts)
     counted = _count(connection, found)
     views = {row[0]: _view(row) for row in connection.rows(_VIEWS, [oids])}
     attachments = attached(connection, oids)
@@ -318,7 +220,7 @@ def _tables(connection: Connection, found: list[Row]) -> dict[TableName, Table]:
         its_columns = tuple(_column(column, facts, numbered) for column in columns[oid])
         loose = {column[0]: f"collate {column[-1]}" for column in columns[oid] if column[-1]}
         table = _table(row, its_columns, loose, constraints[oid], indexes[oid])
-        its_types = _needed(its_columns, types)
+        its_types = needed(its_columns, types)
         rows, exact = (counted[oid], True) if oid in counted else (table.rows, False)
         table = replace(table, types=its_types, rows=rows, rows_exact=exact, view=views.get(oid))
         made[table.name] = replace(table, attached=attachments[oid])
@@ -336,14 +238,14 @@ def describe_query(connection: Connection, name: TableName, query: str) -> Table
     with qualified(connection):
         found = connection.rows(_DRIVER_TYPES, [[mark[0] for mark in marks], [mark[1] for mark in marks]])
         types = [str(row[0]) for row in found]
-        user_types = _user_types(connection, set(types), {})
+        its_types = user_types(connection, set(types), {})
     columns = tuple(
         Column(column, type, NativeType("postgresql", type))
         for column, type in zip(schema.names, types, strict=True)
     )
     rows = int(estimate[0]["Plan"]["Plan Rows"])
     return Table(
-        name, "postgresql", columns, "query", rows=rows, definition=query, types=_needed(columns, user_types)
+        name, "postgresql", columns, "query", rows=rows, definition=query, types=needed(columns, its_types)
     )
 
 
@@ -355,31 +257,6 @@ def unchecked(connection: Connection, name: TableName) -> list[str]:
         for key, child in found
     ]
 
-
-def check_types(connection: Connection, plan: TablePlan) -> None:
-    """Raises SchemaError for a type of a new table that the target lacks and the plan does not make."""
-    if plan.exists and plan.landing == plan.target.name:
-        return
-    # From another PostgreSQL types come along, but for those that a cast has named.
-    named = plan.transfer.cast if plan.source.dialect == plan.target.dialect else None
-    needed = [
-        (column.source.name, TypeName.parse(column.target.type).bare)
-        for column in plan.columns
-        if named is None or column.source.name in named
-    ]
-    made = {type.name for type in plan.target.types}
-    names = sorted({bare for _, bare in needed} - made)
-    missing = {str(name) for (name,) in connection.rows(_MISSING, [names])} if names else set()
-    for column, bare in needed:
-        if bare in missing:
-            raise SchemaError(
-                f"the target has no type {bare}",
-                column=column,
-                hint=f"Create it there, or choose another, e.g. cast={{{column!r}: 'text'}}",
-            )
-
-
-_MISSING = "select name from unnest($1::text[]) as names(name) where to_regtype(name) is null"
 
 _UNCHECKED = """
 select k.conname, k.conrelid::regclass::text from pg_constraint k
@@ -406,18 +283,6 @@ order by t.place
 def _driver_type(field: pa.Field) -> tuple[str, int]:
     marks = field.metadata or {}
     return marks[b"POSTGRESQL:type"].decode(), int(marks.get(b"POSTGRESQL:typmod", b"-1"))
-
-
-def facts_of(connection: Connection, types: set[str]) -> dict[str, TypeFacts]:
-    """What the catalogue says about the types of those names, each by its format_type text."""
-    if not types:
-        return {}
-    return {
-        name: TypeFacts(
-            TypeName.parse(name), TypeName.parse(base) if domain else TypeName.parse(name), domain, wire
-        )
-        for name, domain, base, wire in connection.rows(_FACTS, [sorted(types)])
-    }
 
 
 def _grouped(rows: list[Row]) -> dict[int, list[Row]]:
@@ -505,38 +370,6 @@ def _column(row: Row, facts: dict[str, TypeFacts], serials: dict[str, Serial]) -
 def _serial(row: Row) -> Serial:
     _, schema, name, *rest = row
     return Serial(TableName(name, schema), *rest)
-
-
-_KINDS: dict[str, Literal["enum", "domain", "composite", "range", "base"]] = {
-    "e": "enum",
-    "d": "domain",
-    "c": "composite",
-    "r": "range",
-    "b": "base",
-}
-
-
-def _user_types(
-    connection: Connection, names: set[str], facts: dict[str, TypeFacts]
-) -> list[tuple[str, UserType]]:
-    """Each type of those names with each type inside it that somebody made, in the order of their making."""
-    rows = connection.rows(_TYPES, [sorted(names)]) if names else []
-    return [(row[0], _user_type(row, facts)) for row in rows]
-
-
-def _needed(columns: Sequence[Column], types: list[tuple[str, UserType]]) -> tuple[UserType, ...]:
-    names = {column.type for column in columns}
-    return tuple(dict.fromkeys(type for name, type in types if name in names))
-
-
-def _user_type(row: Row, facts: dict[str, TypeFacts]) -> UserType:
-    _, name, letter, extension, comment, body = row
-    base = str(facts[name].base) if name in facts and facts[name].domain else None
-    make = "domain" if letter == "d" else "type"
-    definition = f"create {make} {name} {body}" if body and not extension else None
-    if extension:
-        definition = f"create extension if not exists {extension}"
-    return UserType(name, _KINDS[letter], base, definition, extension, comment)
 
 
 def _key(row: Row, equalizing: Mapping[str, str]) -> Key:
