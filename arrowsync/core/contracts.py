@@ -24,10 +24,10 @@ from arrowsync.core.transfer import Transfer
 from arrowsync.core.units import MiB
 
 # Of one batch of a reader, whatever memory allows: PostgreSQL → PostgreSQL, two workers, took 11.6 s and
-# 166 – 196 MB with reads of 1 – 4 MiB, 12.5 s and 250 – 350 MB with the driver's default of 16. Reads and
-# batches of 2 MiB take as long as of 4, and two thirds of the memory: 56 MiB instead of 102 there, 84 instead
-# of 120 Parquet → PostgreSQL. That took 5 % longer with 1 MiB: each batch costs 0.7 ms of CPU.
-LARGEST_READ = 2 * MiB
+# 166 – 196 MB with reads of 1 – 4 MiB, 12.5 s and 250 – 350 MB with the driver's default of 16.
+# Reads and batches of 2 MiB take less memory (56 MiB instead of 102 there) and lineitem as long, but texts
+# SQLite → PostgreSQL took 3.7 s instead of 3.3: each batch costs 0.7 ms of CPU.
+LARGEST_READ = 4 * MiB
 
 Forms = Mapping[str, tuple[Form, ...]]  # column name -> the ways to read it, best first
 

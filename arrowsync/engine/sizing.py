@@ -7,7 +7,7 @@ import threading
 from arrowsync.core.units import KiB, MiB
 
 AIM_SECONDS = 0.2  # of the driver's time: short enough for deadlines, progress and backing out
-AIM_BYTES = 2 * MiB  # 8 k and 64 k rows cost the same per row: beyond this only memory grows (LARGEST_READ)
+AIM_BYTES = 4 * MiB  # 8 k and 64 k rows cost the same per row: beyond this only memory grows (LARGEST_READ)
 FIRST_BYTES = 256 * KiB  # small enough to learn the rows' real width from before it matters
 SMALLEST_BYTES = 64 * KiB  # shrinking stops here: with less, memory that others hold would cost us speed only
 UNKNOWN_ROW_BYTES = 256  # a guess that the first batch corrects
@@ -22,7 +22,7 @@ CALM = 8  # batches without growth after a step back, in which the usual rows/s 
 class AdaptiveSizer:
     """The rows of the next batch, learnt from those before: one for all pipes of a table, from any thread.
 
-    It starts small and doubles while rows/s does not fall, up to about 0.2 s or 2 MiB a batch, never more
+    It starts small and doubles while rows/s does not fall, up to about 0.2 s or 4 MiB a batch, never more
     than half of what memory allows at the width seen; rows/s that falls takes it one step back.
     `fixed_rows` switches learning off; memory and `shrink` still rule.
     """
