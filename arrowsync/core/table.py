@@ -40,11 +40,13 @@ class TableName:
         return cls(parts[-1], parts[0] if len(parts) == 2 else None)
 
     def __str__(self) -> str:
-        return ".".join(_quoted(part) for part in (self.schema, self.name) if part is not None)
+        parts = (part for part in (self.schema, self.name) if part is not None)
+        return ".".join(part if _PLAIN.fullmatch(part) else quoted(part) for part in parts)
 
 
-def _quoted(part: str) -> str:
-    return part if _PLAIN.fullmatch(part) else '"' + part.replace('"', '""') + '"'
+def quoted(name: str) -> str:
+    """The name of anything, as standard SQL writes it where it must be taken letter by letter."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def find_table(wanted: str, names: Sequence[TableName], *, default_schema: str | None = None) -> TableName:

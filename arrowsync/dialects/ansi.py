@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from arrowsync.core.contracts import Connection, Forms
 from arrowsync.core.plan import ColumnPlan, Partition, Receipt, TablePlan, Unfinished
-from arrowsync.core.table import Table, TableName, Widths
+from arrowsync.core.table import Table, TableName, Widths, quoted
 from arrowsync.core.transfer import Transfer
 from arrowsync.dialects.sieve import Sieve
 from arrowsync.errors import ArrowsyncError, ConfigError
@@ -51,7 +51,7 @@ class Dialect:
     # -- names and connections ---------------------------------------------------------------------------
 
     def quote(self, name: str) -> str:
-        return '"' + name.replace('"', '""') + '"'
+        return quoted(name)
 
     def quote_table(self, name: TableName) -> str:
         return ".".join(self.quote(part) for part in (name.schema, name.name) if part is not None)

@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arrowsync.core.plan import ColumnPlan, Fingerprint, Form
+from arrowsync.core.plan import ColumnPlan, Fingerprint
 
 # Stands beside every stored fingerprint: others are recomputed, never compared. Polars promises stable hashes
 # within one version only.
@@ -110,18 +110,6 @@ _UNKNOWN_SCALE = 18  # numeric without (p,s): leaves 20 digits before the point
 
 def _number_kind(scale: int) -> Kind:
     return Kind("number", min(max(scale, 0), 38))
-
-
-def common_kind(forms_a: Sequence[Form], forms_b: Sequence[Form]) -> tuple[Form, Form] | None:
-    """The best forms of two sides whose values can be compared; None when there are none.
-
-    Fingerprint the second with the first one's kind: their scales may differ.
-    """
-    for a in forms_a:
-        for b in forms_b:
-            if canonical_kind(a.arrow).family == canonical_kind(b.arrow).family:
-                return a, b
-    return None
 
 
 def of_columns(arrays: Sequence[pa.Array], columns: Sequence[ColumnPlan]) -> Fingerprint:

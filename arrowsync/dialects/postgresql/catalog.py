@@ -23,6 +23,7 @@ from arrowsync.core.table import (
     Table,
     TableName,
     View,
+    quoted,
 )
 from arrowsync.dialects.postgresql import traits
 from arrowsync.dialects.postgresql.attached import attached
@@ -306,8 +307,7 @@ def _count(connection: Connection, found: list[Row]) -> dict[int, int]:
 
 def _counting(oid: int, schema: str, name: str, kind: str) -> str:
     only = "only " if kind == "r" else ""
-    quoted = ".".join('"' + part.replace('"', '""') + '"' for part in (schema, name))
-    return f"select {oid}::int8, count(*) from {only}{quoted}"
+    return f"select {oid}::int8, count(*) from {only}{quoted(schema)}.{quoted(name)}"
 
 
 def _table(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from arrowsync.core.table import Column
+from arrowsync.core.table import Column, quoted
 from arrowsync.dialects.postgresql.typename import TypeName
 
 _QUOTED = re.compile(r'"(?:[^"]|"")*"' + r"|'(?:[^']|'')*'")
@@ -81,7 +81,3 @@ def behind_using(definition: str) -> int:
 
 def unquoted(name: str) -> str:
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

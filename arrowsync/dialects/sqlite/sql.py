@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from arrowsync.core.table import quoted
+
 MARK = "/* arrowsync */"  # inside the parentheses, where ALTER TABLE keeps it
 
 _TOKEN = re.compile(
@@ -66,8 +68,7 @@ class CreateTable:
     )  # the first comment inside a column's definition
 
 
-def quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+quote = quoted
 
 
 def text_literal(text: str) -> str:
