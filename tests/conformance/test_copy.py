@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import arrowsync
-from arrowsync import ConfigError, MemoryLimitError, TransferError, VerificationError
+from arrowsync import ConfigError, MemoryLimitError, SchemaError, TransferError, VerificationError
 from arrowsync.core.contracts import Connection
 from arrowsync.core.plan import Partition
 from arrowsync.core.table import Table
@@ -354,3 +354,27 @@ def test_rows_that_two_partitions_read_are_noticed(
     source = Database(postgresql.uri, dialect=Generous())
     with pytest.raises(TransferError, match="9 rows were read, but the source counts 8"):
         arrowsync.copy(source, tmp_path / "target.db", table="t", where="id < 9", verify="hash")
+
+
+# -- columns that the target computes ----------------------------------------------------------------------
+
+GENERATED = "create table t (a bigint, b bigint generated always as (a * 2) stored)"
+
+
+@pytest.mark.parametrize("mode", ["create", "append"])
+def test_a_column_that_the_target_computes_does_not_swallow_the_source_s(pair: Pair, mode: str) -> None:
+    pair.source.run("create table t (a bigint, b bigint); insert into t values (7, 99)")
+    pair.target.run(GENERATED)
+    for verb in (arrowsync.plan, arrowsync.copy):
+        with pytest.raises(SchemaError, match=r"'b' is generated as .*--exclude b"):
+            verb(pair.source.uri, pair.target.uri, table="t", mode=mode)
+    assert pair.target.rows("select * from t") == []
+    arrowsync.copy(pair.source.uri, pair.target.uri, table="t", mode=mode, exclude="b")
+    assert pair.target.rows("select a, b from t") == [(7, 14)]
+
+
+def test_a_column_that_both_sides_compute_alike_is_left_to_the_target(pair: Pair) -> None:
+    pair.source.run(f"{GENERATED}; insert into t (a) values (7)")
+    pair.target.run(GENERATED)
+    arrowsync.copy(pair.source.uri, pair.target.uri, table="t", mode="append", verify="hash")
+    assert pair.target.rows("select a, b from t") == [(7, 14)]

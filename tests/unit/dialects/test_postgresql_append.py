@@ -444,7 +444,7 @@ def test_a_column_that_does_not_fit_says_how_to_cast() -> None:
 
 def test_generated_columns_are_left_to_the_server(target: AdbcConnection) -> None:
     target.run("create table t (a int, v int generated always as (a * 2) stored)")
-    append(target, T, ("a", pa.array([1, 2])), ("v", pa.array([0, 0])), mode="append")
+    append(target, T, ("a", pa.array([1, 2])), mode="append")
     assert stored(target) == ["2", "4"]
 
 
