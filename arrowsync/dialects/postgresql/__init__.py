@@ -213,9 +213,14 @@ class PostgreSQL(Dialect):
         return changes.booked(connection, self, name, rows)
 
     def stored(self, connection: Connection, name: TableName) -> int:
-        """n_tup_ins of this transaction, of all partitions of a partitioned table."""
+        """n_tup_ins of this transaction, of all partitions of a table; its rows where none is counted."""
         query = (
-            "select coalesce(sum(pg_stat_get_xact_tuples_inserted(oid)), 0)::int8 from (select "
+            "select case when current_setting('track_counts')::bool then "
+            "coalesce(sum(pg_stat_get_xact_tuples_inserted(oid)), 0)::int8 end from (select "
             "to_regclass($1)::oid as oid union select relid from pg_partition_tree(to_regclass($1))) as parts"
         )
-        return int(connection.rows(query, [self.quote_table(name)])[0][0])
+        table = self.quote_table(name)
+        [(inserted,)] = connection.rows(query, [table])
+        if inserted is None:
+            [(inserted,)] = connection.rows(f"select count(*) from {table}")
+        return int(inserted)

@@ -38,19 +38,41 @@ _VARIABLES = {
     "user": "PGUSER",
 }
 
-# Text forms follow these (0.30000000000000004 is 0.3 under extra_float_digits = 0), and a limit that a role
-# or database sets for interactive work would end a long COPY.
+# Role, database and server may set these otherwise, and what we read or write would follow. The settings that
+# are missing here choose plans, places, limits of memory or what is logged: no value depends on them.
 _SETTINGS = {
+    # The text of values: 0.30000000000000004 is 0.3 under extra_float_digits = 0.
     "datestyle": "ISO, YMD",
     "intervalstyle": "iso_8601",
     "timezone": "UTC",
+    "timezone_abbreviations": "Default",
     "extra_float_digits": "1",
     "bytea_output": "hex",
     "array_nulls": "on",
     "xmloption": "content",
+    "xmlbinary": "base64",
     "lc_monetary": "C",
+    # The text of names, expressions and literals: format_type would write "bytea" with its quotes, which is
+    # no type that we know, and pg_get_expr a default whose backslashes another session reads otherwise.
+    "quote_all_identifiers": "off",
+    "standard_conforming_strings": "on",
+    "transform_null_equals": "off",  # in a check that we write, `a = null` would become `a is null`
+    # Which rows a query sees.
+    "gin_fuzzy_search_limit": "0",  # a condition that a GIN index answers would give some of its rows only
+    "synchronize_seqscans": "off",  # a scan would begin in the middle of the table
+    "zero_damaged_pages": "off",  # rows of a damaged page would be missing without a word
+    "ignore_checksum_failure": "off",
+    # How transactions and sessions behave.
+    "default_transaction_isolation": "read committed",  # claims wait for each other, they do not fail
+    "default_transaction_deferrable": "off",
+    # Else foreign keys and triggers look at no row; who asks for that in the URI's options gets it.
+    "session_replication_role": "origin",
+    "track_counts": "on",  # by them each partition counts what the server stored
+    "exit_on_error": "off",  # a row that is refused would end the session
+    # A limit for interactive work would end a long COPY, or a session that waits for one.
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
     "transaction_timeout": "0",
     "lock_timeout": "5min",  # a second writer waits for the first one's partition, which takes less
     "client_connection_check_interval": "1s",  # a killed client's sessions let go of their locks
@@ -167,16 +189,39 @@ def _service(name: str, environment: Mapping[str, str]) -> dict[str, str]:
     return {}
 
 
+_SESSION = """do $$
+declare wanted record;
+begin
+  if current_setting('server_version_num')::int < 140000 then
+    raise 'PostgreSQL % is too old', current_setting('server_version')
+      using errcode = 'AS001', hint = 'arrowsync needs 14 or newer';
+  end if;
+  for wanted in
+    select s.name, w.value from (values {values}) as w(name, value)
+    join pg_catalog.pg_settings s on pg_catalog.lower(s.name) = w.name and s.setting is distinct from w.value
+    where s.name <> 'session_replication_role' or s.source <> 'client'
+  loop
+    begin
+      perform pg_catalog.set_config(wanted.name, wanted.value, false);
+    exception when insufficient_privilege then null;  -- what a superuser has chosen for other roles
+    end;
+  end loop;
+  if 'pg_catalog' = any (pg_catalog.current_schemas(false)) then
+    perform pg_catalog.set_config('search_path', coalesce(
+      (select pg_catalog.string_agg(pg_catalog.quote_ident(name), ', ' order by place)
+       from pg_catalog.unnest(pg_catalog.current_schemas(false)) with ordinality as path(name, place)
+       where name <> 'pg_catalog'), ''), false);
+  end if;
+end $$"""
+
+
 def session(*, read_only: bool, row_security: bool = False) -> str:
-    """One statement, for one round trip; settings that an old server does not know are left out."""
+    """One statement, for one round trip; settings that an old server does not know are left out.
+
+    Where search_path names pg_catalog behind other schemas, their functions and types would stand in for the
+    server's own: unnamed, it comes first.
+    """
     settings = _SETTINGS | (_SOURCE if read_only else _SINK)
     if row_security:
         settings |= {"row_security": "on"}
-    values = ", ".join(f"('{name}', '{value}')" for name, value in settings.items())
-    return (
-        "do $$ begin if current_setting('server_version_num')::int < 140000 then "
-        "raise 'PostgreSQL % is too old', current_setting('server_version') "
-        "using errcode = 'AS001', hint = 'arrowsync needs 14 or newer'; end if; "
-        f"perform set_config(s.name, w.value, false) from (values {values}) as w(name, value) "
-        "join pg_catalog.pg_settings s on lower(s.name) = w.name; end $$"
-    )
+    return _SESSION.format(values=", ".join(f"('{name}', '{value}')" for name, value in settings.items()))

@@ -33,6 +33,10 @@ _STATES: dict[str, tuple[_Kind, str | None]] = {
     "08": (TransientError, None),
     "53100": (ArrowsyncError, "The server's disk is full: make room, then run the same command again"),
     "53": (ArrowsyncError, None),
+    "25006": (
+        ConfigError,
+        "Where default_transaction_read_only protects it: alter role … reset default_transaction_read_only",
+    ),
     "28": (ConfigError, "Check user and password in the URI"),
     "42501": (ConfigError, None),
     "AS": (ConfigError, None),  # our own statements'

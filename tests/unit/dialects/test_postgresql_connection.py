@@ -123,15 +123,155 @@ def test_an_at_sign_in_a_parameter_is_none_of_the_login() -> None:
 # -- sessions on real servers ------------------------------------------------------------------------------
 
 
+# What a role or database may set, for each setting that our statements and values would follow.
+REVERSED = {
+    "datestyle": "'SQL, DMY'",
+    "intervalstyle": "'postgres_verbose'",
+    "timezone": "'Asia/Kolkata'",
+    "timezone_abbreviations": "'India'",
+    "extra_float_digits": "-15",
+    "bytea_output": "'escape'",
+    "array_nulls": "off",
+    "xmloption": "'document'",
+    "xmlbinary": "'hex'",
+    "lc_monetary": "'POSIX'",
+    "quote_all_identifiers": "on",
+    "standard_conforming_strings": "off",
+    "transform_null_equals": "on",
+    "gin_fuzzy_search_limit": "1",
+    "synchronize_seqscans": "on",
+    "zero_damaged_pages": "on",
+    "ignore_checksum_failure": "on",
+    "default_transaction_isolation": "'serializable'",
+    "default_transaction_deferrable": "on",
+    "session_replication_role": "'replica'",
+    "track_counts": "off",
+    "exit_on_error": "on",
+    "statement_timeout": "'1min'",
+    "idle_in_transaction_session_timeout": "'1min'",
+    "idle_session_timeout": "'1min'",
+    "lock_timeout": "'1min'",
+    "client_connection_check_interval": "'1min'",
+}
+# Settings of the kinds that could change a value or a statement, and why these do not.
+HARMLESS = {
+    "client_encoding": "the URI says UTF8",
+    "search_path": "names are looked up by it, as the user expects; the catalogue is asked without one",
+    "row_security": "set for sources alone",
+    "default_transaction_read_only": "set for sources; a target that is read-only by default says so",
+    "transaction_deferrable transaction_isolation transaction_read_only": "of one transaction",
+    "transaction_timeout": "pinned; 15 does not know it",
+    "lc_messages": "the language of errors",
+    "lc_numeric lc_time": "to_char in people's views, which mean what they mean to everybody",
+    "default_text_search_config": "triggers and queries of people",
+    "default_tablespace temp_tablespaces default_table_access_method default_toast_compression": "places",
+    "check_function_bodies createrole_self_grant event_triggers icu_validation_level": "no DDL of ours",
+    "client_min_messages": "notices, which the driver drops",
+    "gin_pending_list_limit": "speed",
+    "restrict_nonsystem_relation_kind": "a guard, whose refusal is an error",
+    "vacuum_failsafe_age vacuum_freeze_min_age vacuum_freeze_table_age": "vacuum",
+    "vacuum_multixact_failsafe_age vacuum_multixact_freeze_min_age vacuum_multixact_freeze_table_age": "vacuum",
+    "backslash_quote": "nobody here writes a quote as a backslash and one",
+    "escape_string_warning": "a notice",
+    "lo_compat_privileges": "rights to large objects",
+    "dynamic_library_path extension_control_path": "where extensions lie",
+}
+_KINDS = """
+select lower(name) from pg_settings where context in ('user', 'superuser') and (
+  category like 'Client Connection Defaults / Locale%' or category like 'Client Connection Defaults / Statement%'
+  or category like 'Client Connection Defaults / Other%' or category like 'Version and Platform%'
+  or category like 'Error Handling%')
+"""
+
+
+def test_every_setting_that_a_value_or_statement_could_follow_is_pinned_or_known_to_do_no_harm(
+    postgresql: Database,
+) -> None:
+    known = {*REVERSED, *" ".join(HARMLESS).split()}
+    assert {name for (name,) in postgresql.execute(_KINDS)} - known == set()
+
+
+def settings(uri: str, *, read_only: bool) -> dict[str, str]:
+    with connect(PG, uri, read_only=read_only) as connection:
+        found = connection.rows("select lower(name), setting from pg_settings")
+    return {name: setting for name, setting in found if name in REVERSED}
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_no_setting_of_a_database_reaches_a_session(postgresql: Database, read_only: bool) -> None:
+    before = settings(postgresql.uri, read_only=read_only)
+    there = set(before)
+    for name in there:
+        postgresql.execute(f"alter database {postgresql.name} set {name} = {REVERSED[name]}")
+    assert settings(postgresql.uri, read_only=read_only) == before
+
+
 def test_texts_do_not_follow_the_databases_settings(postgresql: Database) -> None:
-    for setting in ("timezone = 'Asia/Kolkata'", "datestyle = 'German'", "extra_float_digits = 0"):
-        postgresql.execute(f"alter database {postgresql.name} set {setting}")
+    postgresql.execute("create table t (a bytea, b text default 'p\\q')")
+    for name in ("timezone", "datestyle", "extra_float_digits", "quote_all_identifiers"):
+        postgresql.execute(f"alter database {postgresql.name} set {name} = {REVERSED[name]}")
+    postgresql.execute(f"alter database {postgresql.name} set standard_conforming_strings = off")
     with connect(PG, postgresql.uri, read_only=True) as connection:
         rows = connection.rows(
             "select 0.30000000000000004::float8::text, '2024-02-03 04:05+00'::timestamptz::text, "
             "'1 day'::interval::text"
         )
+        table = PG.describe(connection, [TableName("t")])[0]
     assert rows == [("0.30000000000000004", "2024-02-03 04:05:00+00", "P1D")]
+    assert [column.type for column in table.columns] == ["bytea", "text"]
+    assert table.column("b").default == "'p\\q'::text"
+
+
+def test_a_setting_that_is_a_superusers_is_left_to_a_plain_user_as_it_is(
+    postgresql: Database, new_role: Callable[[str], str]
+) -> None:
+    role = new_role("secret")
+    postgresql.execute(f"alter role {role} set session_replication_role = 'replica'")
+    uri = postgresql.server.uri(postgresql.name, user=role, password="secret")
+    with connect(PG, uri, read_only=False) as connection:
+        assert connection.rows("show session_replication_role") == [("replica",)]
+        assert connection.rows("show quote_all_identifiers") == [("off",)]
+
+
+def test_triggers_stay_off_where_the_uri_asks_for_it(postgresql: Database) -> None:
+    uri = f"{postgresql.uri}?options=-c%20session_replication_role%3Dreplica"
+    with connect(PG, uri, read_only=False) as connection:
+        assert connection.rows("show session_replication_role") == [("replica",)]
+
+
+def test_types_of_a_schema_never_stand_in_for_the_servers_own(postgresql: Database) -> None:
+    postgresql.execute("create schema app; create domain app.text as varchar(2)")
+    postgresql.execute(f"alter database {postgresql.name} set search_path = app, pg_catalog, public")
+    with connect(PG, postgresql.uri, read_only=True) as connection:
+        assert connection.rows("select 'abc'::text, current_schema(), to_regtype('text')::text") == [
+            ("abc", "app", "text")
+        ]
+
+
+def test_a_condition_that_a_gin_index_answers_finds_all_rows(postgresql: Database) -> None:
+    postgresql.execute(
+        "create table t (tags int[]); insert into t select array[1] from generate_series(1, 20000); "
+        "create index on t using gin (tags); analyze t"
+    )
+    for setting in ("gin_fuzzy_search_limit = 10", "enable_seqscan = off"):
+        postgresql.execute(f"alter database {postgresql.name} set {setting}")
+    assert postgresql.execute("select count(*) < 20000 from t where tags @> array[1]") == [(True,)]
+    with connect(PG, postgresql.uri, read_only=True) as connection:
+        assert connection.rows("select count(*) from t where tags @> array[1]") == [(20_000,)]
+
+
+def test_a_copy_is_counted_where_the_server_keeps_no_statistics(
+    postgresql: Database, new_role: Callable[[str], str]
+) -> None:
+    role = new_role("secret")
+    postgresql.execute(f"create schema s authorization {role}; alter role {role} set track_counts = off")
+    uri = postgresql.server.uri(postgresql.name, user=role, password="secret")
+    postgresql.execute(f"create table s.t (a int); alter table s.t owner to {role}")
+    with connect(PG, uri, read_only=False) as connection:
+        for statement in ("begin", "insert into s.t values (1), (2)"):
+            connection.run(statement)
+        assert PG.stored(connection, TableName("t", "s")) == 2
+        connection.run("rollback")
 
 
 def test_a_source_session_writes_nothing(postgresql: Database) -> None:
@@ -139,6 +279,13 @@ def test_a_source_session_writes_nothing(postgresql: Database) -> None:
     with connect(PG, postgresql.uri, read_only=True) as connection, pytest.raises(ArrowsyncError) as caught:
         connection.run("insert into t values (1)")
     assert caught.value.sqlstate == "25006"
+
+
+def test_a_target_that_is_read_only_by_default_stays_so_and_says_why(postgresql: Database) -> None:
+    postgresql.execute(f"alter database {postgresql.name} set default_transaction_read_only = on")
+    with connect(PG, postgresql.uri, read_only=False) as connection, pytest.raises(ConfigError) as caught:
+        connection.run("create table t (a int)")
+    assert "default_transaction_read_only" in str(caught.value)
 
 
 def test_a_policy_that_would_hide_rows_is_an_error(

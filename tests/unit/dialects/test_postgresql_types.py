@@ -23,10 +23,17 @@ HOSTILE = {
     "intervalstyle": "sql_standard",
     "extra_float_digits": "-15",
     "bytea_output": "escape",
+    "array_nulls": "off",
+    "xmloption": "document",
+    "xmlbinary": "hex",
+    "quote_all_identifiers": "on",
+    "standard_conforming_strings": "off",
+    "transform_null_equals": "on",
 }
 SANE = (
     "set datestyle = 'ISO, YMD'; set intervalstyle = 'iso_8601'; set timezone = 'UTC'; "
-    "set extra_float_digits = 1; set bytea_output = 'hex'; set lc_monetary = 'C'; "
+    "set extra_float_digits = 1; set bytea_output = 'hex'; set lc_monetary = 'C'; set array_nulls = on; "
+    "set xmloption = content; set quote_all_identifiers = off; set standard_conforming_strings = on; "
 )
 # How the server itself sends the column, if those bytes hold no OIDs of types somebody made.
 SENDER = """
@@ -49,6 +56,7 @@ def zoos(new_database: Callable[..., Database]) -> tuple[Database, Database]:
         for name, value in HOSTILE.items():
             database.execute(f"alter database {database.name} set {name} = '{value}'")
         with psycopg.connect(database.uri, autocommit=True) as connection:
+            connection.execute(SANE)
             for statement in (
                 *(f"create extension {name}" for name in EXT),
                 *SETUP,
@@ -71,9 +79,7 @@ def fill(database: Database) -> dict[str, str]:
     """A table per type that the server knows -> the type: the zoo's values and a NULL."""
     made, values = {}, 0
     with psycopg.connect(database.uri, autocommit=True) as connection:
-        connection.execute(
-            "set search_path = public, other; set timezone = 'UTC'; set datestyle = 'ISO, YMD'"
-        )
+        connection.execute(f"{SANE} set search_path = public, other")
         for number, (key, texts) in enumerate(ZOO.items()):
             type = key.split("#")[0]
             if not try_to(connection, f"create table zoo_{number} (id int primary key, v {type})"):
