@@ -13,12 +13,12 @@ import pyarrow as pa
 
 from arrowsync.core.contracts import Sink, Source
 from arrowsync.core.events import Event, Observer
-from arrowsync.core.plan import TablePlan
+from arrowsync.core.plan import Skipped, TablePlan
 from arrowsync.core.table import find_table, match_tables
 from arrowsync.core.transfer import Limits, Retry, Transfer, listed
 from arrowsync.display import Shown
 from arrowsync.display.figures import noun
-from arrowsync.display.plan import plan_dict, plan_sheet
+from arrowsync.display.plan import plan_dict, plan_sheet, plan_warnings
 from arrowsync.display.progress import progress as show_progress
 from arrowsync.display.sheet import Sheet
 from arrowsync.display.tables import Tables
@@ -26,6 +26,7 @@ from arrowsync.display.transfers import Transfers
 from arrowsync.endpoints import Database, endpoint, storage
 from arrowsync.endpoints.kept import keep_open
 from arrowsync.engine.memory import MemoryTracker, process_tracker
+from arrowsync.engine.odd_tables import OddTables
 from arrowsync.engine.pipe import Surroundings
 from arrowsync.engine.planner import find_tables, make_plans, measured, target_name
 from arrowsync.engine.remote import check_executor
@@ -34,7 +35,7 @@ from arrowsync.engine.stop import Stop
 from arrowsync.engine.stream import reading_plan
 from arrowsync.engine.stream import stream as stream_rows
 from arrowsync.engine.verify import compare_tables
-from arrowsync.errors import ConfigError, TransferError
+from arrowsync.errors import ArrowsyncError, ConfigError, SchemaError, TransferError
 from arrowsync.report import Collector, Report, Verification
 
 if TYPE_CHECKING:
@@ -90,24 +91,28 @@ class Plan(Shown):
     executor: Executor | None = None
     observer: Observer | None = None
     progress: bool | None = None
+    skipped: tuple[Skipped, ...] = ()  # tables that cannot be copied and were not asked for by name
 
     def __repr__(self) -> str:
         rows = [plan.source.rows for plan in self.tables]
         known = f", {noun(sum(filter(None, rows)), 'row')}" if None not in rows else ""
-        return f"<Plan: {noun(len(self.tables), 'table')}{known}, {self.transfer.mode}>"
+        skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
+        return f"<Plan: {noun(len(self.tables), 'table')}{skipped}{known}, {self.transfer.mode}>"
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        return tuple(f"{plan.source.name}: {warning}" for plan in self.tables for warning in plan.warnings)
+        return plan_warnings(self.tables, self.skipped)
 
     def run(self, *, observer: Observer | None = None, progress: bool | None = None) -> Report:
-        """Copy the tables. Raises TransferError when one failed; it and KeyboardInterrupt have the report.
+        """Copy the tables. Raises TransferError when one failed, or when all had to be skipped.
+
+        It and KeyboardInterrupt have the report.
 
         `observer` is told besides the plan's own; `progress` takes the place of what the plan says.
         """
         _check_callable(self.executor, observer)
         observers = [each for each in (self.observer, observer) if each]
-        collector = Collector(self.transfer)
+        collector = Collector(self.transfer, self.skipped)
         with (
             process_tracker(self.transfer.limits.memory_bytes) as tracker,
             Stop() as stop,
@@ -115,19 +120,28 @@ class Plan(Shown):
         ):
             around = Surroundings(tracker, stop, _telling(collector, display, *observers))
             try:
-                copied = run(self.tables, self.source, self.sink, around, self.executor)
+                copied = (
+                    run(self.tables, self.source, self.sink, around, self.executor) if self.tables else []
+                )
             except KeyboardInterrupt as interrupt:
                 # By now everything is rolled back and closed; whoever catches it can say how far it came.
                 interrupt.report = collector.finish(peak_memory=tracker.peak, errors=[interrupt])  # type: ignore[attr-defined]
                 raise
-            return _report(collector, copied, tracker)
+            return _report(collector, copied, tracker, self._nothing_left())
+
+    def _nothing_left(self) -> list[ArrowsyncError]:
+        """The error of a plan whose every table had to be skipped."""
+        if self.tables or not self.skipped:
+            return []
+        reasons = (f"{each.table}: {each.sentence}" for each in self.skipped)
+        return [SchemaError("\n  ".join(("no table can be copied:", *reasons)))]
 
     def to_dict(self) -> dict[str, Any]:  # Any: JSON
         """The plan as JSON values."""
-        return plan_dict(self.transfer, self.tables)
+        return plan_dict(self.transfer, self.tables, self.skipped)
 
     def sheet(self) -> Sheet:
-        return plan_sheet(self.transfer, self.tables)
+        return plan_sheet(self.transfer, self.tables, self.skipped)
 
 
 def plan(
@@ -176,8 +190,8 @@ def planned(
     if executor is not None:
         check_executor(transfer, reads, writes)
     with keep_open():
-        tables = tuple(make_plans(transfer, reads, writes, presume=presume))
-    return Plan(transfer, tables, reads, writes, executor, observer, progress)
+        plans, skipped = make_plans(transfer, reads, writes, presume=presume)
+    return Plan(transfer, tuple(plans), reads, writes, executor, observer, progress, skipped)
 
 
 def copy(
@@ -209,14 +223,15 @@ def inspect(place: object, *, table: Names | None = None, tables: Names | None =
     """The tables of a database: columns, keys, indexes, row estimates, sizes. `table` may name views too."""
     source = endpoint(place)
     with keep_open():
-        names = source.names()
-        if table is None and tables is None:
-            return Tables(source.identity, tuple(source.describe(names)))
-        everything = source.names(views=True)
-        chosen = [find_table(wanted, everything) for wanted in listed("table", table or ())]
+        names, everything = source.names(), source.names(views=True)
+        named = [find_table(wanted, everything) for wanted in listed("table", table or ())]
         if tables is not None:
-            chosen += [name for name in match_tables(listed("tables", tables), names) if name not in chosen]
-        return Tables(source.identity, tuple(source.describe(chosen)))
+            names = match_tables(listed("tables", tables), names)
+        elif table is not None:
+            names = []
+        odd = OddTables(named)
+        found = odd.describe(source, [*named, *(name for name in names if name not in named)])
+        return Tables(source.identity, tuple(found), odd.skipped())
 
 
 def status(target: object, *, journal: str = "arrowsync") -> Transfers:
@@ -251,7 +266,9 @@ def verify(source: object, target: object, **arguments: Unpack[Arguments]) -> Ve
     reads, writes = _read_from(source, arguments), storage(target)
     transfer = Transfer.of(reads.identity, writes.identity, **arguments)
     with keep_open():
-        pairs = [(table, target_name(transfer, table, writes)) for table in find_tables(transfer, reads)]
+        tables, odd = find_tables(transfer, reads)
+        odd.refuse()
+        pairs = [(table, target_name(transfer, table, writes)) for table in tables]
     with Stop() as stop:
         checks = compare_tables(transfer, pairs, reads, writes, stop)
     return Verification(transfer.source, transfer.target, tuple(checks))
@@ -277,7 +294,8 @@ def stream(
     named = {"target_table": "query"} if query else {}
     transfer = Transfer.of(source.identity, "", limits=limits, **arguments, **named)
     with keep_open():
-        found = find_tables(transfer, source)
+        found, odd = find_tables(transfer, source)
+        odd.refuse()
         if len(found) != 1:
             raise ConfigError(f"a stream is one table, not {len(found)}", hint="Name it with table=")
         plan = reading_plan(transfer, measured(source, found[0], where), source.forms(found[0]))
@@ -315,7 +333,10 @@ def _telling(*observers: Observer) -> Callable[[Event], None]:
     return observe
 
 
-def _report(collector: Collector, copied: Sequence[Copied], tracker: MemoryTracker) -> Report:
+def _report(
+    collector: Collector, copied: Sequence[Copied], tracker: MemoryTracker, errors: Sequence[ArrowsyncError]
+) -> Report:
+    """The report of all tables; `errors` are those of no table. Raises TransferError where there is any."""
     for table in copied:
         collector.finish_table(
             str(table.plan.source.name),
@@ -324,8 +345,8 @@ def _report(collector: Collector, copied: Sequence[Copied], tracker: MemoryTrack
             unenforced=table.unenforced,
             errors=table.errors,
         )
-    report = collector.finish(peak_memory=tracker.peak)
-    for error in (error for table in copied for error in table.errors):
+    report = collector.finish(peak_memory=tracker.peak, errors=errors)
+    for error in (*errors, *(error for table in copied for error in table.errors)):
         failure = TransferError(str(error))
         failure.report = report
         raise failure from error

@@ -3,7 +3,8 @@
 ArrowsyncError
 ├── TransferError         a table failed; carries the report
 ├── ConfigError           what was asked for cannot be done as asked
-│   └── DriverUnusable    the ADBC library that was chosen is missing, none, or too old
+│   ├── DriverUnusable    the ADBC library that was chosen is missing, none, or too old
+│   └── TableUnusable     one table cannot be read or named: others can be copied (internal)
 ├── SchemaError           a column or table does not fit its target
 ├── ResumeError           an unfinished transfer stands in the way
 ├── VerificationError     the target does not hold what was sent
@@ -83,6 +84,10 @@ class DriverUnusable(ConfigError):
     """The ADBC library that was chosen for a database cannot be loaded, or is not its driver."""
 
 
+class TableUnusable(ConfigError):
+    """One table cannot be read, or cannot be named in the target; others can be copied all the same."""
+
+
 class SchemaError(ArrowsyncError):
     """A column or table does not fit its target."""
 
@@ -123,7 +128,13 @@ class Refused(ArrowsyncError):
     """A form cannot carry these values unchanged; the column's next form is tried."""
 
 
-_INTERNAL = (DriverUnusable, Unreachable, SnapshotLost, Refused)  # told apart by our own code alone
+_INTERNAL = (
+    DriverUnusable,
+    TableUnusable,
+    Unreachable,
+    SnapshotLost,
+    Refused,
+)  # told apart by our own code alone
 
 
 def public_name(error: BaseException) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -48,7 +49,23 @@ def end(run: Callable[[], Result], given: Mapping[str, Any], shared: SharedFlags
     from arrowsync.report import exit_code
 
     _show(result, as_json=shared["json"])
+    _tell_command_without_skipped(result, given)
     return exit_code(result)
+
+
+def _tell_command_without_skipped(result: Result, given: Mapping[str, Any]) -> None:  # Any: flags
+    """On stderr the same command, ready to run, that leaves out the tables that were skipped."""
+    from arrowsync.endpoints.secrets import hide
+
+    skipped = getattr(result, "skipped", ())
+    if not skipped or not getattr(result, "tables", ()):
+        return
+    places = {given.get(name) for name in ("source", "target", "uri")}
+    words = [hide(word) if word in places else word for word in sys.argv[1:]]
+    options = [option for each in skipped for option in ("--tables", f"!{each.table}")]
+    end = words.index("--") if "--" in words else len(words)
+    command = shlex.join(["arrowsync", *words[:end], *options, *words[end:]])
+    write(f"the same without what was skipped:\n  {command}", sys.stderr)
 
 
 def usage_error(error: typer.TyperException, arguments: list[str]) -> int:

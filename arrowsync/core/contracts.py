@@ -109,8 +109,11 @@ class Source(Protocol):
 
     def describe(self, names: Sequence[TableName]) -> list[Table]: ...
 
-    def check_where(self, table: Table, where: str) -> None:
-        """Raises ConfigError where it is no condition by itself, but leaves the parentheses put around it."""
+    def check_reading(self, table: Table, where: str | None = None) -> None:
+        """Raises TableUnusable for a table whose rows cannot be read, ConfigError for a bad condition.
+
+        A condition is bad, too, where it leaves the parentheses that are put around it.
+        """
 
     def widths(self, table: Table, where: str | None = None) -> Widths | None:
         """How wide the rows are; None where that is not cheap to find out, or cannot matter.

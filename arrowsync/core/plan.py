@@ -213,6 +213,23 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped:
+    """A table that cannot be copied and that nobody has named: the others are copied without it."""
+
+    table: TableName
+    reason: str
+    hint: str | None = None
+
+    @property
+    def sentence(self) -> str:
+        """Why, and what to do about it."""
+        return f"{self.reason}. {self.hint}" if self.hint else self.reason
+
+    def __str__(self) -> str:
+        return f"{self.table}: skipped: {self.sentence}"
+
+
+@dataclass(frozen=True, slots=True)
 class Published:
     """What is to be said of a finished table; `unenforced` are foreign keys, and make the table partial."""
 

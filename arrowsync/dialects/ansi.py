@@ -119,6 +119,10 @@ class Dialect:
         """What a query reads it from: its quoted name, or its own query in parentheses."""
         raise NotImplementedError
 
+    def check_reading(self, connection: Connection, table: Table) -> None:
+        """Raises ConfigError, with what to do, for a table that this user may not read whole."""
+        return
+
     def widths(self, connection: Connection, table: Table, where: str | None) -> Widths | None:
         """See Source.widths."""
         return None

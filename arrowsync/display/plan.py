@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from arrowsync.core.plan import ColumnPlan, Fidelity, TablePlan
+from arrowsync.core.plan import ColumnPlan, Fidelity, Skipped, TablePlan
 from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.core.units import format_bytes
 from arrowsync.display.figures import about, about_rows, count, duration, noun
@@ -45,18 +45,29 @@ _BLOCK = re.compile(r"\s*do\s+\$\w*\$", re.IGNORECASE)  # plpgsql: guards, seque
 START_SECONDS = 0.3  # connections, catalogue, publish
 
 
-def plan_sheet(transfer: Transfer, plans: Sequence[TablePlan]) -> Sheet:
+def plan_warnings(plans: Sequence[TablePlan], skipped: Sequence[Skipped] = ()) -> tuple[str, ...]:
+    """What to know before it runs, each with its table."""
+    return (
+        *(f"{plan.source.name}: {text}" for plan in plans for text in plan.warnings),
+        *map(str, skipped),
+    )
+
+
+def plan_sheet(transfer: Transfer, plans: Sequence[TablePlan], skipped: Sequence[Skipped] = ()) -> Sheet:
     """Table by table; at the end, where a terminal shows it, the sum and what people have to agree to."""
     several = len(plans) > 1
     return Sheet(
-        Toned(f"plan: {noun(len(plans), 'table')}, {_estimate(plans)}; nothing has been written"),
+        Toned(
+            f"plan: {noun(len(plans), 'table')}{_left_out(skipped)}, {_estimate(plans)}; "
+            "nothing has been written"
+        ),
         parts(
             [
                 facts(("source", transfer.source), ("target", transfer.target), ("mode", str(transfer.mode))),
                 *(_table(plan, is_open=not several) for plan in plans),
                 Section("tables", (_sum(plans),), open=True) if several else None,
                 _losses(plans),
-                Notes(tuple(Toned(f"{p.source.name}: {text}", "warn") for p in plans for text in p.warnings)),
+                Notes(tuple(Toned(text, "warn") for text in plan_warnings(plans, skipped))),
             ]
         ),
     )
@@ -69,6 +80,10 @@ def estimated_seconds(plans: Sequence[TablePlan]) -> float | None:
         return None
     values = sum((plan.source.rows or 0) * len(plan.columns) for plan in moving)
     return START_SECONDS + max(values / VALUES_PER_SECOND, _bytes(plans) / BYTES_PER_SECOND)
+
+
+def _left_out(skipped: Sequence[Skipped]) -> str:
+    return f" and {len(skipped)} skipped" if skipped else ""
 
 
 def _estimate(plans: Sequence[TablePlan]) -> str:
@@ -198,7 +213,9 @@ def _losses(plans: Sequence[TablePlan]) -> Notes:
     return Notes(tuple(lines) or (Toned("every value arrives exactly as it is", "good"),))
 
 
-def plan_dict(transfer: Transfer, plans: Sequence[TablePlan]) -> dict[str, Any]:  # Any: JSON
+def plan_dict(
+    transfer: Transfer, plans: Sequence[TablePlan], skipped: Sequence[Skipped] = ()
+) -> dict[str, Any]:  # Any: JSON
     """The same as JSON values."""
     return {
         "transfer": transfer.id,
@@ -208,8 +225,9 @@ def plan_dict(transfer: Transfer, plans: Sequence[TablePlan]) -> dict[str, Any]:
         "estimated_rows": _rows(plans),
         "estimated_bytes": _bytes(plans),
         "estimated_seconds": estimated_seconds(plans),
-        "warnings": [f"{plan.source.name}: {text}" for plan in plans for text in plan.warnings],
+        "warnings": list(plan_warnings(plans, skipped)),
         "tables": [_table_dict(plan) for plan in plans],
+        "skipped": [{"table": str(each.table), "reason": each.reason, "hint": each.hint} for each in skipped],
     }
 
 

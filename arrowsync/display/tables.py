@@ -6,11 +6,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
+from arrowsync.core.plan import Skipped
 from arrowsync.core.table import Column, Table
 from arrowsync.core.units import format_bytes
 from arrowsync.display import Shown
 from arrowsync.display.figures import about, about_rows, count, noun
-from arrowsync.display.sheet import Code, Facts, Grid, Heading, Section, Sheet, Text, Toned, grid, parts
+from arrowsync.display.sheet import (
+    Code,
+    Facts,
+    Grid,
+    Heading,
+    Notes,
+    Section,
+    Sheet,
+    Text,
+    Toned,
+    grid,
+    parts,
+)
 
 WHOLE_AT_MOST = 8  # tables that a terminal shows with their columns; of more, it shows the list
 
@@ -21,6 +34,7 @@ class Tables(Sequence[Table], Shown):
 
     place: str
     tables: tuple[Table, ...]
+    skipped: tuple[Skipped, ...] = ()  # of those that nobody named, the ones that cannot be described
 
     def __len__(self) -> int:
         return len(self.tables)
@@ -38,7 +52,11 @@ class Tables(Sequence[Table], Shown):
         return Shown.__str__(self)
 
     def to_dict(self) -> dict[str, Any]:  # Any: JSON
-        return {"place": self.place, "tables": [table.to_dict() for table in self.tables]}
+        return {
+            "place": self.place,
+            "tables": [table.to_dict() for table in self.tables],
+            "warnings": list(map(str, self.skipped)),
+        }
 
     def sheet(self) -> Sheet:
         """A list; below it, where they are few, each table with its columns, keys and indexes."""
@@ -50,6 +68,7 @@ class Tables(Sequence[Table], Shown):
                 [
                     _list(self.tables) if len(self) != 1 else None,
                     *(_whole(table, is_open=len(self) == 1) for table in self.tables if whole),
+                    Notes(tuple(Toned(str(each), "warn") for each in self.skipped)),
                 ]
             ),
         )

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from arrowsync.core.contracts import Forms, Lock
+from arrowsync.core.contracts import Connection, Forms, Lock
 from arrowsync.core.plan import ColumnPlan, Partition, Published, Receipt, Snapshot, TablePlan, Unfinished
 from arrowsync.core.status import TransferStatus
 from arrowsync.core.table import Table, TableName, Widths
@@ -26,7 +26,7 @@ from arrowsync.endpoints.references import add_references
 from arrowsync.endpoints.secrets import fill_in, hide, is_uri
 from arrowsync.endpoints.view import Readers, joined, one_view
 from arrowsync.endpoints.writer import DatabaseWriter
-from arrowsync.errors import ArrowsyncError, ConfigError, ResumeError, TransientError
+from arrowsync.errors import ArrowsyncError, ConfigError, ResumeError, TableUnusable, TransientError
 
 _DIALECTS: dict[str, Dialect] = {
     "postgresql": PostgreSQL(),
@@ -117,16 +117,29 @@ class Database:
         with asking(self.address) as connection:
             return self.speaks.describe(connection, names)
 
-    def check_where(self, table: Table, where: str) -> None:
-        """See Source.check_where."""
+    def check_reading(self, table: Table, where: str | None = None) -> None:
+        """See Source.check_reading."""
         with asking(self.address) as connection:
             try:
-                # Without parentheses, where `a) or (b` is an error.
-                connection.rows(f"select 1 from {self.speaks.relation(table)} where {where}\nlimit 0")
+                self.speaks.check_reading(connection, table)
+                connection.rows(f"select 1 from {self.speaks.relation(table)} limit 0")
             except TransientError:
                 raise
             except ArrowsyncError as error:
-                raise ConfigError(f"where {where!r}: {error.message}", table=str(table.name)) from error
+                raise TableUnusable(
+                    error.message, table=str(table.name), hint=error.hint, sqlstate=error.sqlstate
+                ) from error
+            if where is not None:
+                self._check_where(connection, table, where)
+
+    def _check_where(self, connection: Connection, table: Table, where: str) -> None:
+        try:
+            # Without parentheses, where `a) or (b` is an error.
+            connection.rows(f"select 1 from {self.speaks.relation(table)} where {where}\nlimit 0")
+        except TransientError:
+            raise
+        except ArrowsyncError as error:
+            raise ConfigError(f"where {where!r}: {error.message}", table=str(table.name)) from error
 
     def widths(self, table: Table, where: str | None = None) -> Widths | None:
         with asking(self.address) as connection:

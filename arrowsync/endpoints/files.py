@@ -161,8 +161,9 @@ class Files:
             bytes=footers.bytes,
         )
 
-    def check_where(self, table: Table, where: str) -> None:
-        raise ConfigError(f"where: {self} knows no SQL")
+    def check_reading(self, table: Table, where: str | None = None) -> None:
+        if where is not None:
+            raise ConfigError(f"where: {self} knows no SQL")
 
     def widths(self, table: Table, where: str | None = None) -> Widths | None:
         """Footers know no rows, but the dictionaries that a reader has to hold."""

@@ -121,8 +121,9 @@ class Frame:
             for name in names
         ]
 
-    def check_where(self, table: Table, where: str) -> None:
-        raise ConfigError(f"where: {self} knows no SQL")
+    def check_reading(self, table: Table, where: str | None = None) -> None:
+        if where is not None:
+            raise ConfigError(f"where: {self} knows no SQL")
 
     def widths(self, table: Table, where: str | None = None) -> Widths | None:
         return None

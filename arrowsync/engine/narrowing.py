@@ -8,13 +8,15 @@ from dataclasses import replace
 
 from arrowsync.core.table import Attached, Check, ForeignKey, Index, Key, Table
 from arrowsync.core.transfer import Transfer
-from arrowsync.errors import ConfigError
+from arrowsync.errors import ConfigError, TableUnusable
 
 _Part = Key | ForeignKey | Index | Check
 
 
 def narrowed(table: Table, transfer: Transfer) -> Table:
     """The table with only the wanted columns, in the table's order; keys that lost a column are left out."""
+    if not table.columns:
+        raise TableUnusable("it has no columns", table=str(table.name))
     for name in (*transfer.columns, *transfer.exclude):
         table.column(name)
     kept = tuple(

@@ -3,83 +3,113 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from uuid import uuid4
 
 from arrowsync.core.contracts import Sink, Source
-from arrowsync.core.plan import Partition, TablePlan, Unfinished
+from arrowsync.core.plan import Partition, Skipped, TablePlan, Unfinished
 from arrowsync.core.table import ForeignKey, Table, TableName, find_table, left_behind, match_tables
 from arrowsync.core.transfer import OFFERED, Transfer, WriteMode
 from arrowsync.core.units import MiB
 from arrowsync.engine.designs import can_start_over, designed, refuse_losses, types
 from arrowsync.engine.narrowing import narrowed
+from arrowsync.engine.odd_tables import OddTables
 from arrowsync.engine.pipes import connected_pipes
 from arrowsync.errors import ConfigError, ResumeError, SchemaError
 
 SMALLEST_SHARE = 16 * MiB  # of a worker: with less, opening connections would cost more than sharing saves
 
 
-def make_plans(transfer: Transfer, source: Source, sink: Sink, *, presume: bool = False) -> list[TablePlan]:
+def make_plans(
+    transfer: Transfer, source: Source, sink: Sink, *, presume: bool = False
+) -> tuple[list[TablePlan], tuple[Skipped, ...]]:
     """Plan every table of the transfer. Writes nothing. Raises ConfigError, SchemaError or ResumeError.
 
-    With `presume` a sample is enough for types that the copy can prove.
+    Tables that cannot be copied are skipped, unless they were asked for by name. With `presume` a sample is
+    enough for types that the copy can prove.
     """
     if transfer.mode not in OFFERED:
         raise ConfigError(f"there is no mode {transfer.mode} yet", hint=f"There are {', '.join(OFFERED)}")
     connected_pipes(transfer.limits.max_connections, source, sink)  # raises where they are too few
     if transfer.schema_only:
         _check_schema_only(transfer, sink)
-    tables = find_tables(transfer, source)
-    copied = set() if sink.adds_references else {sink.folded(target_name(transfer, t, sink)) for t in tables}
-    plans = []
-    for number, table in enumerate(in_reference_order(tables)):
-        with _about(table):
-            plans.append(_plan(transfer, table, number, source, sink, copied, presume=presume))
-    _refuse_collisions(plans, sink)
-    plans = [_stated(plan, sink) for plan in sink.apart(plans)]
+    tables, odd = find_tables(transfer, source)
+    planned = _planned(transfer, in_reference_order(tables), source, sink, odd, presume=presume)
+    _refuse_collisions(planned, sink)
+    plans = _readable_views(_stated(sink.apart(planned), sink, odd), sink, odd)
+    skipped = odd.skipped()
     refuse_losses(plans)
-    return plans
+    return plans, skipped
 
 
-@contextmanager
-def _about(table: Table) -> Iterator[None]:
-    try:
-        yield
-    except SchemaError as error:
-        raise error.at(table=str(table.name)) from error.__cause__
+def _planned(
+    transfer: Transfer, tables: list[Table], source: Source, sink: Sink, odd: OddTables, *, presume: bool
+) -> list[TablePlan]:
+    """The plans of the tables that can be copied, without foreign keys to those that cannot."""
+    names = {} if sink.adds_references else {t.name: target_name(transfer, t, sink) for t in tables}
+    plans: dict[TableName, TablePlan] = {}
+    waiting = list(enumerate(tables))
+    while waiting:
+        copied = {sink.folded(target) for name, target in names.items() if name not in odd.errors}
+        known = set(odd.errors)
+        for number, table in waiting:
+            with odd.set_aside(table.name):
+                plans[table.name] = _plan(transfer, table, number, source, sink, copied, presume=presume)
+        lost = names.keys() & (odd.errors.keys() - known)
+        waiting = [each for each in enumerate(tables) if each[1].name in plans and _needs(each[1]) & lost]
+    return [plan for name, plan in plans.items() if name not in odd.errors]
 
 
-def _stated(plan: TablePlan, sink: Sink) -> TablePlan:
-    """The plan with its statements, which a view has already."""
-    with _about(plan.source):
-        return sink.statements(plan) if plan.columns else plan
+def _stated(plans: Sequence[TablePlan], sink: Sink, odd: OddTables) -> list[TablePlan]:
+    """The plans with their statements, which a view has already."""
+    stated = []
+    for plan in plans:
+        with odd.set_aside(plan.source.name):
+            stated.append(sink.statements(plan) if plan.columns else plan)
+    return stated
+
+
+def _readable_views(plans: Sequence[TablePlan], sink: Sink, odd: OddTables) -> list[TablePlan]:
+    """The plans without the views that read what is skipped; a view comes after what it reads."""
+    for view in (plan.source for plan in plans if not plan.columns):
+        lost = sorted(str(name) for name in _needs(view) & odd.errors.keys() if sink.find(name) is None)
+        if lost:
+            odd.errors[view.name] = SchemaError(f"it reads {', '.join(lost)}, which cannot be copied")
+    return [plan for plan in plans if plan.source.name not in odd.errors]
 
 
 def measured(source: Source, table: Table, where: str | None = None) -> Table:
-    """The table with its rows' widths: for those that will be read. Raises ConfigError for a bad where."""
-    if where is not None:
-        source.check_where(table, where)
+    """The table with its rows' widths. Raises ConfigError where these cannot be read, or for a bad where."""
+    source.check_reading(table, where)
     return replace(table, widths=source.widths(table, where))
 
 
-def find_tables(transfer: Transfer, source: Source) -> list[Table]:
-    """The tables that the transfer means, with only the wanted columns. Raises ConfigError."""
-    tables = [narrowed(table, transfer) for table in _tables(transfer, source)]
+def find_tables(transfer: Transfer, source: Source) -> tuple[list[Table], OddTables]:
+    """The tables that the transfer means, with only the wanted columns, and those that cannot be described.
+
+    Raises ConfigError.
+    """
+    found, odd = _tables(transfer, source)
+    tables = []
+    for table in found:
+        with odd.set_aside(table.name):
+            tables.append(narrowed(table, transfer))
     _check_used(transfer, tables)
-    return tables
+    return tables, odd
 
 
-def _tables(transfer: Transfer, source: Source) -> list[Table]:
+def _tables(transfer: Transfer, source: Source) -> tuple[list[Table], OddTables]:
     if source.is_one_table:
-        return [_only_table(transfer, source)]
+        only = _only_table(transfer, source)
+        return [only], OddTables(named=[only.name])
     if transfer.query is not None:
         if not transfer.target_table:
             raise ConfigError(
                 "a query needs the name of its target", hint="Give target_table (--target-table)"
             )
-        return [source.describe_query(TableName.parse(transfer.target_table), transfer.query)]
+        rows = source.describe_query(TableName.parse(transfer.target_table), transfer.query)
+        return [rows], OddTables(named=[rows.name])
     names = source.names(views=transfer.views)
     if transfer.tables or transfer.patterns:
         named = [find_table(wanted, source.names(views=True)) for wanted in transfer.tables]
@@ -90,8 +120,9 @@ def _tables(transfer: Transfer, source: Source) -> list[Table]:
         named, chosen = [], names
     if transfer.target_table and len(chosen) != 1:
         raise ConfigError(f"one target table for {len(chosen)} tables", hint="Name one source table")
+    odd = OddTables(named)
     # A view is meant as a table of its rows where it is named.
-    return [replace(t, view=None) if t.name in named else t for t in source.describe(chosen)]
+    return [replace(t, view=None) if t.name in named else t for t in odd.describe(source, chosen)], odd
 
 
 def _only_table(transfer: Transfer, source: Source) -> Table:

@@ -19,9 +19,9 @@ from arrowsync.core.events import (
     TableFinished,
     TableStarted,
 )
-from arrowsync.core.plan import Fingerprint, Receipt, TablePlan
+from arrowsync.core.plan import Fingerprint, Receipt, Skipped, TablePlan
 from arrowsync.core.transfer import Transfer
-from arrowsync.report.values import Failure, Report, Status, TableReport, Tick, worst
+from arrowsync.report.values import Failure, Report, Status, TableReport, Tick, overall, worst
 
 LONGEST_TIMELINE = 1024  # ticks a table; more than a plot can show, and 60 M rows have 10,000 batches
 
@@ -97,17 +97,20 @@ class Collector:
     """An Observer that turns what it is told into a report. Safe to call from any thread.
 
     `finish_table` and `finish` take what no event says: the check that was passed, warnings, errors, and the
-    tracker's peak of memory. A table without TableFinished, or with errors, has failed.
+    tracker's peak of memory. A table without TableFinished, or with errors, has failed. `skipped` are tables
+    that the plan had to leave out.
     """
 
     def __init__(
         self,
         transfer: Transfer,
+        skipped: Sequence[Skipped] = (),
         *,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.transfer = transfer
+        self._skipped = skipped
         self._clock = clock
         self._begun = clock()
         self._started_at = now()
@@ -145,7 +148,8 @@ class Collector:
         with self._lock:
             counts = list(self._tables.values())
             now = self._clock()
-            tables = tuple(self._table_report(each, now) for each in counts)
+            copied = (self._table_report(each, now) for each in counts)
+            tables = (*copied, *map(self._skipped_report, self._skipped))
             failures = tuple(map(Failure.of, errors))
             # A view, or a table made without its rows, has no partition: there is nothing to verify.
             checks = {each.verified for each in counts if each.plan is None or each.plan.partitions}
@@ -154,7 +158,7 @@ class Collector:
             return Report(
                 **self._identity(),
                 **common,
-                status="failed" if failures else worst(*(table.status for table in tables)),
+                status="failed" if failures else overall(*(table.status for table in tables)),
                 verified="hash" if checks == {"hash"} else "count" if checks and None not in checks else None,
                 warnings=(*warnings, *(f"{t.table}: {text}" for t in tables for text in t.warnings)),
                 errors=(*failures, *(error for table in tables for error in table.errors)),
@@ -183,6 +187,15 @@ class Collector:
             warnings=counts.warnings,
             errors=counts.errors,
             timeline=tuple(counts.timeline),
+        )
+
+    def _skipped_report(self, skipped: Skipped) -> TableReport:
+        return TableReport(
+            **self._identity(),
+            table=str(skipped.table),
+            target_table="",
+            status="skipped",
+            warnings=(f"skipped: {skipped.sentence}",),
         )
 
     def _identity(self) -> dict[str, Any]:  # Any: fields of Outcome

@@ -7,7 +7,7 @@ from arrowsync.display.figures import bytes_rate, count, duration, noun, rate, r
 from arrowsync.display.sheet import Facts, Grid, Heading, Notes, Sheet, Text, Tone, Toned, facts, grid, parts
 from arrowsync.report.values import Failure, Outcome, Report, Status, TableReport
 
-TONES: dict[Status, Tone] = {"complete": "good", "partial": "warn", "failed": "bad"}
+TONES: dict[Status, Tone] = {"complete": "good", "partial": "warn", "skipped": "warn", "failed": "bad"}
 
 
 def report_sheet(report: Report) -> Sheet:

@@ -20,13 +20,21 @@ if TYPE_CHECKING:
     from arrowsync.display.sheet import Sheet
 
 RESUMES = "What is committed stays; the same call goes on from there"
-# "partial": finished, but rows are in quarantine or keys could not be enforced. Better ones first.
-Status: TypeAlias = Literal["complete", "partial", "failed"]
+# "partial": finished, but rows are in quarantine, keys could not be enforced, or tables were skipped.
+# "skipped" is said of a table alone. Better ones first.
+Status: TypeAlias = Literal["complete", "partial", "skipped", "failed"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 def worst(*statuses: Status) -> Status:
     return max(statuses, key=STATUSES.index, default="complete")
+
+
+def overall(*tables: Status) -> Status:
+    """The status of a transfer by those of its tables."""
+    if tables and all(status == "skipped" for status in tables):
+        return "failed"
+    return worst(*("partial" if status == "skipped" else status for status in tables))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +149,16 @@ class Report(Outcome, Shown):
 
     def __str__(self) -> str:
         return Shown.__str__(self)
+
+    @property
+    def skipped(self) -> tuple[TableReport, ...]:
+        """The tables that could not be copied and were not asked for by name."""
+        return tuple(table for table in self.tables if table.status == "skipped")
+
+    def headline(self) -> str:
+        """partial: 336,776 rows in 2.1 s, 2 tables skipped"""
+        skipped = f", {noun(len(self.skipped), 'table')} skipped" if self.skipped else ""
+        return Outcome.headline(self) + skipped
 
     def raise_for_status(self) -> None:
         """Raises TransferError, with this report, unless every row arrived and every key is enforced."""

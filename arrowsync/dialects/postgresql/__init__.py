@@ -89,12 +89,14 @@ class PostgreSQL(Dialect):
     def relation(self, table: Table) -> str:
         return partitions.relation(self, table)
 
+    def check_reading(self, connection: Connection, table: Table) -> None:
+        if table.kind != "query":
+            rights.check_reading(self, connection, table)
+
     def widths(self, connection: Connection, table: Table, where: str | None) -> Widths | None:
         return widths.measure(connection, self, table, where)
 
     def forms(self, connection: Connection, table: Table) -> Forms:
-        if table.kind != "query":
-            rights.check_reading(self, connection, table)
         with catalog.qualified(connection):
             facts = type_catalog.facts_of(connection, {column.type for column in table.columns})
         return {

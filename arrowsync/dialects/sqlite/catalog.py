@@ -90,7 +90,7 @@ def _named(connection: Connection, entry: Listed, nbytes: int) -> Table:
     try:
         return _describe(connection, entry, nbytes)
     except SchemaError as error:
-        raise error.at(table=entry.name, hint=f"Leave it out: tables='!{entry.name}'") from error.__cause__
+        raise error.at(table=entry.name) from error.__cause__
 
 
 def describe_query(connection: Connection, name: TableName, query: str) -> Table:
@@ -309,9 +309,8 @@ def _foreign_key(connection: Connection, parts: _Rows, made: CreateTable) -> For
     table, _, _, on_update, on_delete = parts[0]
     columns = tuple(str(own) for _, own, *_ in parts)
     referenced = tuple(str(other) for _, _, other, *_ in parts)
-    if parts[0][2] is None:  # `references p` means p's primary key
-        rows = connection.rows("select name from pragma_table_xinfo(?) where pk > 0 order by pk", (table,))
-        referenced = tuple(str(name) for (name,) in rows)
+    if parts[0][2] is None:
+        referenced = _primary_key_columns(connection, str(table))
     written = _written(made.constraints, "REFERENCES", columns)
     text = written.text.upper() if written else ""
     deferrable: Literal["deferred", "immediate"] | None = None
@@ -326,6 +325,15 @@ def _foreign_key(connection: Connection, parts: _Rows, made: CreateTable) -> For
         str(on_update).lower(),
         deferrable,
     )
+
+
+def _primary_key_columns(connection: Connection, table: str) -> tuple[str, ...]:
+    """What `references p` means; nothing where p is a virtual table whose module is missing."""
+    try:
+        rows = connection.rows("select name from pragma_table_xinfo(?) where pk > 0 order by pk", (table,))
+    except SchemaError:
+        return ()
+    return tuple(str(name) for (name,) in rows)
 
 
 def _written(constraints: Sequence[Constraint], kind: str, columns: tuple[str, ...]) -> Constraint | None:
