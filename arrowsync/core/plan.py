@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from secrets import randbits
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -131,21 +132,38 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """Row count and wrapping 64-bit sum of row hashes; fingerprints of disjoint rows add up in any order."""
+    """Row count and wrapping 64-bit sums of row hashes; fingerprints of disjoint rows add up in any order.
+
+    `hash` is the lane of the fixed seed, which is shown and compares across transfers; rows can be forged for
+    a wanted one. `second` is the lane of a secret seed: not for that, and it compares within a transfer only.
+    """
 
     rows: int = 0
     hash: int = 0
+    second: int = field(default=0, repr=False)
 
     def __add__(self, other: Fingerprint) -> Fingerprint:
-        return Fingerprint(self.rows + other.rows, (self.hash + other.hash) % 2**64)
+        return Fingerprint(
+            self.rows + other.rows, (self.hash + other.hash) % 2**64, (self.second + other.second) % 2**64
+        )
 
     def __str__(self) -> str:
         return f"{self.rows}:{self.hash:016x}"
 
+    @property
+    def shown(self) -> Fingerprint:
+        """What compares with the fingerprints of other transfers."""
+        return replace(self, second=0)
+
+    def to_text(self) -> str:
+        """Both lanes, for a receipt."""
+        return f"{self}:{self.second:016x}"
+
     @classmethod
     def parse(cls, text: str) -> Fingerprint:
-        rows, digits = text.split(":")
-        return cls(int(rows), int(digits, 16))
+        """The inverse of to_text; without the second lane where an earlier release wrote it."""
+        rows, *lanes = text.split(":")
+        return cls(int(rows), *(int(digits, 16) for digits in lanes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +205,15 @@ class Unfinished:
     request: Mapping[str, Any]  # Any: JSON
     partitions: tuple[Partition, ...]
     receipts: tuple[Receipt, ...]
-    state: Mapping[str, Any]  # Any: JSON
+    state: Mapping[str, Any] = field(repr=False)  # Any: JSON; holds the secret seed
     run: str = ""
     landing: Literal["kept", "changed", "other"] = "kept"
+
+    @property
+    def secret(self) -> int | None:
+        """The seed of its receipts' second lanes; None where an earlier release began it."""
+        seed = self.state.get("secret")
+        return None if seed is None else int(seed, 16)
 
     @property
     def made_landing(self) -> bool:
@@ -268,6 +292,7 @@ class TablePlan:
     are published, as a file does by its rename. `presumed`: the types are those of a sample, and the copy
     proves them: where a column refuses a value, the table is started over with types that all values allow.
     `avoids` are names of others, of this transfer too, that what belongs to the table may not be given.
+    `secret` is the seed of the fingerprints' second lane, 128 bits; it is never shown.
     """
 
     transfer: Transfer
@@ -291,6 +316,7 @@ class TablePlan:
     aside: bool = False
     presumed: bool = False
     avoids: tuple[str, ...] = ()
+    secret: int = field(default_factory=lambda: randbits(128), repr=False, compare=False)
 
     @property
     def refers_to_itself(self) -> bool:

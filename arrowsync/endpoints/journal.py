@@ -142,9 +142,9 @@ class Journal:
         return tuple(read_receipt(text) for (text,) in rows)
 
     def finish(self, plan: TablePlan, status: str) -> None:
-        """Keep one row of the finished transfer with its totals; its receipts have served."""
+        """Keep one row of the finished transfer with its totals; receipts and their seed have served."""
         transfer, target, run = _key(plan)
-        state = self.state(plan) or {}
+        state = {name: value for name, value in (self.state(plan) or {}).items() if name != "secret"}
         receipts = self.receipts(transfer, plan.target.name)
         totals = {
             "partitions": len(plan.partitions),
@@ -215,7 +215,7 @@ def _key(plan: TablePlan) -> tuple[str, str, str]:
 def receipt_text(receipt: Receipt) -> str:
     """The receipt as text, with this host's name."""
     return json.dumps(
-        {**asdict(receipt), "fingerprint": str(receipt.fingerprint), "host": socket.gethostname()}
+        {**asdict(receipt), "fingerprint": receipt.fingerprint.to_text(), "host": socket.gethostname()}
     )
 
 

@@ -268,7 +268,7 @@ class _Careful:
                 self._waiting.append(rows.take(pa.array([place])))  # a slice would keep the whole batch
             else:
                 refused.append(self._counted(rows, replace(refusal, place=place)))
-        self._fingerprint += fingerprint.of_columns(_without(arrays, dropped), self._plan.columns)
+        self._fingerprint += fingerprint.of_rows(_without(arrays, dropped), self._plan)
         if refused:
             refused.sort(key=lambda refusal: refusal.place)
             bad.add(self._keep(rows, refused), refused, self._task.partition.number)

@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from arrowsync.core.check import Difference
-from arrowsync.core.plan import ColumnPlan
+from arrowsync.core.plan import ColumnPlan, TablePlan
 from arrowsync.engine import batches, fingerprint
 
 SHOWN = 20  # differing rows named of each kind: enough to see the pattern
@@ -27,9 +27,13 @@ Batches = Callable[[], Iterator[pa.RecordBatch]]  # one more reading of a side, 
 class Side:
     """A table that can be read again and again, always the same rows."""
 
-    columns: tuple[ColumnPlan, ...]
+    plan: TablePlan  # both sides' with the same secret seed, which their rows are hashed under
     read: Batches
     rows: int
+
+    @property
+    def columns(self) -> tuple[ColumnPlan, ...]:
+        return self.plan.columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ def _hashes(
     frames = [pl.DataFrame(schema={"key": pl.UInt64, "row": pl.UInt64})]
     for batch in side.read():
         arrays = batches.decode(batch, side.columns)
-        row = fingerprint.row_hashes(arrays, side.columns)
+        row = fingerprint.secret_hashes(arrays, side.columns, side.plan.secret)
         of_key = _key_hashes(arrays, side, key) if key else row
         frame = pl.DataFrame({"key": of_key, "row": row})
         if among is not None:
@@ -126,7 +130,9 @@ def _hashes(
 
 
 def _key_hashes(arrays: Sequence[pa.Array], side: Side, key: Sequence[int]) -> pl.Series:
-    return fingerprint.row_hashes([arrays[at] for at in key], [side.columns[at] for at in key])
+    return fingerprint.secret_hashes(
+        [arrays[at] for at in key], [side.columns[at] for at in key], side.plan.secret
+    )
 
 
 def _examples(
@@ -154,7 +160,7 @@ class _Row:
     """A row to be shown: its key as text, what puts it in order, and the hash of each of its values."""
 
     key: dict[str, str]
-    order: list[tuple[bool, Any]]  # Any: a column's values are all of one type
+    order: list[tuple[bool, bool, Any]]  # Any: a column's values are all of one type
     hashes: list[int]
 
 
@@ -169,15 +175,16 @@ def _rows(side: Side, key: Sequence[int], wanted: set[int]) -> dict[int, _Row]:
                 {side.columns[i].source.name: str(values[i][0].as_py()) for i in key},
                 [_order(values[i], side.columns[i]) for i in key],
                 [
-                    fingerprint.row_hashes([value], [column])[0]
+                    fingerprint.secret_hashes([value], [column], side.plan.secret)[0]
                     for value, column in zip(values, side.columns, strict=True)
                 ],
             )
     return rows
 
 
-def _order(value: pa.Array, column: ColumnPlan) -> tuple[bool, Any]:
+def _order(value: pa.Array, column: ColumnPlan) -> tuple[bool, bool, Any]:
     """By value, as fingerprints see it: a number that was read as text is one, too. NULL comes last."""
     kind = fingerprint.canonical_kind(column.compared_as)
-    canonical = fingerprint.canonical(value, column.route.form.arrow, kind)[0].as_py()
-    return canonical is None, canonical
+    values, others = fingerprint.canonical(value, column.route.form.arrow, kind)
+    canonical, apart = values[0].as_py(), None if others is None else others[0].as_py()
+    return canonical is None and apart is None, canonical is None, apart if canonical is None else canonical

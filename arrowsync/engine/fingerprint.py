@@ -1,4 +1,9 @@
-"""Fingerprints of rows: equal values hash equal, whichever form read them. verify.py compares them."""
+"""Fingerprints of rows: equal values hash equal, whichever form read them. verify.py compares them.
+
+A fingerprint has two lanes: sums of row hashes under two seeds. The first lane's seed is fixed; this lane is
+shown and compares across transfers. Under a seed that is known, rows with a wanted sum are made in seconds;
+so the second lane's is secret, and drawn anew for each transfer and each verify. Equal means equal in both.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +12,22 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import blake2b
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arrowsync.core.plan import ColumnPlan, Fingerprint
+from arrowsync.core.plan import ColumnPlan, Fingerprint, TablePlan
+from arrowsync.engine.row_hashes import HALF, Canonical, row_hashes
 
 # Stands beside every stored fingerprint: others are recomputed, never compared. Polars promises stable hashes
 # within one version only.
-ALGORITHM = f"3/polars-{pl.__version__}"
+ALGORITHM = f"4/polars-{pl.__version__}"
 
-SEED = 0x6172726F7773796E  # any number; two sides must share it
+# The first lane's: any number; two sides must share it.
+SEED = 0x6172726F7773796E << HALF | 0x66696E6765727072
 
 # How many values are canonicalised and hashed at a time. Whole batches of 38 MiB cost 30 MiB more for a
 # moment, pieces of 2^18 2 MiB; smaller ones cost time (2^17: 5 ns a value, 2^18: 4, 2^19: 3.7, whole batches
@@ -112,58 +119,65 @@ def _number_kind(scale: int) -> Kind:
     return Kind("number", min(max(scale, 0), 38))
 
 
-def of_columns(arrays: Sequence[pa.Array], columns: Sequence[ColumnPlan]) -> Fingerprint:
+def of_rows(arrays: Sequence[pa.Array], plan: TablePlan) -> Fingerprint:
     """The fingerprint of decoded columns, each compared as its first form's values."""
-    types = [column.route.form.arrow for column in columns]
-    return fingerprint(arrays, types, [canonical_kind(column.compared_as) for column in columns])
+    types = [column.route.form.arrow for column in plan.columns]
+    kinds = [canonical_kind(column.compared_as) for column in plan.columns]
+    return fingerprint(arrays, types, kinds, secret=plan.secret)
 
 
 def fingerprint(
-    arrays: Sequence[pa.Array], types: Sequence[pa.DataType], kinds: Sequence[Kind] | None = None
+    arrays: Sequence[pa.Array],
+    types: Sequence[pa.DataType],
+    kinds: Sequence[Kind] | None = None,
+    *,
+    secret: int,
 ) -> Fingerprint:
     """The fingerprint of rows whose columns are `arrays`, meaning `types`, compared as `kinds`.
 
     Equal values in the same places give the same, however they are batched, sliced or stored; names do not
-    count. Nanoseconds a value: integers, decimals and dates 2 – 3, floats and timestamps 2 – 5, text and uuid
-    7 – 9; numbers as text 30, decimals of another scale 50, but 250 – 650 near one that does not fit (NaN);
-    intervals as text 1,300.
+    count. `secret` is the second lane's seed, 128 bits. Nanoseconds a value (2 of them for that lane):
+    integers, decimals and dates 4 – 5, floats and timestamps 4 – 7, text and uuid 9 – 11; numbers as text 30,
+    decimals of another scale 50, but 250 – 650 near one that does not fit (NaN); intervals as text 1,300.
     """
     rows = len(arrays[0]) if arrays else 0
-    total = sum(int(piece.sum()) for piece in _row_hashes(arrays, types, kinds or [None] * len(arrays)))
-    return Fingerprint(rows, total % 2**64)
+    first = second = 0
+    for piece in _pieces(arrays, types, kinds or [None] * len(arrays)):
+        shown, hidden = row_hashes(piece, (SEED, secret))
+        first, second = first + int(shown.sum()), second + int(hidden.sum())
+    return Fingerprint(rows, first % 2**64, second % 2**64)
 
 
-def row_hashes(arrays: Sequence[pa.Array], columns: Sequence[ColumnPlan]) -> pl.Series:
-    """The hash of each row, 64 bits; a fingerprint is their sum."""
+def secret_hashes(arrays: Sequence[pa.Array], columns: Sequence[ColumnPlan], secret: int) -> pl.Series:
+    """The hash of each row in the second lane, 64 bits."""
     types = [column.route.form.arrow for column in columns]
     kinds = [canonical_kind(column.compared_as) for column in columns]
-    return pl.concat([pl.Series(dtype=pl.UInt64), *_row_hashes(arrays, types, kinds)])
+    pieces = (row_hashes(piece, (secret,))[0] for piece in _pieces(arrays, types, kinds))
+    return pl.concat([pl.Series(dtype=pl.UInt64), *pieces])
 
 
-def _row_hashes(
+def _pieces(
     arrays: Sequence[pa.Array], types: Sequence[pa.DataType], kinds: Sequence[Kind | None]
-) -> Iterator[pl.Series]:
+) -> Iterator[list[Canonical]]:
     rows = len(arrays[0]) if arrays else 0
     pieces = math.ceil(rows / max(1_024, PIECE_VALUES // max(1, len(arrays))))
     step = math.ceil(rows / max(1, pieces))
     for start in range(0, rows, step or 1):
-        columns = [
+        yield [
             canonical(array.slice(start, step), arrow_type, kind)
             for array, arrow_type, kind in zip(arrays, types, kinds, strict=True)
         ]
-        batch = pa.RecordBatch.from_arrays(columns, names=[str(number) for number in range(len(columns))])
-        yield pl.DataFrame(batch).hash_rows(SEED)
 
 
 def _same(value: object, array: pa.Array) -> pa.Scalar:
     return pa.scalar(value, array.type)  # for a bare value pyarrow looks for dateutil: codecs.same
 
 
-def canonical(array: pa.Array, arrow_type: pa.DataType, kind: Kind | None = None) -> pa.Array:
+def canonical(array: pa.Array, arrow_type: pa.DataType, kind: Kind | None = None) -> Canonical:
     """Equal values as equal bits: int64, float64, decimal128(38, scale), int32 days or binary.
 
-    For hashing only: a number that does not fit is replaced by 64 bits that stand for it. Values of another
-    family than `kind`'s, from a column that fell back to text, stay as they are: they compare with nothing.
+    What these cannot hold stands apart. Values of another family than `kind`'s, from a column that fell back
+    to text, stay as they are: they compare with nothing.
     """
     own = canonical_kind(arrow_type)
     kind = own if kind is None or kind.family != own.family else kind
@@ -177,11 +191,13 @@ def canonical(array: pa.Array, arrow_type: pa.DataType, kind: Kind | None = None
         case "number":
             return _number(array, kind.scale)
         case "float":
-            return _float(array)
+            return Canonical(_float(array))
         case "timestamp":
             return _timestamp(array)
         case "date":
-            return array.cast(pa.date32()).view(pa.int32()) if pa.types.is_date(array.type) else array
+            return Canonical(
+                array.cast(pa.date32()).view(pa.int32()) if pa.types.is_date(array.type) else array
+            )
         case "time":
             return _micros(array)
         case "duration":
@@ -192,25 +208,35 @@ def canonical(array: pa.Array, arrow_type: pa.DataType, kind: Kind | None = None
             return _bytes(array)
 
 
-def _bytes(array: pa.Array) -> pa.Array:
+def _kept_apart(fits: pa.BooleanArray, values: pa.Array, others: pa.Array) -> Canonical:
+    """The values where they fit, apart the others, which are text or bytes."""
+    apart = pc.if_else(fits, _same(None, others), others).cast(pa.binary())
+    return Canonical(pc.if_else(fits, values, _same(None, values)), apart)
+
+
+def _bytes(array: pa.Array) -> Canonical:
     # Text as its bytes: Polars would check each value's UTF-8, and SQLite's need not be any.
     return _digested(array.cast(pa.large_binary() if pa.types.is_large_string(array.type) else pa.binary()))
 
 
-def _digested(array: pa.Array) -> pa.Array:
+def _digested(array: pa.Array) -> Canonical:
     """Long values as their BLAKE2 digests: Polars took four times a value's size to hash it, and kept it."""
     if array.nbytes <= LONG_BYTES:
-        return array
+        return Canonical(array)
     lengths = pc.binary_length(array)
     if (pc.max(lengths).as_py() or 0) <= LONG_BYTES:
-        return array
+        return Canonical(array)
     long = pc.fill_null(pc.greater(lengths, _same(LONG_BYTES, lengths)), False)
     places = pc.indices_nonzero(long)
     digests = [blake2b(array[at].as_buffer(), digest_size=32).digest() for at in places.to_pylist()]
-    # Not replace_with_mask, which makes room for all that it leaves out.
-    others = pc.indices_nonzero(pc.invert(long))
-    mixed = pa.concat_arrays([array.take(others), pa.array(digests, array.type)])
-    return mixed.take(pc.sort_indices(pa.concat_arrays([others, places])))
+    # Not if_else, which makes room for all that it leaves out.
+    rows = pl.int_range(len(array), eager=True).to_arrow()
+    nth = pc.subtract(pc.cumulative_sum(long.cast(pa.int64())), pa.scalar(1))
+    nothing = _same(None, rows)
+    return Canonical(
+        array.take(pc.if_else(long, nothing, rows)),
+        pa.array(digests, pa.binary()).take(pc.if_else(long, nth, nothing)),
+    )
 
 
 def _float(array: pa.Array) -> pa.Array:
@@ -219,36 +245,50 @@ def _float(array: pa.Array) -> pa.Array:
     return pc.if_else(pc.is_nan(array), _same(float("nan"), array), array)
 
 
-def _timestamp(array: pa.Array) -> pa.Array:
+def _timestamp(array: pa.Array) -> Canonical:
     if pa.types.is_timestamp(array.type):
         return _micros(array)
     # PostgreSQL's own numbers. The driver's timestamps wrap where these do; the infinities stay themselves.
     infinite = pc.or_(pc.equal(array, _same(LEAST, array)), pc.equal(array, _same(MOST, array)))
-    return pc.if_else(infinite, array, pc.add(array, _same(POSTGRESQL_EPOCH, array)))
+    return Canonical(pc.if_else(infinite, array, pc.add(array, _same(POSTGRESQL_EPOCH, array))))
 
 
 _PER_MICROSECOND = {"s": 1_000_000, "ms": 1_000}
 
 
-def _micros(array: pa.Array) -> pa.Array:
-    """µs as int64. Seconds wrap beyond the year 294247; ns that are no whole µs get numbers of their own."""
+def _micros(array: pa.Array) -> Canonical:
+    """µs as int64; apart, as text, ns that are no whole µs and what lies beyond the year 294247."""
     unit = getattr(array.type, "unit", "us")
     numbers = array.view(pa.int32() if array.type.bit_width == 32 else pa.int64()).cast(pa.int64())
     if unit == "ns":
         thousand = _same(1_000, numbers)
         whole = pc.divide(numbers, thousand)
-        rest = pc.subtract(numbers, pc.multiply(whole, thousand))
-        return pc.add(whole, pc.multiply(rest, _same(2**53, rest)))  # ns reach no further than 2^53 µs
-    if unit in _PER_MICROSECOND:
-        return pc.multiply(numbers, _same(_PER_MICROSECOND[unit], numbers))
-    return numbers
+        fits = pc.equal(pc.multiply(whole, thousand), numbers)
+        exact = partial(_decimal, numbers, 3)
+    elif unit in _PER_MICROSECOND:
+        factor = _PER_MICROSECOND[unit]
+        whole = pc.multiply(numbers, _same(factor, numbers))
+        fits = pc.equal(pc.divide(whole, _same(factor, whole)), numbers)
+        exact = partial(_decimal, numbers, 0, factor)
+    else:
+        return Canonical(numbers)
+    if pc.all(fits).as_py() is not False:
+        return Canonical(whole)
+    return _kept_apart(fits, whole, exact().cast(pa.string()))
 
 
-def _value(array: pa.Array) -> pa.Array:
+def _decimal(numbers: pa.Array, scale: int, factor: int = 1) -> pa.Array:
+    """The integers times the factor, with the last `scale` digits behind the point."""
+    exact = pc.multiply(numbers.cast(pa.decimal128(19, 0)), pa.scalar(Decimal(factor), pa.decimal128(7, 0)))
+    return exact.cast(pa.decimal128(38, 0)).view(pa.decimal128(38, scale))
+
+
+def _value(array: pa.Array) -> Canonical:
     """Lists, structs, maps, intervals: the text of their Python values, 0.3 µs and more."""
     if pa.types.is_string(array.type):
         return _bytes(array)  # a source's own text of values that Arrow has no type for
-    return pa.array([None if value is None else repr(value) for value in array.to_pylist()], pa.string())
+    texts = [None if value is None else repr(value) for value in array.to_pylist()]
+    return _bytes(pa.array(texts, pa.string()))
 
 
 _NUMBER = "-?[0-9]{1,10}"
@@ -259,13 +299,14 @@ _ISO_8601 = (
 )
 
 
-def _interval(array: pa.Array) -> pa.Array:
-    """Months, days and µs as text, of a duration the µs alone; a text that spells none stays as it is.
+def _interval(array: pa.Array) -> Canonical:
+    """Months, days and µs as text, of a duration the µs alone; apart a text that spells none.
 
     However it is spelt: P14M is P1Y2M, and PT-1.500000S is PT-1.5S. A day is not 24 hours.
     """
     if not pa.types.is_string(array.type):
-        return _bytes(_micros(array).cast(pa.string()))
+        micros, apart = _micros(array)
+        return Canonical(micros.cast(pa.string()).cast(pa.binary()), apart)
     parts = pc.extract_regex(array, _ISO_8601)
     years, months, days, hours, minutes, seconds = (
         pc.if_else(pc.equal(part, _same("", part)), _same("0", part), part) for part in parts.flatten()
@@ -281,7 +322,7 @@ def _interval(array: pa.Array) -> pa.Array:
     )
     spelt = pc.if_else(is_clock, micros, whole)
     spells = pc.and_not(parts.is_valid(), pc.match_substring_regex(array, "[PT]$"))
-    return _bytes(pc.if_else(spells, spelt, array))
+    return _kept_apart(spells, spelt.cast(pa.binary()), array)
 
 
 def _weighted(*numbers: tuple[pa.Array, int]) -> pa.Array:
@@ -294,22 +335,22 @@ def _weighted(*numbers: tuple[pa.Array, int]) -> pa.Array:
 # -- numbers ---------------------------------------------------------------------------------------------
 
 
-def _number(array: pa.Array, scale: int | None) -> pa.Array:
+def _number(array: pa.Array, scale: int | None) -> Canonical:
     """int64, or decimal128 of that scale; by value, whatever the array's own type and scale."""
     if pa.types.is_boolean(array.type):
         array = array.cast(pa.int64())
     if pa.types.is_decimal128(array.type) and array.type.scale == scale:
-        return array  # Polars hashes the number, whatever its precision
+        return Canonical(array)  # Polars hashes the number, whatever its precision
     try:
         if scale is None:
-            return array.cast(pa.int64())
+            return Canonical(array.cast(pa.int64()))
         if _is_short(array, scale):
-            return array.cast(pa.decimal128(38, scale))  # 26 ns
+            return Canonical(array.cast(pa.decimal128(38, scale)))  # 26 ns
         # Through decimal256 (50 ns): pyarrow 26 casts text and decimals to decimal128 without noticing that
         # a higher scale overflows; '3e30' becomes 5515171095741521522303454600.4397391872.
-        return array.cast(pa.decimal256(76, scale)).cast(pa.decimal128(38, scale))
+        return Canonical(array.cast(pa.decimal256(76, scale)).cast(pa.decimal128(38, scale)))
     except pa.ArrowInvalid:  # some value does not fit: NaN, more digits, another scale
-        return _number_or_code(_digits(array), scale)
+        return _number_or_digits(_digits(array), scale)
 
 
 def _is_short(array: pa.Array, scale: int) -> bool:
@@ -325,20 +366,18 @@ def _is_short(array: pa.Array, scale: int) -> bool:
     return b"e" not in text and b"E" not in text  # 0.1 ns a byte; an exponent makes any number long
 
 
-def _number_or_code(digits: pa.Array, scale: int | None) -> pa.Array:
-    """What fits as its number, the rest as 64 bits of a hash: by value, so that batching changes nothing."""
+def _number_or_digits(digits: pa.Array, scale: int | None) -> Canonical:
+    """What fits as its number, apart the rest as digits: by value, so that batching changes nothing."""
     before = 38 - (scale or 0)
     whole = f"(0|[1-9][0-9]{{0,{before - 1}}})" if before else "0"
     pattern = f"^-?{whole}(\\.[0-9]{{1,{scale}}})?$" if scale else f"^-?{whole}$"
     fits = pc.match_substring_regex(digits, pattern)
     numbers = pc.if_else(fits, digits, _same(None, digits)).cast(pa.decimal128(38, scale or 0))
-    codes = pl.Series(digits).hash(SEED).to_arrow().view(pa.int64())
-    codes = pc.if_else(digits.is_valid(), codes, _same(None, codes))
     if scale is None:
         least, most = _same(Decimal(LEAST), numbers), _same(Decimal(MOST), numbers)
-        inside = pc.and_(pc.greater_equal(numbers, least), pc.less_equal(numbers, most))
-        return pc.coalesce(pc.if_else(inside, numbers, _same(None, numbers)).cast(pa.int64()), codes)
-    return pc.coalesce(numbers, codes.cast(pa.decimal128(19, 0)).view(pa.decimal128(38, scale)))
+        fits = pc.and_(pc.greater_equal(numbers, least), pc.less_equal(numbers, most))
+        numbers = pc.if_else(fits, numbers, _same(None, numbers)).cast(pa.int64())
+    return _kept_apart(numbers.is_valid(), numbers, digits)
 
 
 _CANONICAL_DIGITS = r"^(0|-?[1-9][0-9]*|-?(0|[1-9][0-9]*)\.[0-9]*[1-9])$"

@@ -236,6 +236,8 @@ def _plan(
         ),
         presumed=presumed,
     )
+    if resumes and resumes.secret is not None:
+        plan = replace(plan, secret=resumes.secret)
     if resumes is None and plan.exists and plan.landing == plan.target.name and plan.refers_to_itself:
         # One ingest, whose end is when the database looks for the rows that others refer to.
         plan = replace(plan, partitions=plan.partitions and (Partition(0),))

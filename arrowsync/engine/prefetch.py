@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from arrowsync.core.contracts import Source
 from arrowsync.core.events import Event, Paused
-from arrowsync.core.plan import ColumnPlan, Fingerprint, Partition, Snapshot, TablePlan
+from arrowsync.core.plan import Fingerprint, Partition, Snapshot, TablePlan
 from arrowsync.engine import batches, fingerprint
 from arrowsync.engine.deadline import Deadline
 from arrowsync.engine.memory import Lease, MemoryTracker
@@ -37,17 +37,17 @@ class Ready:
     lease: Lease
 
 
-Prepare = Callable[[pa.RecordBatch, Sequence[ColumnPlan]], tuple[pa.RecordBatch, Fingerprint]]
+Prepare = Callable[[pa.RecordBatch, TablePlan], tuple[pa.RecordBatch, Fingerprint]]
 
 
-def conformed(batch: pa.RecordBatch, columns: Sequence[ColumnPlan]) -> tuple[pa.RecordBatch, Fingerprint]:
+def conformed(batch: pa.RecordBatch, plan: TablePlan) -> tuple[pa.RecordBatch, Fingerprint]:
     """The batch as the target's driver takes it, and its fingerprint. Raises Refused, DataError."""
-    arrays = batches.decode(batch, columns)
-    of_rows = fingerprint.of_columns(arrays, columns)
-    return batches.encode(arrays, columns, batch.num_rows), of_rows
+    arrays = batches.decode(batch, plan.columns)
+    of_rows = fingerprint.of_rows(arrays, plan)
+    return batches.encode(arrays, plan.columns, batch.num_rows), of_rows
 
 
-def as_read(batch: pa.RecordBatch, columns: Sequence[ColumnPlan]) -> tuple[pa.RecordBatch, Fingerprint]:
+def as_read(batch: pa.RecordBatch, plan: TablePlan) -> tuple[pa.RecordBatch, Fingerprint]:
     """The batch as it came: the careful way conforms and fingerprints what turns out to be good."""
     return batch, Fingerprint()
 
@@ -285,7 +285,7 @@ class Prefetch:
         if lease.waited_seconds:
             self._tell_pause(lease.waited_seconds)
         try:
-            prepared, of_rows = self._prepare(batch, self._plan.columns)
+            prepared, of_rows = self._prepare(batch, self._plan)
             ahead.fingerprint += of_rows
             ahead.bytes += nbytes
             ready = Ready(prepared, nbytes, lease)

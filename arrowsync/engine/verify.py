@@ -72,8 +72,9 @@ def check_copy(
             return Checked("count")  # read again, the source's rows would be the bad ones too
         copied = _read(source, _of_one_family(plan), plan.partitions, snapshot, stop)
     if (stored_rows := _read_back(reading, sink, stop)) != copied:
+        seen = "" if stored_rows.shown != copied.shown else ": the same, which rows were made for"
         raise VerificationError(
-            f"the target's rows differ from the source's: fingerprint {stored_rows}, copied {copied}",
+            f"the target's rows differ from the source's: fingerprint {stored_rows}, copied {copied}{seen}",
             hint="arrowsync verify names the differing rows",
         )
     return Checked("hash")
@@ -147,9 +148,11 @@ def check_cover(plan: TablePlan, receipts: Sequence[Receipt], source: Source, sn
 
 
 def _comparable(plan: TablePlan, receipts: Sequence[Receipt]) -> bool:
-    """Whether all fingerprints are of this algorithm, and of what the first forms mean by the values."""
+    """Whether all fingerprints are of this algorithm and seed, and of what the first forms mean."""
     if any(receipt.algorithm != fingerprint.ALGORITHM for receipt in receipts):
         return False  # a run that another release began
+    if plan.resumes and plan.resumes.secret != plan.secret:
+        return False  # its seed is lost
     for column in plan.columns:
         falls = max((receipt.fell_back.count(column.source.name) for receipt in receipts), default=0)
         if len({_family(route.form) for route in column.routes[: falls + 1]}) > 1:
@@ -205,7 +208,7 @@ def _reading(
         routes = tuple(Route(form, Storage(form.arrow)) for form in same)
         columns.append(ColumnPlan(other, other, routes, first=column.compared_as))
     everything = replace(plan.transfer, where=None, query=None)
-    return TablePlan(everything, table, table, tuple(columns))
+    return TablePlan(everything, table, table, tuple(columns), secret=plan.secret)
 
 
 def _ways(forms: Sequence[Form], others: Sequence[Form]) -> Sequence[Form]:
@@ -223,7 +226,7 @@ def _read(
     def read(plan: TablePlan) -> Fingerprint:
         total = Fingerprint()
         for batch in _batches(source, plan, partitions, snapshot, stop):
-            total += fingerprint.of_columns(batches.decode(batch, plan.columns), plan.columns)
+            total += fingerprint.of_rows(batches.decode(batch, plan.columns), plan)
         return total
 
     return with_next_forms(read, plan)
@@ -310,8 +313,8 @@ def _side(plan: TablePlan, *, place: Source, snapshot: Snapshot, stop: Stop) -> 
 
     total = Fingerprint()
     for batch in read():
-        total += fingerprint.of_columns(batches.decode(batch, plan.columns), plan.columns)
-    return Side(plan.columns, read, total.rows), total
+        total += fingerprint.of_rows(batches.decode(batch, plan.columns), plan)
+    return Side(plan, read, total.rows), total
 
 
 def _pair(

@@ -43,4 +43,9 @@ class View:
     def state(self, plan: TablePlan) -> dict[str, Any]:  # Any: JSON
         """What the journal remembers of the source."""
         presumed = {"presumed": types(plan.columns)} if plan.presumed else {}
-        return {"source": dict(self._states[plan.source.name]), "turn": plan.turn, **presumed}
+        return {
+            "source": dict(self._states[plan.source.name]),
+            "turn": plan.turn,
+            "secret": f"{plan.secret:032x}",  # so that the receipts of several runs add up
+            **presumed,
+        }

@@ -209,10 +209,10 @@ class Collector:
 
 
 def _total(receipts: Sequence[Receipt]) -> Fingerprint | None:
-    """The fingerprint of all rows; None where nothing was copied, or two releases have hashed them."""
+    """The shown fingerprint of all rows; None where nothing was copied, or two releases have hashed them."""
     if len({receipt.algorithm for receipt in receipts}) != 1:
         return None
-    return sum((receipt.fingerprint for receipt in receipts), Fingerprint())
+    return sum((receipt.fingerprint for receipt in receipts), Fingerprint()).shown
 
 
 def _numbers(counts: Sequence[_Counts], seconds: float) -> dict[str, Any]:  # Any: fields of Outcome

@@ -6,6 +6,8 @@ import random
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
+from hashlib import blake2b
 
 import polars as pl
 import pyarrow as pa
@@ -14,20 +16,28 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from arrowsync.core.plan import Fingerprint
-from arrowsync.engine.fingerprint import ALGORITHM, Kind, canonical_kind, fingerprint
+from arrowsync.engine import fingerprint as fingerprints
+from arrowsync.engine.fingerprint import ALGORITHM, Kind, canonical_kind
 from tests.strategies import VALUES, cuts, decimals, opaque, typed_columns
 
 PG_EPOCH = 946_684_800_000_000
 INFINITY, MINUS_INFINITY = 2**63 - 1, -(2**63)
+SECRET = 0x243F6A8885A308D313198A2E03707344  # the tests' own
+fingerprint = partial(fingerprints.fingerprint, secret=SECRET)
 NUMERIC = opaque(pa.string(), "numeric")
 PG_TIMESTAMP = opaque(pa.int64(), "timestamp without time zone")
 PG_DATE = opaque(pa.int32(), "date")
+WIRE, TEXT = opaque(pa.binary(), "interval"), opaque(pa.string(), "interval")
 
 
 def of(values: Sequence[object], arrow_type: pa.DataType, kind: Kind | None = None) -> Fingerprint:
     """The fingerprint of one column."""
-    storage = arrow_type.storage_type if isinstance(arrow_type, pa.BaseExtensionType) else arrow_type
-    return fingerprint([pa.array(values, storage)], [arrow_type], None if kind is None else [kind])
+    array = pa.array(values, storage(arrow_type))
+    return fingerprint([array], [arrow_type], None if kind is None else [kind])
+
+
+def storage(arrow_type: pa.DataType) -> pa.DataType:
+    return arrow_type.storage_type if isinstance(arrow_type, pa.BaseExtensionType) else arrow_type
 
 
 # -- adding up -------------------------------------------------------------------------------------------
@@ -156,6 +166,107 @@ def test_different_values_hash_differently(arrow_type: pa.DataType, values: list
     assert len({of([value], arrow_type) for value in values}) == len(values)
 
 
+# -- the second lane -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arrow_type", "value"),
+    [
+        *((pa.int64(), 5), (pa.date32(), 5), (pa.float64(), 0.5), (pa.decimal128(9, 2), Decimal(5))),
+        *((pa.string(), ""), (pa.string(), "text"), (pa.binary(), b"b" * 300), (pa.int64(), None)),
+        *((NUMERIC, "NaN"), (pa.timestamp("ns"), 1), (pa.binary(), b"b" * 100_000)),
+    ],
+    ids=lambda value: f"{len(value)} bytes" if isinstance(value, bytes) else str(value),
+)
+def test_the_second_lane_of_every_value_depends_on_the_secret_and_the_first_does_not(
+    arrow_type: pa.DataType, value: object
+) -> None:
+    array = pa.array([value], storage(arrow_type))
+    found = [fingerprint([array], [arrow_type], secret=number << 64) for number in range(9)]
+    assert len({each.second for each in found}) == 9
+    assert len({each.hash for each in found}) == 1
+
+
+def test_both_halves_of_the_secret_count() -> None:
+    numbers = pa.array([1, 2, 3])
+    secrets = (SECRET, SECRET + 1, SECRET + 2**64, SECRET + 2**127)
+    assert len({fingerprint([numbers], [pa.int64()], secret=each).second for each in secrets}) == 4
+
+
+def test_texts_that_rows_have_exchanged_do_not_cancel_out_under_any_secret() -> None:
+    one, other, types = ["a", "b"], ["c", "d"], [pa.string()] * 2
+    differences = []
+    for secret in range(0, 256 << 56, 1 << 56):
+        pairs, exchanged = (
+            fingerprint([pa.array(one), pa.array(texts)], types, secret=secret << 64 | secret)
+            for texts in (other, other[::-1])
+        )
+        differences.append(pairs.second - exchanged.second)
+    assert 0 not in differences
+    assert sum(difference % 64 == 0 for difference in differences) < 16  # of 256; by chance 4
+
+
+def test_the_second_lane_is_part_of_what_is_equal_and_is_not_shown() -> None:
+    one, other = (fingerprint([pa.array([1])], [pa.int64()], secret=secret) for secret in (1, 2))
+    assert one != other
+    assert one.shown == other.shown
+    assert str(one) == str(other)
+    assert repr(one) == repr(other)
+
+
+def test_a_receipts_text_keeps_both_lanes() -> None:
+    both = of([1, 2, 3], pa.int64())
+    assert Fingerprint.parse(both.to_text()) == both
+    assert Fingerprint.parse(str(both)) == both.shown  # as earlier releases wrote it
+
+
+LONG = b"b" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ((pa.binary(), LONG), (pa.binary(), blake2b(LONG, digest_size=32).digest())),
+        ((pa.timestamp("ns"), 1), (pa.timestamp("us"), 2**53)),
+        ((pa.timestamp("ns"), -999), (pa.timestamp("us"), -999 * 2**53)),
+        ((pa.timestamp("s"), 0), (pa.timestamp("s"), 2**58)),
+        ((pa.timestamp("ms"), 7), (pa.timestamp("ms"), 7 + 2**61)),
+        ((TEXT, "PT1.5S"), (TEXT, "1500000")),
+        ((TEXT, "P14M-3DT1.5S"), (TEXT, "14 -3 1500000")),
+        ((TEXT, "PT0S"), (pa.duration("ns"), 2**53 + 1)),
+    ],
+    ids=lambda side: f"{side[0]} {str(side[1])[:20]}",
+)
+def test_a_value_is_not_what_stands_for_another_one(
+    one: tuple[pa.DataType, object], other: tuple[pa.DataType, object]
+) -> None:
+    kind = canonical_kind(one[0])
+    a, b = (of([value], arrow_type, kind) for arrow_type, value in (one, other))
+    assert a.hash != b.hash
+    assert a.second != b.second
+
+
+@pytest.mark.parametrize("kind", [Kind("number"), Kind("number", 2)])
+def test_a_number_that_does_not_fit_is_no_number_that_does(kind: Kind) -> None:
+    """It was replaced by 64 bits of a hash of its digits, which are a number, too."""
+    digits = str(2**70)
+    bits = pl.Series([digits]).hash(0x6172726F7773796E).to_arrow().view(pa.int64())
+    number = bits if kind.scale is None else bits.cast(pa.decimal128(19, 0)).view(pa.decimal128(38, 2))
+    assert fingerprint([number], [number.type], [kind]) != of([digits], NUMERIC, kind)
+
+
+def test_what_stands_apart_counts_for_its_own_column() -> None:
+    nothing, long = pa.array([None], pa.binary()), pa.array([LONG])
+    types = [pa.binary()] * 2
+    assert fingerprint([nothing, long], types) != fingerprint([long, nothing], types)
+
+
+def test_moments_beyond_all_microseconds_are_equal_in_every_unit() -> None:
+    kind = canonical_kind(pa.timestamp("s"))
+    beyond = 2**63 // 1_000_000 + 1  # seconds
+    assert of([beyond, 0], pa.timestamp("s"), kind) == of([beyond * 1_000, 0], pa.timestamp("ms"), kind)
+
+
 # -- what must not show ----------------------------------------------------------------------------------
 
 DAY = date(2024, 2, 29)
@@ -164,8 +275,6 @@ UNIX = (MOMENT - datetime(1970, 1, 1)) // timedelta(microseconds=1)
 
 
 # The same values as each type spells them; the first type's kind is the one they are compared as.
-WIRE, TEXT = opaque(pa.binary(), "interval"), opaque(pa.string(), "interval")
-
 EQUAL: dict[str, dict[pa.DataType, Sequence[object]]] = {
     "integers and booleans": {
         **dict.fromkeys([pa.int64(), pa.int16(), pa.uint64(), pa.bool8()], (1, 0, None)),

@@ -80,7 +80,7 @@ def feed(
     reads: Source = source  # type: ignore[assignment]  # it is asked for readers and nothing else
     return Prefetch(
         reads,
-        a_plan(a_table()),
+        a_plan(a_table(), secret=7),
         WHOLE,
         Snapshot(),
         batch_bytes=1 * MiB,
