@@ -192,6 +192,11 @@ class Refusal:
     column: str | None = None
 
 
+# Columns that quarantined rows have beside their own; rows that are copied again leave them behind.
+REASONS = tuple(f"_arrowsync_{name}" for name in ("error", "sqlstate", "constraint", "partition"))
+REASONS_KEY = "arrowsync.quarantine.added"  # of a file's metadata: their names there, as JSON
+
+
 @dataclass(frozen=True, slots=True)
 class Unfinished:
     """A transfer into a table that has begun and not finished, as the journal knows it.

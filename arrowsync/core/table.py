@@ -312,7 +312,7 @@ class Table:
     """A table, view, query, file or frame, as inspection found it or as a sink will make it.
 
     `rows` and `bytes` are estimates (None: unknown); `rows_exact` says that `rows` was counted. `widths` are
-    measured only for tables that will be read.
+    measured only for tables that will be read. `quarantined`: its rows are those that a target refused.
     """
 
     name: TableName
@@ -335,6 +335,7 @@ class Table:
     widths: Widths | None = None
     options: tuple[str, ...] = ()  # behind a CREATE TABLE's parentheses, usable between equal databases only
     attached: tuple[Attached, ...] = ()
+    quarantined: bool = False
 
     def column(self, name: str) -> Column:
         """The column of exactly that name. Raises ConfigError with the nearest names."""
@@ -347,7 +348,7 @@ class Table:
     def to_dict(self) -> dict[str, Any]:  # Any: JSON
         """The table as JSON values; names as exact strings, without empty parts."""
         values: dict[str, Any] = _json(self)  # Any: JSON
-        del values["widths"]
+        del values["widths"], values["quarantined"]
         return {"qualified_name": str(self.name), **values}
 
 

@@ -243,6 +243,14 @@ def text_to_uuid(array: pa.Array) -> pa.Array:
     return pc.if_else(array.is_valid(), plain, pa.scalar(None, pa.binary(16)))
 
 
+def bytes_to_uuid(array: pa.Array) -> pa.Array:
+    """Sixteen bytes each, which is how a uuid is stored."""
+    try:
+        return pc.cast(array, pa.binary(16))
+    except pa.ArrowInvalid:
+        raise Refused("bytes that are no uuid: it has 16") from None
+
+
 def utf8(array: pa.Array) -> pa.Array:
     """Text that is UTF-8; SQLite stores any bytes as text."""
     if not _is_plainly_utf8(array):

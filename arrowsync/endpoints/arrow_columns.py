@@ -7,7 +7,9 @@ of their column (infinity, 24:00, NaN), whose partition then has text where othe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
@@ -15,7 +17,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arrowsync.core.plan import ColumnPlan, Convert, Fidelity, Form
+from arrowsync.core.plan import REASONS, REASONS_KEY, ColumnPlan, Convert, Fidelity, Form
 from arrowsync.core.table import Column, NativeType
 from arrowsync.dialects import codecs, moments
 from arrowsync.endpoints.arrow_types import (
@@ -35,6 +37,7 @@ from arrowsync.errors import Refused
 ORIGIN = b"arrowsync.origin"  # a field's "postgresql numeric(10,2)": dialect and type at home
 BASE = b"arrowsync.base"  # the built-in type under that domain
 WORDS = b"arrowsync.words"  # the PostgreSQL type whose text the column holds
+_UNNAMED_LEVEL = re.compile(r"__index_level_\d+__")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +97,55 @@ class Kept:
             return both if same else replace(both, words=(self.words or other.words) if both.texts else None)
         if "null" in (kind(self.type), kind(other.type)):
             return replace(other if kind(self.type) == "null" else self, nullable=True)
+        if ours and (type := _retold(self.type, other.type)):
+            return replace(both, type=type)
         if ours and pa.string() in (self.type, other.type):
             typed, text = (other, self) if self.type == pa.string() else (self, other)
             return replace(typed, nullable=both.nullable, words=text.words or typed.words, texts=True)
         return None
 
 
+def _retold(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    """The type of two files where pandas has written one of them anew.
+
+    It makes floats of integers beside NULL, and each file's decimals as wide as its longest one.
+    """
+    kinds = {kind(one), kind(other)}
+    if kinds == {"int", "float"}:
+        return one if kind(one) == "int" else other
+    if kinds != {"decimal"}:
+        return None
+    scale = max(one.scale, other.scale)
+    digits = max(one.precision - one.scale, other.precision - other.scale) + scale
+    return pa.decimal128(digits, scale) if digits <= 38 else None
+
+
 def _spelt(type: pa.DataType) -> str:
     if isinstance(type, pa.BaseExtensionType):
         return str(type.extension_name).removeprefix("arrow.")
     return str(type)
+
+
+def quarantine_columns(schema: pa.Schema) -> set[str]:
+    """What quarantined rows have beside their own columns; nothing where they are no such rows.
+
+    The file says which; but polars and pandas, with which people repair rows, write it without that word, and
+    pandas with an index that it made up.
+    """
+    metadata = schema.metadata or {}
+    if named := metadata.get(REASONS_KEY.encode()):
+        return set(json.loads(named))
+    found = {
+        reason: max((name for name in schema.names if name.rstrip("_") == reason), key=len, default="")
+        for reason in REASONS
+    }
+    return {*found.values(), *_unnamed_index(metadata)} if all(found.values()) else set()
+
+
+def _unnamed_index(metadata: Mapping[bytes, bytes]) -> list[str]:
+    """The columns that pandas makes of an index without a name."""
+    index = json.loads(metadata.get(b"pandas", b"{}")).get("index_columns", [])
+    return [name for name in index if isinstance(name, str) and _UNNAMED_LEVEL.fullmatch(name)]
 
 
 _INTERVAL = pa.opaque(pa.string(), "interval", POSTGRESQL)
@@ -211,4 +253,6 @@ def _brought(array: pa.Array, read: pa.DataType) -> pa.Array:
         return array
     if pa.types.is_null(array.type):
         return pa.nulls(len(array), read)
-    return parse(array, type=read) if array.type == pa.string() else spell(array, type=array.type)
+    if array.type == pa.string():
+        return parse(array, type=read)
+    return spell(array, type=array.type) if read == pa.string() else exactly(array, type=read)

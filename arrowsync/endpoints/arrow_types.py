@@ -72,7 +72,7 @@ def plain(type: pa.DataType) -> pa.DataType:
     if (
         isinstance(type, pa.OpaqueType)
         and type.vendor_name == POSTGRESQL
-        and type.storage_type != pa.string()
+        and kind(type.storage_type) != "text"
     ):
         return type  # wire bytes or numbers that only PostgreSQL reads, in a file of refused rows
     if isinstance(type, pa.BaseExtensionType) and kind(type) == "other":

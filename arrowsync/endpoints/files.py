@@ -159,6 +159,7 @@ class Files:
             rows=footers.rows,
             rows_exact=True,
             bytes=footers.bytes,
+            quarantined=footers.quarantined,
         )
 
     def check_reading(self, table: Table, where: str | None = None) -> None:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from arrowsync.core.contracts import LARGEST_READ, Forms
 from arrowsync.core.plan import ColumnPlan, Partition, Receipt, Snapshot, TablePlan
 from arrowsync.core.table import Table, TableName, Widths
-from arrowsync.endpoints.arrow_columns import Kept, bring, forms
+from arrowsync.endpoints.arrow_columns import Kept, bring, forms, quarantine_columns
 from arrowsync.endpoints.arrow_types import DIALECT
 from arrowsync.errors import ArrowsyncError, ConfigError
 
@@ -112,11 +112,19 @@ class Frame:
         if len(set(schema.names)) < len(schema.names):
             raise ConfigError(f"{self} has two columns of one name", hint="Rename one")
         count = getattr(rows, "num_rows", getattr(rows, "height", None))
-        columns = tuple(Kept.of(column).column() for column in schema)
+        added = quarantine_columns(schema)
+        columns = tuple(Kept.of(field).column() for field in schema if field.name not in added)
         nbytes = getattr(rows, "nbytes", None)
         return [
             Table(
-                name, DIALECT, columns, kind="frame", rows=count, rows_exact=count is not None, bytes=nbytes
+                name,
+                DIALECT,
+                columns,
+                kind="frame",
+                rows=count,
+                rows_exact=count is not None,
+                bytes=nbytes,
+                quarantined=bool(added),
             )
             for name in names
         ]

@@ -16,20 +16,17 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from arrowsync.core.plan import Partition
-from arrowsync.endpoints.arrow_columns import Kept
+from arrowsync.endpoints.arrow_columns import Kept, quarantine_columns
 from arrowsync.endpoints.parquet_reader import RowGroups, opened
 from arrowsync.endpoints.parquet_writer import KEY, RECEIPT
 from arrowsync.errors import SchemaError
 
-QUARANTINE = b"arrowsync.quarantine"  # metadata of a file of refused rows
-ADDED = b"arrowsync.quarantine.added"  # what those rows carry besides their own columns; else these:
-_ADDED = [f"_arrowsync_{name}" for name in ("error", "sqlstate", "constraint", "partition")]
 _DIFFER = "Copy the files one by one, or name those that are alike with a pattern"
 
 
 @dataclass(frozen=True, slots=True)
 class Footers:
-    """Of one file, or of all of a table's. `ours`: arrowsync wrote them."""
+    """Of one file, or of all of a table's. `ours`: by arrowsync, `quarantined` or not."""
 
     path: str
     columns: Mapping[str, Kept]
@@ -38,6 +35,7 @@ class Footers:
     ours: bool
     held: Counter[str]  # bytes that a reader holds of each column's dictionary
     key: tuple[str, ...] = ()  # the primary key that the rows had at home
+    quarantined: bool = False
 
 
 def read(paths: Sequence[str]) -> Footers:
@@ -50,8 +48,8 @@ def _footer(path: str) -> Footers:
         metadata, schema = file.metadata.metadata or {}, file.schema_arrow
         if len(set(schema.names)) < len(schema.names):
             raise SchemaError(f"{path!r} has two columns of one name", hint="Rename one")
-        quarantined = QUARANTINE in metadata
-        added = json.loads(metadata.get(ADDED, json.dumps(_ADDED))) if quarantined else []
+        ours = RECEIPT in metadata
+        added = set() if ours else quarantine_columns(schema)
         stored = (file.schema.column(at) for at in range(len(file.schema)))
         int96 = {column.path for column in stored if column.physical_type == "INT96"}
         columns = {
@@ -59,10 +57,9 @@ def _footer(path: str) -> Footers:
             for field in schema
             if field.name not in added
         }
-        ours = quarantined or RECEIPT in metadata
         key = tuple(json.loads(metadata.get(KEY, b"[]")))
         rows, nbytes = file.metadata.num_rows, sum(_group_bytes(file))
-        return Footers(path, columns, rows, nbytes, ours, _held(file), key)
+        return Footers(path, columns, rows, nbytes, ours or bool(added), _held(file), key, bool(added))
 
 
 def _together(first: Footers, other: Footers) -> Footers:
@@ -80,7 +77,8 @@ def _together(first: Footers, other: Footers) -> Footers:
     rows, nbytes = first.rows + other.rows, first.bytes + other.bytes
     held = first.held | other.held
     key = first.key if first.key == other.key else ()
-    return Footers(first.path, columns, rows, nbytes, ours, held, key)
+    quarantined = first.quarantined and other.quarantined
+    return Footers(first.path, columns, rows, nbytes, ours, held, key, quarantined)
 
 
 def _held(file: pq.ParquetFile) -> Counter[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from arrowsync.core.contracts import Sink, Source
+from arrowsync.core.contracts import Forms, Sink, Source
 from arrowsync.core.plan import ColumnPlan, Fidelity, TablePlan
 from arrowsync.core.table import Table, TableName
 from arrowsync.core.transfer import Transfer
@@ -37,11 +37,31 @@ def designed(
     presume: bool,
 ) -> tuple[Table, tuple[ColumnPlan, ...], bool]:
     """The target table, its columns' routes, and whether their types are presumed."""
+    if table.quarantined and existing is not None:
+        return *_recovered(transfer, table, source.forms(table), sink, existing), False
     if presume and (forms := source.presumed(table)):
         target, columns = sink.design(table, forms, transfer, name, existing)
         if all(column.route.form is forms[column.source.name][0] for column in columns):
             return target, columns, True  # else carrying every row would not prove the type
     return *sink.design(table, source.forms(table), transfer, name, existing), False
+
+
+def _recovered(
+    transfer: Transfer, table: Table, forms: Forms, sink: Sink, existing: Table
+) -> tuple[Table, tuple[ColumnPlan, ...]]:
+    """The design for quarantined rows: a column that does not fit is cast to the target column's type.
+
+    Tools with which people repair rows keep values, but not types: pandas makes floats of integers beside
+    NULL, DuckDB plain text of what was a type's own text.
+    """
+    while True:
+        try:
+            return sink.design(table, forms, transfer, existing.name, existing)
+        except SchemaError as error:
+            names = {column.name for column in table.columns} - transfer.cast.keys()
+            if error.column not in names:
+                raise
+            transfer = replace(transfer, cast={**transfer.cast, error.column: ""})
 
 
 def certain(plan: TablePlan, source: Source, sink: Sink) -> TablePlan:

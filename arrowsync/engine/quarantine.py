@@ -15,17 +15,11 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from arrowsync.core.plan import Partition, Receipt, Refusal, TablePlan
+from arrowsync.core.plan import REASONS, REASONS_KEY, Partition, Receipt, Refusal, TablePlan
 from arrowsync.core.transfer import BadRows, Transfer
 from arrowsync.core.units import MiB
 from arrowsync.errors import DataError
 
-# Columns beside the source's own, with more underscores where it has such names; a replay drops them.
-ERROR, SQLSTATE, CONSTRAINT, PARTITION = (
-    f"_arrowsync_{name}" for name in ("error", "sqlstate", "constraint", "partition")
-)
-MARK = {"arrowsync.quarantine": "1"}
-ADDED = "arrowsync.quarantine.added"  # the names of those columns in this file, as JSON
 GROUP_BYTES = 4 * MiB  # of refused rows in memory before they become a row group
 REASONS_SHOWN = 3
 
@@ -172,14 +166,14 @@ class BadRowFile:
 
     def add(self, rows: pa.RecordBatch, refusals: Sequence[Refusal], partition: int) -> None:
         """Add rows, each with the refusal at its place."""
-        notes = {
-            ERROR: pa.array([refusal.message for refusal in refusals], pa.string()),
-            SQLSTATE: pa.array([refusal.sqlstate for refusal in refusals], pa.string()),
-            CONSTRAINT: pa.array([refusal.constraint for refusal in refusals], pa.string()),
-            PARTITION: pa.array([partition] * len(refusals), pa.int64()),
-        }
+        reasons = (
+            pa.array([refusal.message for refusal in refusals], pa.string()),
+            pa.array([refusal.sqlstate for refusal in refusals], pa.string()),
+            pa.array([refusal.constraint for refusal in refusals], pa.string()),
+            pa.array([partition] * len(refusals), pa.int64()),
+        )
         own = rows.schema.names
-        arrays, names = [*rows.columns, *notes.values()], [*own, *(_free(name, own) for name in notes)]
+        arrays, names = [*rows.columns, *reasons], [*own, *(_free(name, own) for name in REASONS)]
         self._pending.append(pa.RecordBatch.from_arrays(arrays, names=names))
         self._pending_bytes += rows.nbytes
         self.rows += rows.num_rows
@@ -210,7 +204,7 @@ class BadRowFile:
 
     def _open(self, schema: pa.Schema) -> None:
         self._aside.parent.mkdir(parents=True, exist_ok=True)
-        marks = {**MARK, ADDED: json.dumps(schema.names[-4:])}
+        marks = {REASONS_KEY: json.dumps(schema.names[-len(REASONS) :])}
         self._writer = pq.ParquetWriter(self._aside, schema.with_metadata(marks), compression="zstd")
 
     def _rewrite(self, schema: pa.Schema) -> None:

@@ -138,6 +138,7 @@ TAKES: dict[str, dict[str, Take]] = {
     "uuid": {
         "uuid": Take(pa.binary(16), codecs.storage),
         "text": Take(pa.binary(16), codecs.text_to_uuid, ask=True),
+        "bytes": Take(pa.binary(16), codecs.bytes_to_uuid, ask=True),
     },
     "json": {"json": Take(pa.string(), conversions.plain_text), "text": _TEXTUAL},
     "jsonb": {
@@ -146,6 +147,9 @@ TAKES: dict[str, dict[str, Take]] = {
     },
     "interval": {"duration": Take(pa.duration("us"), partial(codecs.to_integer, type=pa.duration("us")))},
 }
+
+# Of text of any other type only the server can tell the value.
+_TEXT_IS_PLAIN = {"numeric", *(name for name, takes in TAKES.items() if "text" in takes)}
 
 # What a domain takes straight: the driver does not know a domain and sends what the Arrow type suggests.
 _DOMAIN_TAKES = {"text", "character varying", "bpchar", "name", "bytea", "date", "uuid", "json", "boolean"}
@@ -306,7 +310,7 @@ def _store_plain(arrow: pa.DataType, target: Target) -> Storage | None:
         return Storage(pa.null())
     if target.enum and name == "text":
         return Storage(pa.string(), conversions.plain_text)
-    strange = target.base.array or target.base.bare not in (*TAKES, "numeric")
+    strange = target.base.array or target.base.bare not in _TEXT_IS_PLAIN
     if strange and target.cast and name == "text":
         reason = f"text as {target.type}, as the server reads it"
         return replace(

@@ -134,6 +134,7 @@ def _cast_routes(into: Column, forms: Sequence[Form]) -> Iterator[Route]:
     """The wanted type through its Arrow type, for forms that have a plain one."""
     wanted = arrow_type(into.origin.name if into.origin.dialect == OURS else plain_type(into.type))
     if wanted is None:
+        yield from _as_words(into, forms)
         return
     for form in forms:
         if isinstance(form.arrow, pa.OpaqueType) and form.arrow.storage_type != pa.string():
@@ -145,6 +146,18 @@ def _cast_routes(into: Column, forms: Sequence[Form]) -> Iterator[Route]:
                 storage, encode=encode, fidelity=Fidelity.WIDENED, reason=f"as {into.type}, as the cast says"
             )
             yield Route(form, kept)
+
+
+def _as_words(into: Column, forms: Sequence[Form]) -> Iterator[Route]:
+    """Text into a column of a type that is kept as PostgreSQL's text: nobody here can tell what is none."""
+    type = into.origin.name
+    if into.origin.dialect != OURS or "words" not in stored(type).takes:
+        return
+    for form in forms:
+        if meaning(form.arrow) == "text":
+            for storage in storages(pa.opaque(pa.string(), type, "PostgreSQL"), type):
+                reason = f"text as {into.type}, as the cast says"
+                yield Route(form, replace(storage, fidelity=Fidelity.WIDENED, reason=reason))
 
 
 # -- a new table -------------------------------------------------------------------------------------------

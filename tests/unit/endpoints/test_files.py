@@ -818,7 +818,7 @@ def test_null_where_a_file_declares_none_is_a_bad_row(tmp_path: Path) -> None:
 
 
 def test_refused_rows_are_replayed_without_the_columns_that_say_why(tmp_path: Path) -> None:
-    metadata = {"arrowsync.quarantine": "1"}
+    metadata = {"arrowsync.quarantine.added": '["_arrowsync_error", "_arrowsync_partition"]'}
     for part, values in enumerate([pa.array([1, 2]), pa.array(["3", "4"])]):
         table = pa.table({"id": values, "_arrowsync_error": ["no", "no"], "_arrowsync_partition": [part] * 2})
         pq.write_table(table.replace_schema_metadata(metadata), tmp_path / f"part-{part}.parquet")

@@ -37,7 +37,6 @@ def duckdb_relation() -> object:
 
 
 def pandas_frame() -> object:
-    pytest.importorskip("pandas")
     return TABLE.to_pandas()
 
 
