@@ -208,6 +208,15 @@ class Dialect:
         """The plan with `before` and `after`. Pure."""
         raise NotImplementedError
 
+    def rehearsed(self, plan: TablePlan) -> tuple[str, ...]:
+        """Statements to try first where `scratch` opens an empty database: one that fails, fails in time."""
+        return ()
+
+    @property
+    def scratch(self) -> Dialect:
+        """The dialect of empty databases that are gone when they are closed; asked where `rehearsed` is."""
+        raise NotImplementedError
+
     def view(self, table: Table, transfer: Transfer) -> tuple[str, ...]:
         """See Sink.view. Pure."""
         return ()

@@ -240,7 +240,16 @@ class Database:
             if names:
                 warning = f"triggers of the target may change rows: {', '.join(names)}"
                 plan = replace(plan, warnings=(*plan.warnings, warning))
+        self._rehearse(plan)
         return self.speaks.statements(plan)
+
+    def _rehearse(self, plan: TablePlan) -> None:
+        if statements := self.speaks.rehearsed(plan):
+            with asking(replace(self.address, dialect=self.speaks.scratch)) as connection:
+                connection.run("begin")
+                for statement in statements:
+                    connection.run(statement)
+                connection.run("rollback")
 
     def view(self, table: Table, transfer: Transfer) -> tuple[str, ...]:
         return self.speaks.view(table, transfer)

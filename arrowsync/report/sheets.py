@@ -91,6 +91,9 @@ def _grid(tables: tuple[TableReport, ...]) -> Grid:
 
 
 def _row(table: TableReport) -> tuple[Text, ...]:
+    status = Toned(table.status, TONES[table.status])
+    if table.status == "skipped":
+        return (table.table, *[""] * 7, status)
     return (
         table.table,
         count(table.rows_written),
@@ -100,7 +103,7 @@ def _row(table: TableReport) -> tuple[Text, ...]:
         bytes_rate(table.bytes_per_second),
         format_bytes(table.peak_memory),
         table.verified or Toned("no", "dim"),
-        Toned(table.status, TONES[table.status]),
+        status,
     )
 
 

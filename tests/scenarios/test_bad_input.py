@@ -194,7 +194,7 @@ def test_two_tables_that_sqlite_does_not_tell_apart(postgresql: Database, tmp_pa
 
 def test_a_table_s_name_that_sqlite_keeps_for_itself(postgresql: Database, tmp_path: Path) -> None:
     postgresql.execute('create table "SQLite_stuff" (id int)')
-    words = refusal(arrowsync("plan", postgresql.uri, tmp_path / "t.db"), 2)
+    words = refusal(arrowsync("plan", postgresql.uri, tmp_path / "t.db", "-t", "SQLite_stuff"), 2)
     assert "'SQLite_stuff'" in words
     assert "--target-table" in words
 

@@ -15,7 +15,7 @@ import pytest
 
 import arrowsync
 from arrowsync import ConfigError, SchemaError, TransferError
-from tests.fix_postgresql import Database
+from tests.fix_postgresql import INSTALLATIONS, Database, free_port, server_of
 from tests.scenarios.copies import newest_server
 
 Rows = Callable[[Path, str], list[tuple[Any, ...]]]
@@ -193,6 +193,66 @@ def test_a_view_that_reads_a_skipped_table_is_skipped_too(
     assert target.execute("select viewname from pg_views where schemaname = 'public'") == [("fine",)]
 
 
+@pytest.mark.skipif(not INSTALLATIONS, reason="the server of ARROWSYNC_TEST_POSTGRESQL is not ours to stop")
+def test_an_unlogged_table_on_a_standby_is_skipped(tmp_path: Path, sqlite_rows: Rows) -> None:
+    with server_of(INSTALLATIONS[0]) as server:
+        server.execute("create table good (id int); insert into good values (1)")
+        server.execute("create unlogged table fast (id int); insert into fast values (2)")
+        server.stop()
+        (server.folder / "data" / "standby.signal").touch()
+        server.start()
+        report = arrowsync.copy(server.uri(), tmp_path / "t.db")
+    assert [table.table for table in report.skipped] == ["public.fast"]
+    assert "unlogged relations during recovery" in report.warnings[0]
+    assert sqlite_rows(tmp_path / "t.db", "select id from good") == [(1,)]
+
+
+def test_a_foreign_table_whose_server_is_gone_is_skipped(postgresql: Database, tmp_path: Path) -> None:
+    postgresql.execute(
+        f"{TWO_ODD} create extension postgres_fdw;"
+        f"create server gone foreign data wrapper postgres_fdw options (host '127.0.0.1', port '{free_port()}');"
+        "create user mapping for public server gone; create foreign table far (id int) server gone"
+    )
+    report = arrowsync.copy(postgresql.uri, tmp_path / "t.db", views=True)
+    assert {table.table for table in report.skipped} == {"public.far", "public.zero"}
+    assert any('could not connect to server "gone"' in text for text in report.warnings)
+
+
+def test_a_table_in_a_closed_schema_and_one_whose_policy_hides_rows_are_skipped(
+    postgresql: Database, new_role: Callable[[str], str], tmp_path: Path
+) -> None:
+    role = new_role("pw")
+    postgresql.execute(
+        "create table good (id int); create table hidden (id int); create schema closed; create table closed.t (id int);"
+        f"alter table hidden enable row level security; grant select on good, hidden, closed.t to {role}"
+    )
+    uri = postgresql.server.uri(postgresql.name, user=role, password="pw")
+    report = arrowsync.copy(uri, tmp_path / "t.db")
+    assert [table.table for table in report.skipped] == ["closed.t", "public.hidden"]
+    assert "permission denied for schema closed" in report.warnings[0]
+    assert "row-level security hides rows" in report.warnings[1]
+
+
+def test_a_table_that_needs_an_extension_which_the_target_lacks_is_skipped(
+    new_database: Callable[..., Database],
+) -> None:
+    source, target = new_database(), new_database()
+    source.execute(
+        "create table good (id int); create type mood as enum ('fine'); create table feelings (felt mood);"
+        # As if an extension had come from another server: this one has no files of that name.
+        "alter extension plpgsql add type mood; update pg_extension set extname = 'arrowsync_gone' where extname = 'plpgsql'"
+    )
+    report = arrowsync.copy(source.uri, target.uri)
+    assert [table.table for table in report.skipped] == ["public.feelings"]
+    assert "the extension 'arrowsync_gone', which the target's server does not have" in report.warnings[0]
+
+
+def test_a_name_that_sqlite_keeps_for_itself_is_skipped(postgresql: Database, tmp_path: Path) -> None:
+    postgresql.execute('create table good (id int); create table "SQLite_stuff" (id int)')
+    report = arrowsync.copy(postgresql.uri, tmp_path / "t.db")
+    assert [table.table for table in report.skipped] == ['public."SQLite_stuff"']
+
+
 # -- SQLite --------------------------------------------------------------------------------------------------
 
 
@@ -221,3 +281,94 @@ def test_a_foreign_key_to_a_skipped_table_is_left_out(
     assert report.status == "partial"
     assert any("there is no table places" in text for text in report.warnings)
     assert sqlite_rows(tmp_path / "t.db", "select * from good") == [(1, 5)]
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("create table odd (id int, ctid text)", "system column 'ctid'"),
+        ("create table odd (xmin int)", "system column 'xmin'"),
+        (f"create table odd ({'n' * 64} int)", "1 to 63 bytes"),
+        ('create table odd ("" int)', "1 to 63 bytes"),
+        (f"create table odd ({', '.join(f'c{n}' for n in range(1601))})", "1601 columns"),
+        ("create view odd as select missing(id) from good", "no such function: missing"),
+        ("create view odd as select * from gone", "no such table"),
+    ],
+    ids=[
+        "ctid",
+        "xmin",
+        "a long name",
+        "an empty name",
+        "1601 columns",
+        "a missing function",
+        "a missing table",
+    ],
+)
+def test_what_postgresql_cannot_hold_or_nobody_can_read_is_skipped(
+    sqlite_file: Callable[..., Path], postgresql: Database, table: str, words: str
+) -> None:
+    path = sqlite_file(f"create table good (id integer primary key); {table}")
+    report = arrowsync.copy(path, postgresql.uri, views=True)
+    assert {each.table: each.status for each in report.tables} == {"good": "complete", "odd": "skipped"}
+    assert words in report.warnings[0]
+    with pytest.raises(SchemaError, match=words):
+        arrowsync.plan(path, postgresql.uri, table="odd")
+
+
+def test_a_system_column_is_copied_under_another_name(
+    sqlite_file: Callable[..., Path], postgresql: Database
+) -> None:
+    path = sqlite_file("create table t (ctid text, oid int); insert into t values ('x', 1)")
+    arrowsync.copy(path, postgresql.uri, rename={"ctid": "ctid_"})
+    assert postgresql.execute("select ctid_, oid from t") == [("x", 1)]
+
+
+def test_a_damaged_table_is_skipped(
+    sqlite_file: Callable[..., Path], tmp_path: Path, sqlite_rows: Rows
+) -> None:
+    path = sqlite_file("create table good (id int); insert into good values (1); create table torn (id int)")
+    ((page, size),) = sqlite_rows(
+        path, "select rootpage, page_size from sqlite_master, pragma_page_size where name = 'torn'"
+    )
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"w" * size)
+    report = arrowsync.copy(path, tmp_path / "t.db")
+    assert {each.table: each.status for each in report.tables} == {"good": "complete", "torn": "skipped"}
+    assert "malformed" in report.warnings[0]
+
+
+@pytest.mark.parametrize("mode", ["create", "replace"])
+def test_tables_that_need_an_application_s_functions_or_collations_are_found_before_any_row_is_copied(
+    sqlite_file: Callable[..., Path], tmp_path: Path, sqlite_rows: Rows, mode: str
+) -> None:
+    def make(connection: Any) -> None:
+        connection.create_function("f", 1, abs, deterministic=True)
+        connection.create_collation("unicase", lambda a, b: (a > b) - (a < b))
+        connection.executescript(
+            """
+            create table good (id integer primary key autoincrement, up int references good); insert into good values (1, 1);
+            create table computed (a int, b int as (f(a)) virtual); insert into computed (a) values (1);
+            create table stored (a int, b int as (f(a)) stored); insert into stored (a) values (1);
+            create table checked (a int check (f(a) > 0)); insert into checked values (1);
+            create table indexed (a int); create index i on indexed (f(a)); insert into indexed values (1);
+            create table sorted (a text primary key collate unicase); insert into sorted values ('x');
+            """
+        )
+
+    path, target = sqlite_file(make), tmp_path / "t.db"
+    if mode == "replace":
+        arrowsync.copy(path, target, table="good")
+        sqlite_file("create table indexed (a int); insert into indexed values (7)", target.name)
+    report = arrowsync.copy(path, target, mode=mode)
+    assert sorted(each.table for each in report.skipped) == [
+        "checked",
+        "computed",
+        "indexed",
+        "sorted",
+        "stored",
+    ]
+    assert report.errors == ()
+    assert sqlite_rows(target, "select * from good") == [(1, 1)]
+    if mode == "replace":
+        assert sqlite_rows(target, "select * from indexed") == [(7,)]

@@ -52,7 +52,8 @@ select c.oid::int8, n.nspname, c.relname, c.relkind::text, obj_description(c.oid
   case when c.relkind in ('v', 'm') then pg_get_viewdef(c.oid) end as definition,
   case when c.relkind = 'p' then pg_get_partkeydef(c.oid) end as partition_key,
   size.bytes::int8, size.heap::int8, size.rows::int8,
-  has_table_privilege(c.oid, 'select') and not c.relrowsecurity and c.relispopulated as countable
+  has_table_privilege(c.oid, 'select') and has_schema_privilege(n.oid, 'usage') and not c.relrowsecurity
+    and c.relispopulated and not (c.relpersistence = 'u' and pg_is_in_recovery()) as countable
 from unnest($1::text[], $2::text[]) as wanted(schema, name)
 join pg_namespace n on n.nspname = wanted.schema
 join pg_class c on c.relnamespace = n.oid and c.relname = wanted.name

@@ -34,6 +34,8 @@ from arrowsync.errors import ConfigError, SchemaError
 
 DIALECT = "postgresql"
 BYTES = {"smallint": 2, "integer": 4, "bigint": 8}
+SYSTEM_COLUMNS = {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"}  # oid is free since version 12
+MOST_COLUMNS = 1600  # of a table; fewer fit a row where they are wide, which only its rows tell
 _T = TypeVar("_T", Key, ForeignKey, Index)
 
 
@@ -113,6 +115,7 @@ def _new_table(source: Table, forms: Forms, transfer: Transfer, name: TableName)
     """The source's table under its new names, with what PostgreSQL can carry of it."""
     new_names = {column.name: transfer.rename.get(column.name, column.name) for column in source.columns}
     _check_names([*new_names.values(), name.name])
+    _check_columns(new_names)
     if len(set(new_names.values())) < len(new_names):
         raise ConfigError("rename gives two columns the same name", table=str(name))
     same = source.dialect == DIALECT
@@ -150,6 +153,21 @@ def _check_names(names: Iterable[str]) -> None:
                 f"PostgreSQL takes no name like {name!r}",
                 hint="Names have 1 to 63 bytes: use rename or --target-table",
             )
+
+
+def _check_columns(new_names: Mapping[str, str]) -> None:
+    """What CREATE TABLE would refuse, when rows are already waiting."""
+    if taken := next((old for old, new in new_names.items() if new in SYSTEM_COLUMNS), None):
+        raise SchemaError(
+            f"PostgreSQL has a system column {new_names[taken]!r} in every table",
+            column=taken,
+            hint=f"Use rename, e.g. rename={{{taken!r}: '{taken}_'}}",
+        )
+    if len(new_names) > MOST_COLUMNS:
+        raise SchemaError(
+            f"it has {len(new_names)} columns, and PostgreSQL takes {MOST_COLUMNS}",
+            hint="Choose some with columns or exclude",
+        )
 
 
 def _new_column(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from arrowsync.errors import (
     ArrowsyncError,
@@ -15,6 +16,11 @@ from arrowsync.errors import (
 )
 
 _Kind = Callable[..., ArrowsyncError]
+
+
+def _first_line(message: str, **fields: Any) -> SchemaError:  # Any: fields of ArrowsyncError
+    return SchemaError(message.partition("\n")[0], **fields)
+
 
 # The longest prefix of the SQLSTATE decides; the hint says what to do.
 _STATES: dict[str, tuple[_Kind, str | None]] = {
@@ -30,6 +36,8 @@ _STATES: dict[str, tuple[_Kind, str | None]] = {
     "55P03": (TransientError, "Another session holds the lock: see pg_stat_activity"),
     "57014": (TransientError, None),  # cancelled; the engine knows whether it did that itself
     "57P": (TransientError, None),
+    # Our own connections fail without an SQLSTATE: this is the server's, to the server of a foreign table.
+    "08001": (_first_line, "A foreign table is read from another server, which must be reachable from there"),
     "08": (TransientError, None),
     "53100": (ArrowsyncError, "The server's disk is full: make room, then run the same command again"),
     "53": (ArrowsyncError, None),
@@ -126,7 +134,7 @@ def _sentence(text: str) -> str:
 
 _DENIED = re.compile(r"permission denied (?:for|to create temporary tables in) (\w+) (?:\w+ )?(\S+)")
 _GRANTS = {
-    "schema": "usage, create on schema",
+    "schema": "usage (source) or usage, create (target) on schema",
     "database": "connect, create, temporary on database",
     "sequence": "usage, update on sequence",
 }

@@ -8,7 +8,7 @@ from arrowsync.core.table import Table, TableName
 from arrowsync.core.transfer import WriteMode
 from arrowsync.dialects.ansi import Dialect
 from arrowsync.dialects.postgresql.errors import POLICY
-from arrowsync.errors import ArrowsyncError, ConfigError, TransientError
+from arrowsync.errors import ArrowsyncError, ConfigError, SchemaError, TransientError
 
 # Of views too; a right to the whole table is one to each of its columns.
 _DENIED = """
@@ -19,6 +19,11 @@ where attrelid = to_regclass($1) and attnum > 0 and not attisdropped
 _IS_HIDDEN = "select row_security_active(to_regclass($1)) and current_setting('row_security') = 'off'"
 _IS_OWNER = "select pg_has_role(relowner, 'usage') from pg_class where oid = to_regclass($1)"
 _MAY_CREATE = "select has_schema_privilege(oid, 'create') from pg_namespace where nspname = $1"
+
+_UNAVAILABLE = """
+select name from unnest($1::text[]) as needed (name)
+where name not in (select extname from pg_extension union all select name from pg_available_extensions)
+"""
 
 _VIEWS = """
 select distinct v.oid::regclass::text from pg_depend d
@@ -42,6 +47,7 @@ def check_writing(dialect: Dialect, connection: Connection, plan: TablePlan) -> 
     _check_casts(connection, plan)
     if not plan.exists or plan.landing != name:
         _check_creating(dialect, connection, name)
+        _check_extensions(connection, plan)
     if plan.exists and plan.transfer.mode is WriteMode.REPLACE:
         if not connection.rows(_IS_OWNER, [dialect.quote_table(name)])[0][0]:
             raise _denied(f"must be owner of table {name}", "Run it as the owner, or use mode append")
@@ -64,6 +70,16 @@ def _check_casts(connection: Connection, plan: TablePlan) -> None:
             raise
         except ArrowsyncError as error:
             raise ConfigError(f"cast to {wanted!r}: {error.message}", column=column.source.name) from error
+
+
+def _check_extensions(connection: Connection, plan: TablePlan) -> None:
+    """The plan makes an extension that its types need, where the server has its files."""
+    needed = sorted({type.extension for type in plan.target.types if type.extension})
+    for (extension,) in connection.rows(_UNAVAILABLE, [needed]) if needed else ():
+        raise SchemaError(
+            f"it needs the extension {extension!r}, which the target's server does not have",
+            hint="Install it there, or choose other types with cast",
+        )
 
 
 def _check_views(dialect: Dialect, connection: Connection, name: TableName) -> None:

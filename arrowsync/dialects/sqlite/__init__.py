@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -154,6 +155,17 @@ class SQLite(Dialect):
     def statements(self, plan: TablePlan) -> TablePlan:
         return ddl.statements(plan)
 
+    def rehearsed(self, plan: TablePlan) -> tuple[str, ...]:
+        """What comes from another file may need a function or collation that only an application has."""
+        if plan.source.dialect != self.name or (plan.exists and plan.landing == plan.target.name):
+            return ()
+        new = ddl.statements(replace(plan, exists=False))
+        return (*new.before, *new.after)
+
+    @property
+    def scratch(self) -> SQLite:
+        return _SCRATCH
+
     def staging(self, plan: TablePlan) -> tuple[str, ...]:
         return ddl.staging(plan)
 
@@ -193,3 +205,11 @@ class SQLite(Dialect):
         )
         query = f"select count(*) from {quote(name.name)}" if triggers else "select total_changes()"
         return int(str(connection.rows(query)[0][0]))
+
+
+class _InMemory(SQLite):
+    def options(self, uri: str, *, read_only: bool) -> dict[str, str]:
+        return {"uri": ":memory:"}
+
+
+_SCRATCH = _InMemory()

@@ -20,7 +20,7 @@ from arrowsync.dialects.sqlite.defaults import carried_default
 from arrowsync.dialects.sqlite.sql import moved_index, renamed
 from arrowsync.dialects.sqlite.storages import derive, meaning, storages, storages_by_affinity
 from arrowsync.dialects.sqlite.types import TEXTS, affinity, arrow_type, plain_type, stored
-from arrowsync.errors import ConfigError, SchemaError
+from arrowsync.errors import ConfigError, SchemaError, TableUnusable
 
 DIALECT = "sqlite"
 OURS = "postgresql"  # the origin of columns that are declared as PostgreSQL's types
@@ -166,7 +166,7 @@ def _as_words(into: Column, forms: Sequence[Form]) -> Iterator[Route]:
 def _new_table(source: Table, forms: Forms, transfer: Transfer, name: TableName) -> Table:
     """The source's table under its new names, with what SQLite can carry of it."""
     if name.name.lower().startswith(RESERVED):
-        raise ConfigError(
+        raise TableUnusable(
             f"SQLite keeps names like {name.name!r} for itself", hint="Name the table with --target-table"
         )
     names = new_names(source, transfer)
