@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import pyarrow as pa
 
+from arrowsync.core.check import TableCheck
 from arrowsync.core.contracts import Sink, Source
 from arrowsync.core.events import Event, Observer
 from arrowsync.core.plan import Skipped, TablePlan
@@ -28,7 +29,7 @@ from arrowsync.endpoints.kept import keep_open
 from arrowsync.engine.memory import MemoryTracker, process_tracker
 from arrowsync.engine.odd_tables import OddTables
 from arrowsync.engine.pipe import Surroundings
-from arrowsync.engine.planner import find_tables, make_plans, measured, target_name
+from arrowsync.engine.planner import find_tables, make_plans, measured
 from arrowsync.engine.remote import check_executor
 from arrowsync.engine.runner import Copied, run
 from arrowsync.engine.stop import Stop
@@ -260,18 +261,18 @@ def doctor(place: object = None) -> Checkup:
 def verify(source: object, target: object, **arguments: Unpack[Arguments]) -> Verification:
     """Compare tables with their copies: counts and fingerprints, and where these differ the rows, by key.
 
-    Takes the arguments of `plan` that say which tables, columns and rows. Writes nothing. Raises ConfigError
-    where the target lacks a table or column.
+    Takes the arguments of `plan` that say which tables, columns and rows. Writes nothing. A table that the
+    target lacks, or that cannot be compared, is a row of the result, and the others are compared.
     """
     reads, writes = _read_from(source, arguments), storage(target)
     transfer = Transfer.of(reads.identity, writes.identity, **arguments)
     with keep_open():
         tables, odd = find_tables(transfer, reads)
-        odd.refuse()
-        pairs = [(table, target_name(transfer, table, writes)) for table in tables]
+        skipped = odd.skipped()
+    unread = (TableCheck(str(each.table), "", "not comparable", each.sentence) for each in skipped)
     with Stop() as stop:
-        checks = compare_tables(transfer, pairs, reads, writes, stop)
-    return Verification(transfer.source, transfer.target, tuple(checks))
+        checks = compare_tables(transfer, tables, reads, writes, stop)
+    return Verification(transfer.source, transfer.target, (*checks, *unread))
 
 
 def stream(

@@ -18,9 +18,13 @@ class Difference:
     columns: tuple[str, ...] = ()
 
 
+# "missing": the target has no such table. "not comparable": neither equal nor different can be said.
+Status = Literal["equal", "different", "missing", "not comparable"]
+
+
 @dataclass(frozen=True, slots=True)
 class TableCheck:
-    """One table compared with its copy.
+    """One table compared with its copy; `reason` says why, where no rows were compared.
 
     `missing` rows are not in the target, `extra` ones not in the source, `different` ones are in both under
     the same key; without a key a changed row counts as missing and as extra. `examples` names the first few.
@@ -28,8 +32,10 @@ class TableCheck:
 
     table: str
     target_table: str
-    source: Fingerprint
-    target: Fingerprint
+    status: Status
+    reason: str = ""
+    source: Fingerprint | None = None  # as they are shown: those of different rows may be the same
+    target: Fingerprint | None = None
     missing: int = 0
     extra: int = 0
     different: int = 0
@@ -38,4 +44,4 @@ class TableCheck:
 
     @property
     def equal(self) -> bool:
-        return self.source == self.target
+        return self.status == "equal"

@@ -35,7 +35,7 @@ class OddTables:
         except ArrowsyncError as error:
             if isinstance(error, SchemaError | TableUnusable):
                 error.at(table=str(name))
-            if not _concerns_one_table(error):
+            if not concerns_one_table(error):
                 raise
             self.errors[name] = error
 
@@ -44,7 +44,7 @@ class OddTables:
         try:
             return source.describe(names)
         except ArrowsyncError as error:
-            if not _concerns_one_table(error):
+            if not concerns_one_table(error):
                 raise
         tables = []
         for name in names:
@@ -73,10 +73,10 @@ class OddTables:
             )
 
     def _listed(self) -> tuple[Skipped, ...]:
-        return tuple(Skipped(name, _what(error), error.hint) for name, error in self.errors.items())
+        return tuple(Skipped(name, what(error), error.hint) for name, error in self.errors.items())
 
 
-def _concerns_one_table(error: ArrowsyncError) -> bool:
+def concerns_one_table(error: ArrowsyncError) -> bool:
     """Whether other tables can be copied all the same.
 
     What was asked for wrongly, what another transfer has left, and a database that does not answer concern
@@ -87,6 +87,6 @@ def _concerns_one_table(error: ArrowsyncError) -> bool:
     )
 
 
-def _what(error: ArrowsyncError) -> str:
+def what(error: ArrowsyncError) -> str:
     """The message without the table, which stands beside it."""
     return error.message + (f" (column {error.column!r})" if error.column else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from arrowsync.core.plan import (
     Partition,
     Receipt,
     Route,
+    Skipped,
     Snapshot,
     Storage,
     TablePlan,
@@ -26,10 +27,11 @@ from arrowsync.core.table import Column, Table, TableName
 from arrowsync.core.transfer import Transfer, Verify, WriteMode
 from arrowsync.engine import batches, fingerprint
 from arrowsync.engine.differences import Differences, Side, find_differences, find_lacking
-from arrowsync.engine.planner import measured
+from arrowsync.engine.odd_tables import concerns_one_table, what
+from arrowsync.engine.planner import measured, target_name
 from arrowsync.engine.retry import with_next_forms
-from arrowsync.engine.stop import Stop
-from arrowsync.errors import ConfigError, VerificationError
+from arrowsync.engine.stop import Stop, Stopped
+from arrowsync.errors import ArrowsyncError, ConfigError, VerificationError
 
 _INTERVAL = pa.opaque(pa.string(), "interval", "PostgreSQL")
 NAMED = 5  # differing rows in an error's one sentence; `arrowsync verify` shows more
@@ -249,59 +251,85 @@ def _batches(
 
 
 def compare_tables(
-    transfer: Transfer, tables: Sequence[tuple[Table, TableName]], source: Source, sink: Sink, stop: Stop
+    transfer: Transfer, tables: Sequence[Table], source: Source, sink: Sink, stop: Stop
 ) -> list[TableCheck]:
-    """Compare each source table with the target table of that name, each side in one snapshot.
+    """Compare each source table with its copy, each side in one snapshot; what one lacks stops no other.
 
-    Raises ConfigError where the target has no such table or column.
+    Raises ConfigError for what was asked wrongly.
     """
     with source.snapshot() as here, sink.snapshot() as there:
-        return [
-            _compare(
-                transfer,
-                measured(source, table, transfer.where),
-                measured(sink, _existing(sink, name)),
-                (source, here),
-                (sink, there),
-                stop,
-            )
-            for table, name in tables
-        ]
+        comparison = _Comparison(transfer, (source, here), (sink, there), stop)
+        return [comparison.outcome(table, alone=len(tables) == 1) for table in tables]
 
 
-def _existing(sink: Sink, name: TableName) -> Table:
-    found = sink.find(name)
-    if found is None:
-        raise ConfigError(f"the target has no table {name}", hint="--target-table names another one")
-    return found
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """Both sides, as all tables see them."""
+
+    transfer: Transfer
+    source: tuple[Source, Snapshot]
+    sink: tuple[Sink, Snapshot]
+    stop: Stop
+
+    def outcome(self, ours: Table, *, alone: bool) -> TableCheck:
+        try:
+            name = target_name(self.transfer, ours, self.sink[0])
+        except ConfigError as error:  # there is no such schema
+            if alone:
+                raise
+            return TableCheck(str(ours.name), "", "missing", error.message)
+        try:
+            return self._compared(ours, name)
+        except ArrowsyncError as error:
+            if isinstance(error, Stopped) or not concerns_one_table(error):
+                raise
+            reason = Skipped(ours.name, what(error), error.hint).sentence
+            return TableCheck(str(ours.name), str(name), "not comparable", reason)
+
+    def _compared(self, ours: Table, name: TableName) -> TableCheck:
+        theirs = self.sink[0].find(name)
+        if theirs is None:
+            return TableCheck(str(ours.name), str(name), "missing", f"the target has no table {name}")
+        if lacking := _lacking(self.transfer, ours, theirs):
+            return TableCheck(str(ours.name), str(name), "different", f"the target has no {lacking}")
+        return self._compare(
+            measured(self.source[0], ours, self.transfer.where), measured(self.sink[0], theirs)
+        )
+
+    def _compare(self, ours: Table, theirs: Table) -> TableCheck:
+        readings = _pair(self.transfer, ours, theirs, self.source[0].forms(ours), self.sink[0].forms(theirs))
+        (one, found_here), (other, found_there) = (
+            with_next_forms(partial(_side, place=place, snapshot=snapshot, stop=self.stop), reading)
+            for reading, (place, snapshot) in zip(readings, (self.source, self.sink), strict=True)
+        )
+        key = _key(readings[0])
+        check = TableCheck(
+            str(ours.name),
+            str(theirs.name),
+            "equal" if found_here == found_there else "different",
+            source=found_here.shown,
+            target=found_there.shown,
+            key=tuple(ours.columns[at].name for at in key),
+        )
+        if check.equal:
+            return check
+        found = find_differences(one, other, key, memory=self.transfer.limits.memory_bytes // 4)
+        return replace(
+            check,
+            missing=found.missing,
+            extra=found.extra,
+            different=found.different,
+            examples=found.examples,
+        )
 
 
-def _compare(
-    transfer: Transfer,
-    ours: Table,
-    theirs: Table,
-    source: tuple[Source, Snapshot],
-    sink: tuple[Sink, Snapshot],
-    stop: Stop,
-) -> TableCheck:
-    readings = _pair(transfer, ours, theirs, source[0].forms(ours), sink[0].forms(theirs))
-    sides = [
-        with_next_forms(partial(_side, place=place, snapshot=snapshot, stop=stop), reading)
-        for reading, (place, snapshot) in zip(readings, (source, sink), strict=True)
-    ]
-    (one, found_here), (other, found_there) = sides
-    key = _key(readings[0])
-    names = tuple(ours.columns[at].name for at in key)
-    check = TableCheck(str(ours.name), str(theirs.name), found_here, found_there, key=names)
-    if check.equal:
-        return check
-    found = find_differences(one, other, key, memory=transfer.limits.memory_bytes // 4)
-    return replace(
-        check,
-        missing=found.missing,
-        extra=found.extra,
-        different=found.different,
-        examples=found.examples,
+def _lacking(transfer: Transfer, ours: Table, theirs: Table) -> str:
+    """The columns that only the source has."""
+    there = {column.name.casefold() for column in theirs.columns}
+    names = [transfer.rename.get(column.name, column.name) for column in ours.columns]
+    lacking = [name for name in names if name.casefold() not in there]
+    return (
+        f"{'column' if len(lacking) == 1 else 'columns'} {', '.join(map(repr, lacking))}" if lacking else ""
     )
 
 

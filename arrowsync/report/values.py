@@ -228,8 +228,8 @@ def exit_code(result: object) -> int:
             if status == "failed":
                 return 4 if types == {VerificationError.__name__} else 1
             return 3 if status == "partial" else 0
-        case Verification(equal=equal):
-            return 0 if equal else 4
+        case Verification(status=status):
+            return {"equal": 0, "different": 4, "not comparable": 2}[status]
         case Checkup(usable=usable):
             return 0 if usable else 1
         case TransferError() if hasattr(result, "report"):

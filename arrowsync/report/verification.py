@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from arrowsync.core.check import Difference, TableCheck
+from arrowsync.core.check import Difference, Status, TableCheck
 from arrowsync.display import Shown
 from arrowsync.display.figures import count, noun
-from arrowsync.display.sheet import Grid, Heading, Section, Sheet, Text, Toned, grid, parts
+from arrowsync.display.sheet import Grid, Heading, Notes, Section, Sheet, Text, Tone, Toned, grid, parts
+
+_TONES: dict[Status, Tone] = {"equal": "good", "different": "bad", "missing": "bad", "not comparable": "warn"}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -22,36 +25,55 @@ class Verification(Shown):
 
     @property
     def equal(self) -> bool:
-        return all(table.equal for table in self.tables)
+        return self.status == "equal"
+
+    @property
+    def status(self) -> Literal["equal", "different", "not comparable"]:
+        """A difference weighs more than what could not be compared."""
+        found = {table.status for table in self.tables}
+        if found & {"different", "missing"}:
+            return "different"
+        return "not comparable" if "not comparable" in found else "equal"
 
     def to_dict(self) -> dict[str, Any]:  # Any: JSON
         """The verification as JSON values; fingerprints as "rows:hash"."""
         return {
-            "status": "equal" if self.equal else "different",
+            "status": self.status,
             "source": self.source,
             "target": self.target,
             "tables": [_table_dict(table) for table in self.tables],
         }
 
     def sheet(self) -> Sheet:
-        differing = [table for table in self.tables if not table.equal]
-        title = (
-            Toned(f"equal: {noun(len(self.tables), 'table')}, every value compared", "good")
-            if self.equal
-            else Toned(f"different: {len(differing)} of {noun(len(self.tables), 'table')}", "bad")
+        reasons = tuple(Toned(f"{t.table}: {t.reason}", _TONES[t.status]) for t in self.tables if t.reason)
+        examples = (_examples(table) for table in self.tables)
+        return Sheet(
+            self._title(), parts([_grid(self.tables), Notes(reasons) if reasons else None, *examples])
         )
-        return Sheet(title, parts([_grid(self.tables), *(_examples(table) for table in differing)]))
+
+    def _title(self) -> Toned:
+        tables = noun(len(self.tables), "table")
+        if self.equal:
+            return Toned(f"equal: {tables}, every value compared", "good")
+        count = Counter(table.status for table in self.tables)
+        differing, unknown = count["different"] + count["missing"], count["not comparable"]
+        if not differing:
+            return Toned(f"not comparable: {unknown} of {tables}", "warn")
+        further = f", {unknown} could not be compared" if unknown else ""
+        return Toned(f"different: {differing} of {tables}{further}", "bad")
 
 
 def _table_dict(table: TableCheck) -> dict[str, Any]:  # Any: JSON
     return {
         "table": table.table,
         "target_table": table.target_table,
+        "status": table.status,
+        "reason": table.reason or None,
         "equal": table.equal,
-        "rows_source": table.source.rows,
-        "rows_target": table.target.rows,
-        "fingerprint_source": str(table.source),
-        "fingerprint_target": str(table.target),
+        "rows_source": table.source and table.source.rows,
+        "rows_target": table.target and table.target.rows,
+        "fingerprint_source": table.source and str(table.source),
+        "fingerprint_target": table.target and str(table.target),
         "missing": table.missing,
         "extra": table.extra,
         "different": table.different,
@@ -77,15 +99,11 @@ def _grid(tables: Iterable[TableCheck]) -> Grid:
 
 
 def _row(table: TableCheck) -> tuple[Text, ...]:
-    return (
-        table.table,
-        Toned("equal", "good") if table.equal else Toned("different", "bad"),
-        count(table.missing),
-        count(table.extra),
-        count(table.different),
-        count(table.source.rows),
-        count(table.target.rows),
-    )
+    verdict = Toned(table.status, _TONES[table.status])
+    if table.source is None or table.target is None:
+        return table.table, verdict, "", "", "", "", ""
+    numbers = (table.missing, table.extra, table.different, table.source.rows, table.target.rows)
+    return table.table, verdict, *map(count, numbers)
 
 
 def _examples(table: TableCheck) -> Section | None:

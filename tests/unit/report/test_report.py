@@ -190,7 +190,11 @@ def test_importing_the_report_imports_neither_polars_nor_rich() -> None:
     assert done.stdout.strip() == "set()"
 
 
-CHECK = Verification("a.db", "b.db", (TableCheck("order_lines", "t", Fingerprint(9, 1), Fingerprint(9, 2)),))
+CHECK = Verification(
+    "a.db",
+    "b.db",
+    (TableCheck("order_lines", "t", "different", source=Fingerprint(9, 1), target=Fingerprint(9, 2)),),
+)
 
 
 def test_a_verification_is_short_as_an_object() -> None:
