@@ -60,6 +60,7 @@ class Arguments(TypedDict, total=False):
     exclude: Names | None
     rename: Mapping[str, str] | None
     where: str | None  # in the source's SQL
+    index: bool | None  # of a pandas frame, as columns. None: its named levels; True: all; False: none
     row_security: bool  # read only the rows that PostgreSQL's policies show; else hidden ones are an error
     cast: Mapping[str, str] | None  # column -> type of the target
     cursor: str | None  # not there yet, as the next two
@@ -304,7 +305,7 @@ def stream(
 
 
 def _read_from(place: object, arguments: Arguments) -> Source:
-    source = endpoint(place)
+    source = endpoint(place, index=arguments.get("index"))
     if not arguments.get("row_security"):
         return source
     if not isinstance(source, Database):

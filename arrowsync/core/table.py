@@ -336,6 +336,7 @@ class Table:
     options: tuple[str, ...] = ()  # behind a CREATE TABLE's parentheses, usable between equal databases only
     attached: tuple[Attached, ...] = ()
     quarantined: bool = False
+    remarks: tuple[str, ...] = ()  # that the plan is to show
 
     def column(self, name: str) -> Column:
         """The column of exactly that name. Raises ConfigError with the nearest names."""
@@ -348,7 +349,7 @@ class Table:
     def to_dict(self) -> dict[str, Any]:  # Any: JSON
         """The table as JSON values; names as exact strings, without empty parts."""
         values: dict[str, Any] = _json(self)  # Any: JSON
-        del values["widths"], values["quarantined"]
+        del values["widths"], values["quarantined"], values["remarks"]
         return {"qualified_name": str(self.name), **values}
 
 

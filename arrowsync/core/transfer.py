@@ -114,7 +114,7 @@ class Retry:
 _IDENTITY = (
     *("source", "target", "tables", "patterns", "query", "target_table", "mode", "key"),
     *("columns", "exclude", "rename", "where", "cast", "cursor", "lookback", "schema_only"),
-    "row_security",
+    *("row_security", "index"),
 )
 NOT_YET = ("cursor", "lookback", "delete_missing")  # part of every transfer's identity already
 _FIELDS = {"table": "tables", "tables": "patterns"}  # the API's word -> ours
@@ -141,6 +141,7 @@ class Transfer:
     rename: Mapping[str, str] = field(default_factory=dict)
     where: str | None = None
     row_security: bool = False
+    index: bool | None = None
     cast: Mapping[str, str] = field(default_factory=dict)
     cursor: str | None = None
     lookback: str | None = None
@@ -264,7 +265,7 @@ _TYPES: dict[str, tuple[type | UnionType, str]] = {
     **dict.fromkeys(("query", "where", "target_table", "journal"), (str, "a text")),
     **dict.fromkeys(("rename", "cast"), (Mapping, "a dict of column names and texts")),
     **dict.fromkeys(
-        ("row_security", "schema_only", "views", "allow_lossy", "restart", "not_consistent"),
+        ("row_security", "index", "schema_only", "views", "allow_lossy", "restart", "not_consistent"),
         (bool, "True or False"),
     ),
     "workers": (int, "a whole number"),

@@ -10,6 +10,7 @@ from arrowsync.dialects.sqlite.location import is_database
 from arrowsync.endpoints.database import Database
 from arrowsync.endpoints.files import SUFFIX, Files
 from arrowsync.endpoints.frames import ArrowStream, Frame
+from arrowsync.endpoints.pandas_index import is_pandas
 from arrowsync.endpoints.secrets import fill_in, hide
 from arrowsync.errors import ConfigError
 
@@ -23,13 +24,18 @@ OTHER_SUFFIXES = (
 )
 
 
-def endpoint(place: object) -> Database | Files | Frame:
-    """The endpoint of a URI, a path, a frame, or an endpoint itself. Raises ConfigError for anything else."""
+def endpoint(place: object, *, index: bool | None = None) -> Database | Files | Frame:
+    """The endpoint of a URI, a path, a frame, or an endpoint itself. Raises ConfigError for anything else.
+
+    `index` says what becomes of a pandas frame's index; no other place may be given one.
+    """
+    if index is not None and not is_pandas(place):
+        raise ConfigError("index: only a pandas frame has one", hint="Leave index out")
     match place:
         case Database() | Files() | Frame():
             return place
         case ArrowStream():
-            return Frame.of(place)
+            return Frame.of(place, index)
         case str() | os.PathLike():
             return _named(os.fspath(place))
     hint = f"Name a URI or a path, or give a frame; there are {SUPPORTED}"

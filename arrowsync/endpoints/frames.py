@@ -17,8 +17,10 @@ import pyarrow as pa
 from arrowsync.core.contracts import LARGEST_READ, Forms
 from arrowsync.core.plan import ColumnPlan, Partition, Receipt, Snapshot, TablePlan
 from arrowsync.core.table import Table, TableName, Widths
+from arrowsync.endpoints import pandas_index
 from arrowsync.endpoints.arrow_columns import Kept, bring, forms, quarantine_columns
 from arrowsync.endpoints.arrow_types import DIALECT
+from arrowsync.endpoints.pandas_index import is_pandas
 from arrowsync.errors import ArrowsyncError, ConfigError
 
 _COLLECT = "Collect it first, or write it to a Parquet file and copy that"
@@ -37,8 +39,9 @@ _used: WeakValueDictionary[int, ArrowStream] = WeakValueDictionary()  # by id():
 class _Streams:
     """The streams of an object. One without a length is taken for one that can be read only once."""
 
-    def __init__(self, rows: ArrowStream) -> None:
+    def __init__(self, rows: ArrowStream, index: bool | None = None) -> None:
         self.rows = rows
+        self.levels = pandas_index.levels(rows, index) if is_pandas(rows) else None
         # A pyarrow reader that is exported a second time has no rows, and raises nothing.
         self._once = not hasattr(rows, "__len__")
         if self._once and id(rows) in _used:
@@ -49,8 +52,8 @@ class _Streams:
 
     def _read_schema(self) -> pa.Schema:
         try:
-            reader = pa.RecordBatchReader.from_stream(self.rows)
-        except (pa.ArrowInvalid, TypeError) as error:
+            reader = self._reader()
+        except (pa.ArrowException, TypeError, ValueError) as error:
             raise ConfigError(f"a {type(self.rows).__name__} is no table: {error}") from error
         if self._once:
             self._first = reader
@@ -60,9 +63,26 @@ class _Streams:
             reader.close()  # DuckDB runs one query at a time
         return reader.schema
 
+    @property
+    def size(self) -> tuple[int | None, int | None]:
+        """Rows and bytes, as far as the object knows them."""
+        rows = self.rows
+        if self.levels is not None:
+            return len(rows), None  # type: ignore[arg-type]  # a frame has a length; a column may be named nbytes
+        return getattr(rows, "num_rows", getattr(rows, "height", None)), getattr(rows, "nbytes", None)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        return () if self.levels is None else tuple(pandas_index.remarks(self.rows, self.levels))
+
+    def _reader(self) -> pa.RecordBatchReader:
+        if self.levels is not None:
+            return pandas_index.table(self.rows, self.levels).to_reader()
+        return pa.RecordBatchReader.from_stream(self.rows)
+
     def open(self) -> pa.RecordBatchReader:
         if not self._once:
-            return pa.RecordBatchReader.from_stream(self.rows)
+            return self._reader()
         if self._gone:
             raise ArrowsyncError(
                 "the stream can be read only once, and some of its rows have gone by", hint=_COLLECT
@@ -79,8 +99,9 @@ class Frame:
     identity: str
 
     @classmethod
-    def of(cls, rows: ArrowStream) -> Self:
-        return cls(_Streams(rows), f"frame:{type(rows).__module__.partition('.')[0]}/{uuid4().hex[:12]}")
+    def of(cls, rows: ArrowStream, index: bool | None = None) -> Self:
+        made_by = type(rows).__module__.partition(".")[0]
+        return cls(_Streams(rows, index), f"frame:{made_by}/{uuid4().hex[:12]}")
 
     def __str__(self) -> str:
         return f"a {type(self.streams.rows).__name__}"
@@ -108,13 +129,12 @@ class Frame:
         raise ConfigError("a query needs a database, and this is a frame")
 
     def describe(self, names: Sequence[TableName]) -> list[Table]:
-        rows, schema = self.streams.rows, self.streams.schema
+        schema = self.streams.schema
         if len(set(schema.names)) < len(schema.names):
             raise ConfigError(f"{self} has two columns of one name", hint="Rename one")
-        count = getattr(rows, "num_rows", getattr(rows, "height", None))
         added = quarantine_columns(schema)
         columns = tuple(Kept.of(field).column() for field in schema if field.name not in added)
-        nbytes = getattr(rows, "nbytes", None)
+        count, nbytes = self.streams.size
         return [
             Table(
                 name,
@@ -124,6 +144,7 @@ class Frame:
                 rows=count,
                 rows_exact=count is not None,
                 bytes=nbytes,
+                remarks=self.streams.remarks,
                 quarantined=bool(added),
             )
             for name in names

@@ -232,6 +232,7 @@ def _plan(
         warnings=(
             *(_given_up(each) for each in discards if each.receipts),
             *_of_view(transfer, table),
+            *table.remarks,
             *(_left_out(key) for key in dangling),
         ),
         presumed=presumed,
