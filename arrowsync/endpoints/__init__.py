@@ -8,10 +8,12 @@ from urllib.parse import unquote
 
 from arrowsync.dialects.sqlite.location import is_database
 from arrowsync.endpoints.database import Database
-from arrowsync.endpoints.files import SUFFIX, Files
+from arrowsync.endpoints.files import Files
 from arrowsync.endpoints.frames import ArrowStream, Frame
 from arrowsync.endpoints.pandas_index import is_pandas
+from arrowsync.endpoints.parquet_target import SUFFIX
 from arrowsync.endpoints.secrets import fill_in, hide
+from arrowsync.endpoints.staging import Staging
 from arrowsync.errors import ConfigError
 
 __all__ = ["Database", "Files", "Frame", "endpoint", "storage"]
@@ -81,4 +83,5 @@ def _parquet(text: str) -> str | None:
         return None
     # "host=/run/postgresql/" is libpq's way to name a server.
     new_folder = path.endswith("/") and "=" not in path
-    return path if new_folder or path.lower().endswith(SUFFIX) or os.path.isdir(path) else None
+    is_folder = new_folder or Staging.of(path).current.is_dir()
+    return path if is_folder or path.lower().endswith(SUFFIX) else None

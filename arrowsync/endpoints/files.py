@@ -9,8 +9,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,14 +25,12 @@ from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.endpoints import arrow_design, parquet_footers
 from arrowsync.endpoints.arrow_columns import Kept, forms
 from arrowsync.endpoints.arrow_types import DIALECT
-from arrowsync.endpoints.lock import FileLock, is_held, with_locks
 from arrowsync.endpoints.parquet_journal import FILE, FolderJournal
 from arrowsync.endpoints.parquet_reader import ParquetReader
-from arrowsync.endpoints.parquet_writer import UNFINISHED, ParquetWriter, group_bytes, storing, sync
+from arrowsync.endpoints.parquet_target import SUFFIX, Target
+from arrowsync.endpoints.parquet_writer import ParquetWriter, group_bytes
+from arrowsync.endpoints.staging import Staging
 from arrowsync.errors import ConfigError, ResumeError
-
-SUFFIX = ".parquet"
-_LOCK = ".lock"
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,11 +63,16 @@ class Files:
 
     @property
     def _is_pattern(self) -> bool:
-        return glob.has_magic(self.place) and not os.path.lexists(self.place)
+        return glob.has_magic(self.place) and not os.path.lexists(Staging.of(self.place).current)
 
     @property
     def _is_folder(self) -> bool:
-        return not self._is_pattern and (self.place.endswith("/") or os.path.isdir(self.place))
+        named = Staging(self._real).current
+        return not self._is_pattern and (self.place.endswith("/") or named.is_dir())
+
+    @property
+    def _target(self) -> Target:
+        return Target(self._real, self._is_folder)
 
     @property
     def _name(self) -> TableName:
@@ -83,17 +85,14 @@ class Files:
         """The place of a table: this one, or what stands in for it until it is published."""
         if name == self._name:
             return self
-        aside = self._real.parent / f".{name.name}"
-        return Files(f"{aside}/" if self._is_folder else f"{aside}{SUFFIX}")
+        staged = self._target.staged(name.name)
+        return Files(f"{staged}/" if self._is_folder else str(staged))
 
     def _paths(self) -> list[str]:
         """The files in name order; none is no error."""
-        found: Iterable[str] = [str(self._real)]
-        if self._is_pattern:
-            found = glob.glob(str(self._real), recursive=True)
-        elif self._is_folder:
-            found = (str(path) for path in self._real.glob(f"*{SUFFIX}") if path.name[0] not in "._")
-        return sorted(path for path in found if os.path.isfile(path))
+        if not self._is_pattern:
+            return [str(path) for path in self._target.files()]
+        return sorted(path for path in glob.glob(str(self._real), recursive=True) if os.path.isfile(path))
 
     def _footers(self) -> parquet_footers.Footers:
         """Raises ConfigError where there is no file, SchemaError where the files differ."""
@@ -232,6 +231,10 @@ class Files:
             raise ConfigError(
                 f"{self.place!r} is a pattern, not a place to write to", hint="Give a folder: dir/"
             )
+        if self._is_folder and self._real.is_file():
+            raise ConfigError(
+                f"{self.place!r} is a file, not a folder", hint="Leave out the slash at its end"
+            )
         if not self._real.parent.is_dir():
             raise ConfigError(f"there is no folder {str(self._real.parent)!r}", hint="Make it first")
         return self._name
@@ -266,127 +269,34 @@ class Files:
     def statements(self, plan: TablePlan) -> TablePlan:
         """No statements; but a file is one partition, and what is published at once is written aside."""
         replaces = plan.transfer.mode is WriteMode.REPLACE
-        here = self._writable(aside=replaces)
-        if not os.access(here, os.W_OK):
-            raise ConfigError(f"no right to write into the folder {str(here)!r}")
+        self._target.check_writable(aside=replaces)
+        if self._target.staging.is_interrupted:
+            restored = f"a killed run has taken {self.place!r} away: what it held is put back first"
+            plan = replace(plan, warnings=(*plan.warnings, restored))
         if not self._is_folder:
             return replace(plan, partitions=(Partition(0),), aside=True)
-        if replaces and (others := self._not_parts()):
-            raise ConfigError(
-                f"to replace the folder {self.place!r} would take away {others[0]!r} too",
-                hint=f"Only a folder that holds nothing but {SUFFIX} files can be replaced",
-            )
+        if replaces:
+            self._target.check_replaceable()
         return replace(plan, aside=replaces)
-
-    def _writable(self, *, aside: bool) -> Path:
-        """The folder that a transfer needs to write into: a folder of parts may be all that one has."""
-        parts = self._is_folder and self._real.is_dir() and not aside
-        return self._real if parts else self._real.parent
 
     def view(self, table: Table, transfer: Transfer) -> tuple[str, ...]:
         return ()
-
-    def _not_parts(self) -> list[str]:
-        paths = sorted(self._real.iterdir()) if self._real.exists() else []
-        ours = ".arrowsync"
-        return [p.name for p in paths if p.is_dir() or not (p.suffix == SUFFIX or p.name.startswith(ours))]
 
     def journal_for(self, name: TableName, journal: str) -> tuple[TableName, TableName]:
         """The journal's file, and the parts, whose metadata are the receipts."""
         return TableName(FILE), TableName(f"*{SUFFIX}")
 
     def unfinished(self, name: TableName, journal: tuple[TableName, TableName]) -> list[Unfinished]:
-        found = (journal.unfinished(self._real) for journal in self._journals())
-        return [transfer for transfer in found if transfer is not None]
+        return self._target.unfinished()
 
     def transfers(self, journal: str) -> list[TransferStatus]:
-        """What is being written into the folder, or was interrupted; what has finished is just parts."""
-
-        def look() -> list[TransferStatus]:
-            found = (journal.status(self._real) for journal in self._journals())
-            return [status for status in found if status is not None]
-
-        def held(status: TransferStatus) -> bool:
-            # Beside the folder where it will take its place.
-            locks = f".arrowsync_{status.transfer}_*{_LOCK}"
-            folders = (self._real, self._real.parent)
-            return any(is_held(path) for folder in folders for path in folder.glob(locks))
-
-        return with_locks(look, held)
-
-    def _journals(self) -> list[FolderJournal]:
-        """Where a transfer into this folder may have begun: here, or beside it to replace it."""
-        if not self._is_folder:
-            return []
-        folders = (self._real, *self._real.parent.glob(".arrowsync_*_*/"))
-        return [FolderJournal(folder) for folder in folders]
+        return self._target.transfers()
 
     def lock(self, plan: TablePlan) -> Lock:
-        if self._is_folder and not plan.aside:
-            # Made first: a second run, which finds it there, must look for the lock where this one has it.
-            with storing(self._real):
-                self._real.mkdir(exist_ok=True)
-        return FileLock(self._writable(aside=plan.aside) / f".{plan.own_name}{_LOCK}")
+        return self._target.lock(plan)
 
     def prepare(self, plan: TablePlan, state: Mapping[str, Any] | None) -> tuple[Receipt, ...]:  # Any: JSON
-        """See Sink.prepare."""
-        journal = FolderJournal(self._of(plan.landing)._real)
-        with storing(journal.folder):
-            if not self._is_folder or plan.journal is None:
-                _remove(path for path in self._left_by(plan) if path.suffix != _LOCK)
-                if self._is_folder:
-                    journal.folder.mkdir(exist_ok=True)
-                return ()
-            if plan.resumes is None and journal.run != plan.run:
-                self._begin(plan, journal, state or {})
-                return ()
-            journal.check(plan)
-            if state is not None:
-                journal.remember(state)
-            return journal.receipts(plan.run)
-
-    def _begin(self, plan: TablePlan, journal: FolderJournal, state: Mapping[str, Any]) -> None:  # Any: JSON
-        if journal.run not in (None, *(old.run for old in plan.discards)):
-            raise ResumeError(
-                f"another run has begun to write into {self.place!r} since this was planned",
-                hint="Run the same command again",
-            )
-        journal.folder.mkdir(exist_ok=True)
-        # First noted, then cleared: from here on no part of another run can be committed.
-        remembered = {"exists": plan.exists, "landing": [plan.landing.name, plan.landing.schema]}
-        journal.begin(plan, self._real, {**remembered, **state})
-        for old in plan.discards:
-            self._discard(old, journal.folder)
-        _remove(path for path in self._left_by(plan) if path != journal.folder and path.suffix != _LOCK)
-        self._check_empty(plan)
-
-    def _discard(self, old: Unfinished, landing: Path) -> None:
-        """Take back what a transfer that is given up has made; rows that it appended stay."""
-        folder = self._of(TableName(*old.state["landing"]))._real
-        if folder not in (landing, self._real):
-            _remove([folder])
-            return
-        if old.request["mode"] != WriteMode.APPEND:
-            _remove(FolderJournal(folder).parts(old.run))
-        if folder != landing:
-            FolderJournal(folder).finish()
-
-    def _check_empty(self, plan: TablePlan) -> None:
-        """What `create` found absent or empty must be so when its first row, or its only file, comes."""
-        if (
-            plan.transfer.mode is WriteMode.CREATE
-            and self._paths()
-            and (not plan.exists or self._footers().rows)
-        ):
-            raise ConfigError(f"{self.place!r} holds rows since this was planned", hint="See mode")
-
-    def _left_by(self, plan: TablePlan) -> list[Path]:
-        """Whatever this transfer has written aside."""
-        beside = self._real.parent.glob(f".{plan.own_name}*")
-        folders = {self._of(plan.landing)._real, self._real}
-        patterns = (f".part-*{UNFINISHED}", f"{FILE}.*")
-        inside = (path for folder in folders for pattern in patterns for path in folder.glob(pattern))
-        return [*beside, *inside]
+        return self._target.prepare(plan, state)
 
     def open_writer(self, plan: TablePlan, partition: Partition) -> ParquetWriter:
         landing, transfer = self._of(plan.landing)._real, plan.transfer
@@ -409,18 +319,7 @@ class Files:
         return [planned.get(name, column) for name, column in self._footers().columns.items()]
 
     def publish(self, plan: TablePlan, receipts: Sequence[Receipt], status: str) -> Published:
-        """See Sink.publish. Goes on where an earlier call was interrupted; a second call does no harm."""
-        landing, target = self._of(plan.landing)._real, self._real
-        with storing(target):
-            if self._is_folder and plan.journal is not None and FolderJournal(landing).run is not None:
-                FolderJournal(landing).check(plan)
-            if plan.aside and landing.exists():
-                self._check_empty(plan)
-                _swap(landing, target, target.parent / f".{plan.own_name}_old")
-            if self._is_folder:
-                FolderJournal(target).finish()
-            _remove(self._left_by(plan))
-            sync(target.parent)
+        self._target.publish(plan)
         return Published(warnings=tuple(_texts(plan, receipts)))
 
     def enforce(self, plan: TablePlan) -> Published:
@@ -430,18 +329,6 @@ class Files:
 
 def _free() -> None:
     """The claim of a writer that nobody can be in the way of."""
-
-
-def _remove(paths: Iterable[Path]) -> None:
-    for path in paths:
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-
-
-def _swap(new: Path, target: Path, old: Path) -> None:
-    """Put `new` in the place of `target`; of folders there is neither for a moment."""
-    if new.is_dir() and target.exists():
-        os.replace(target, old)
-    os.replace(new, target)
 
 
 def _texts(plan: TablePlan, receipts: Sequence[Receipt]) -> list[str]:

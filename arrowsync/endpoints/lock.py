@@ -120,6 +120,13 @@ def is_held(path: Path) -> bool:
         return False
 
 
+def clear(path: Path) -> None:
+    """Remove the lock's file where a killed run has left it."""
+    left = FileLock(path)
+    if path.exists() and left._try():  # held meanwhile, so that nobody comes to hold a file that is gone
+        left.__exit__()
+
+
 def with_locks(
     look: Callable[[], list[TransferStatus]], held: Callable[[TransferStatus], bool]
 ) -> list[TransferStatus]:

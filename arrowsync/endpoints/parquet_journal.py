@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,13 +28,20 @@ class FolderJournal:
 
     folder: Path
 
-    def begin(self, plan: TablePlan, target: Path, state: Mapping[str, Any]) -> None:  # Any: JSON
+    def begin(
+        self,
+        plan: TablePlan,
+        target: Path,
+        state: Mapping[str, Any],  # Any: JSON
+        given_up: Iterable[str],
+    ) -> None:
         self._write(
             {
                 "folder": str(self.folder),
                 "target": str(target),
                 "transfer": plan.transfer.id,
                 "run": plan.run,
+                "given_up": sorted(given_up),
                 "request": plan.transfer.identity(),
                 "partitions": [asdict(partition) for partition in plan.partitions],
                 "state": dict(state),
@@ -54,6 +61,12 @@ class FolderJournal:
         """The run that may write here."""
         noted = self._read()
         return str(noted["run"]) if noted else None
+
+    @property
+    def given_up(self) -> set[str]:
+        """Runs whose parts this one takes back: noted first, so that a kill in between is made good."""
+        noted = self._read()
+        return set(noted["given_up"]) if noted else set()
 
     def check(self, plan: TablePlan) -> None:
         """Raise ResumeError when the transfer is no longer this run's."""

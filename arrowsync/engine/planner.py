@@ -230,7 +230,7 @@ def _plan(
         run=resumes.run if resumes else uuid4().hex,
         discards=discards,
         warnings=(
-            *(_given_up(each) for each in discards if each.receipts),
+            *(_given_up(each, sink) for each in discards if each.receipts),
             *_of_view(transfer, table),
             *table.remarks,
             *(_left_out(key) for key in dangling),
@@ -289,11 +289,13 @@ def _emptied(discarded: Unfinished) -> bool:
     return not discarded.made_landing and discarded.landing != "other" and mode != WriteMode.APPEND
 
 
-def _given_up(unfinished: Unfinished) -> str:
+def _given_up(unfinished: Unfinished, sink: Sink) -> str:
     """What the report says about an unfinished run that is not resumed."""
     rows = sum(receipt.rows for receipt in unfinished.receipts)
     if unfinished.landing == "kept":
-        kept = "stay in the table" if unfinished.request["mode"] == WriteMode.APPEND else "are copied again"
+        # A part of a folder can be told from the rows before it, and is taken back.
+        stay = unfinished.request["mode"] == WriteMode.APPEND and not sink.is_one_table
+        kept = "stay in the table" if stay else "are copied again"
         return f"started over: the {rows:,} rows of an unfinished run {kept}"
     return "started over: the target table is not what an unfinished run left"
 

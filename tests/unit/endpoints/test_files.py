@@ -26,6 +26,7 @@ from arrowsync.endpoints import Database, Files, endpoint
 from arrowsync.endpoints.arrow_types import exactly, parse
 from arrowsync.endpoints.parquet_footers import read, row_groups
 from arrowsync.endpoints.parquet_reader import opened
+from arrowsync.endpoints.staging import Staging
 from arrowsync.errors import Refused
 
 SMALL = Limits(partition_bytes="4 KiB")  # so that a few hundred rows are several partitions
@@ -714,13 +715,61 @@ def test_another_transfer_waits_for_an_unfinished_one_or_gives_it_up(tmp_path: P
     assert (report.rows_written, pl.read_parquet(out).columns) == (1_000, ["id"])
 
 
-def test_rows_that_an_abandoned_append_added_stay(tmp_path: Path) -> None:
+def test_parts_that_an_abandoned_append_added_are_taken_back(tmp_path: Path) -> None:
     source, out = numbers(tmp_path / "a.parquet"), tmp_path / "out"
     copy(source, f"{out}/", limits=SMALL)
-    added = sum(pq.read_metadata(out / name).num_rows for name in listing(out)[:2])
     half_done(source, out, mode="append")
-    copy(source, f"{out}/", limits=SMALL, mode="append", restart=True)
-    assert len(ids(out)) == 2_000 + added
+    report = copy(source, f"{out}/", limits=SMALL, mode="append", restart=True)
+    assert ids(out) == sorted([*range(1_000), *range(1_000)])
+    assert "are copied again" in report.warnings[0]
+
+
+def test_what_killed_runs_left_is_cleared_by_any_command_and_nobody_elses_files_are(tmp_path: Path) -> None:
+    source, out = numbers(tmp_path / "a.parquet"), tmp_path / "out"
+    half_done(source, out)
+    (out / ".part-00002-0123456789ab.parquet.0123456789ab.tmp").touch()
+    for name in ("arrowsync_lock", "arrowsync_gone", "arrowsync_0123456789ab_0"):
+        Staging(out).named(name).touch()
+        Staging(tmp_path / "other").named(name).touch()
+    (tmp_path / ".hidden").touch()
+    copy(source, f"{out}/", limits=SMALL)
+    others = sorted(path.name for path in Staging(tmp_path / "other")._names())
+    assert listing(tmp_path) == sorted([*others, ".hidden", "a.parquet", "out"])
+    assert all(name.startswith("part-") for name in listing(out))
+
+
+def test_a_part_that_was_being_written_is_no_obstacle_to_replace(tmp_path: Path) -> None:
+    source, out = numbers(tmp_path / "a.parquet"), tmp_path / "out"
+    copy(numbers(tmp_path / "b.parquet", 10), f"{out}/")
+    (out / ".part-00002-0123456789ab.parquet.0123456789ab.tmp").touch()
+    copy(source, f"{out}/", mode="replace")
+    assert ids(out) == list(range(1_000))
+
+
+def test_what_others_put_into_a_folder_that_is_being_made_is_not_mixed_in(tmp_path: Path) -> None:
+    source, out = numbers(tmp_path / "a.parquet"), tmp_path / "out"
+    half_done(source, out)
+    numbers(out / "foreign.parquet", 5)
+    for restart in (False, True):
+        with pytest.raises(TransferError, match=r"foreign.parquet' holds rows since"):
+            copy(source, f"{out}/", limits=SMALL, restart=restart)
+    assert (out / "foreign.parquet").exists()
+
+
+def test_a_folder_where_a_disk_is_mounted_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = numbers(tmp_path / "a.parquet"), tmp_path / "out"
+    copy(source, f"{out}/")
+    monkeypatch.setattr(os.path, "ismount", lambda path: path == out)
+    with pytest.raises(ConfigError, match=r"disk is mounted.*out/rows/"):
+        copy(source, f"{out}/", mode="replace")
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    source = numbers(tmp_path / "a.parquet")
+    with pytest.raises(ConfigError, match="is a file, not a folder"):
+        copy(source, f"{numbers(tmp_path / 'b.parquet')}/")
 
 
 def test_a_run_that_was_started_over_can_commit_nothing_more(tmp_path: Path) -> None:
