@@ -38,8 +38,9 @@ class Form:
     `select` is an expression in the source's SQL; the driver delivers `read`; `decode` makes `arrow` of it.
     `arrow` says what the values mean to a sink: an Arrow type, or `arrow.opaque` for what only the vendor
     knows: opaque<string, T, PostgreSQL> is T's text, opaque<binary, T, …> its binary send format,
-    opaque<int64 | int32, T, …> its internal number. `pin` is a literal of the storage class that SQLite must
-    infer, `guard` an expression that is 1 for a value the select would change.
+    opaque<int64 | int32, T, …> its internal number. `signature` stands for what T is made of, where somebody
+    made it: another database may call another type so. `pin` is a literal of the storage class that SQLite
+    must infer, `guard` an expression that is 1 for a value the select would change.
     """
 
     select: str
@@ -50,6 +51,7 @@ class Form:
     reason: str = ""
     pin: str | None = None
     guard: str | None = None
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,18 +173,39 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class UserType:
-    """A type that the table's columns need and that somebody made; `base` is what lies under a domain.
+class TypePart:
+    """What a type is made of: a composite's attribute, or the one type under a domain, range or multirange.
 
-    `definition` is the database's own CREATE statement, usable between equal databases only.
+    `type` has its modifiers, `bare` has none; `collation` is None where it is the type's own.
     """
 
     name: str
-    kind: Literal["enum", "domain", "composite", "range", "base"]
+    type: str
+    bare: str
+    collation: str | None = None
+
+    def __str__(self) -> str:
+        collate = f" collate {self.collation}" if self.collation else ""
+        return f"{self.name} {self.type}{collate}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class UserType:
+    """A type that the table's columns need and that somebody made; `base` is what lies under a domain.
+
+    `definition` is the database's own CREATE statement, usable between equal databases only. `labels` are an
+    enum's, in order; `functions` say how a range or base type works.
+    """
+
+    name: str
+    kind: Literal["enum", "domain", "composite", "range", "multirange", "base"]
     base: str | None = None
     definition: str | None = None
     extension: str | None = None
     comment: str | None = None
+    labels: tuple[str, ...] = ()
+    parts: tuple[TypePart, ...] = ()
+    functions: str = ""
 
 
 # `definition` below is what the database itself writes after the constraint's name; it says what the other

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from arrowsync.core.contracts import Connection, Forms
 from arrowsync.core.plan import ColumnPlan, Partition, Receipt, TablePlan, Unfinished
-from arrowsync.core.table import Table, TableName, Widths, quoted
+from arrowsync.core.table import Table, TableName, UserType, Widths, quoted
 from arrowsync.core.transfer import Transfer
 from arrowsync.dialects.sieve import Sieve
 from arrowsync.errors import ArrowsyncError, ConfigError
@@ -190,10 +190,20 @@ class Dialect:
         """See Sink.folded."""
         return name
 
+    def user_types(self, connection: Connection, source: Table) -> tuple[UserType, ...]:
+        """The types that somebody has made here and that are called as those of the source's columns."""
+        return ()
+
     def design(
-        self, source: Table, forms: Forms, transfer: Transfer, name: TableName, existing: Table | None
+        self,
+        source: Table,
+        forms: Forms,
+        transfer: Transfer,
+        name: TableName,
+        existing: Table | None,
+        types: Sequence[UserType] = (),
     ) -> tuple[Table, tuple[ColumnPlan, ...]]:
-        """See Sink.design. Pure."""
+        """See Sink.design; `types` are the target's own that are called as the source's. Pure."""
         raise NotImplementedError
 
     def check_rights(self, connection: Connection, plan: TablePlan) -> None:
@@ -217,8 +227,8 @@ class Dialect:
         """The dialect of empty databases that are gone when they are closed; asked where `rehearsed` is."""
         raise NotImplementedError
 
-    def view(self, table: Table, transfer: Transfer) -> tuple[str, ...]:
-        """See Sink.view. Pure."""
+    def view(self, table: Table, transfer: Transfer, types: Sequence[UserType] = ()) -> tuple[str, ...]:
+        """See Sink.view; `types` as for `design`. Pure."""
         return ()
 
     def staging(self, plan: TablePlan) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 from arrowsync.core.contracts import Connection, Forms, Lock
 from arrowsync.core.plan import ColumnPlan, Partition, Published, Receipt, Snapshot, TablePlan, Unfinished
 from arrowsync.core.status import TransferStatus
-from arrowsync.core.table import Table, TableName, Widths
+from arrowsync.core.table import Table, TableName, UserType, Widths
 from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.dialects.ansi import Dialect
 from arrowsync.dialects.postgresql import PostgreSQL
@@ -223,7 +223,13 @@ class Database:
     def design(
         self, source: Table, forms: Forms, transfer: Transfer, name: TableName, existing: Table | None
     ) -> tuple[Table, tuple[ColumnPlan, ...]]:
-        return self.speaks.design(source, forms, transfer, name, existing)
+        return self.speaks.design(source, forms, transfer, name, existing, self._types_called(source))
+
+    def _types_called(self, source: Table) -> tuple[UserType, ...]:
+        if not self.speaks.exists(fill_in(self.uri)):
+            return ()
+        with asking(self.address) as connection:
+            return self.speaks.user_types(connection, source)
 
     def apart(self, plans: Sequence[TablePlan]) -> list[TablePlan]:
         if not self.speaks.exists(fill_in(self.uri)):
@@ -252,7 +258,7 @@ class Database:
                 connection.run("rollback")
 
     def view(self, table: Table, transfer: Transfer) -> tuple[str, ...]:
-        return self.speaks.view(table, transfer)
+        return self.speaks.view(table, transfer, self._types_called(table))
 
     def journal_for(self, name: TableName, journal: str) -> tuple[TableName, TableName]:
         """The journal's tables for transfers into that table. Raises ConfigError where there is no place."""

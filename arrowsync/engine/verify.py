@@ -180,6 +180,24 @@ def _family(form: Form) -> str:
     return fingerprint.canonical_kind(form.arrow).family
 
 
+def _alike(one: Form, other: Form) -> bool:
+    """Whether equal values come in equal bits: what two types of one name are made of may differ.
+
+    A text alone, in a column of texts or in a file, is compared with any type's.
+    """
+    alike = one.signature == other.signature or not (one.signature and other.signature)
+    return alike and _family(one) == _family(other)
+
+
+def _incomparable(ours: Column, theirs: Column) -> VerificationError:
+    alike = "Both are called so, but made of other parts: compare their texts with SQL"
+    return VerificationError(
+        f"{ours.type} cannot be compared with {theirs.type}",
+        column=ours.name,
+        hint=alike if ours.type == theirs.type else None,
+    )
+
+
 def _read_back(reading: TablePlan, sink: Sink, stop: Stop) -> Fingerprint:
     """The fingerprint of the landing table."""
     with sink.snapshot() as snapshot:
@@ -200,13 +218,10 @@ def _reading(
     """A plan that reads the table's columns in forms that compare with those of the plan's columns."""
     columns = []
     for column, other in pairs:
-        family = _family(column.route.form)
         ways = _ways(forms[other.name], [column.route.form])
-        same = [form for form in ways if _family(form) == family]
+        same = [form for form in ways if _alike(form, column.route.form)]
         if not same:
-            raise VerificationError(
-                f"{other.type} cannot be compared with {column.source.type}", column=column.source.name
-            )
+            raise _incomparable(column.source, other)
         routes = tuple(Route(form, Storage(form.arrow)) for form in same)
         columns.append(ColumnPlan(other, other, routes, first=column.compared_as))
     everything = replace(plan.transfer, where=None, query=None)
@@ -353,12 +368,13 @@ def _pair(
     for column in ours.columns:
         other = _same_column(theirs, transfer.rename.get(column.name, column.name))
         mine, others = forms[column.name], other_forms[other.name]
-        families = {_family(form) for form in _ways(others, mine)}
         routes = [
-            Route(form, Storage(form.arrow)) for form in _ways(mine, others) if _family(form) in families
+            Route(form, Storage(form.arrow))
+            for form in _ways(mine, others)
+            if any(_alike(form, other_form) for other_form in _ways(others, mine))
         ]
         if not routes:
-            raise VerificationError(f"{column.type} cannot be compared with {other.type}", column=column.name)
+            raise _incomparable(column, other)
         best = [route for route in routes if _family(route.form) == _family(routes[0].form)]
         columns.append(ColumnPlan(column, column, tuple(best)))
         pairs.append((columns[-1], other))

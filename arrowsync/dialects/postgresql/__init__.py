@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from arrowsync.core.contracts import Connection, Forms
 from arrowsync.core.plan import ColumnPlan, Partition, Receipt, TablePlan, Unfinished
-from arrowsync.core.table import Table, TableName, Widths
+from arrowsync.core.table import Table, TableName, UserType, Widths
 from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.dialects.ansi import Dialect, Read
 from arrowsync.dialects.postgresql import (
@@ -22,6 +22,7 @@ from arrowsync.dialects.postgresql import (
     partitions,
     rights,
     type_catalog,
+    type_meaning,
     types,
     violations,
     widths,
@@ -99,8 +100,14 @@ class PostgreSQL(Dialect):
     def forms(self, connection: Connection, table: Table) -> Forms:
         with catalog.qualified(connection):
             facts = type_catalog.facts_of(connection, {column.type for column in table.columns})
+        made = {type.name: type for type in table.types}
         return {
-            column.name: types.forms(self.quote(column.name), facts[column.type]) for column in table.columns
+            column.name: types.forms(
+                self.quote(column.name),
+                facts[column.type],
+                type_meaning.signature(facts[column.type].base.cast, made),
+            )
+            for column in table.columns
         }
 
     def join_snapshot(self, token: str) -> tuple[str, ...]:
@@ -144,10 +151,23 @@ class PostgreSQL(Dialect):
             hint="Create it, or name another table with --target-table schema.table",
         )
 
+    def user_types(self, connection: Connection, source: Table) -> tuple[UserType, ...]:
+        names = type_catalog.names_of(source)
+        if not names:
+            return ()
+        with catalog.qualified(connection):
+            return type_catalog.types_there(connection, names)
+
     def design(
-        self, source: Table, forms: Forms, transfer: Transfer, name: TableName, existing: Table | None
+        self,
+        source: Table,
+        forms: Forms,
+        transfer: Transfer,
+        name: TableName,
+        existing: Table | None,
+        types: Sequence[UserType] = (),
     ) -> tuple[Table, tuple[ColumnPlan, ...]]:
-        return design.design(source, forms, transfer, name, existing)
+        return design.design(source, forms, transfer, name, existing, types)
 
     def check_rights(self, connection: Connection, plan: TablePlan) -> None:
         rights.check_writing(self, connection, plan)
@@ -159,9 +179,11 @@ class PostgreSQL(Dialect):
     def statements(self, plan: TablePlan) -> TablePlan:
         return ddl.statements(self, plan)
 
-    def view(self, table: Table, transfer: Transfer) -> tuple[str, ...]:
-        as_view = table.dialect == self.name and transfer.mode is not WriteMode.APPEND
-        return tuple(ddl.view(self, table, transfer)) if as_view else ()
+    def view(self, table: Table, transfer: Transfer, types: Sequence[UserType] = ()) -> tuple[str, ...]:
+        if table.dialect != self.name or transfer.mode is WriteMode.APPEND:
+            return ()
+        type_meaning.check_view(table, types)
+        return tuple(ddl.view(self, table, transfer))
 
     def staging(self, plan: TablePlan) -> tuple[str, ...]:
         return ddl.staging(self, plan)

@@ -16,28 +16,18 @@ def do_block(body: str) -> str:
 
 
 def make_type(type: UserType) -> str:
-    """Makes the type unless it is there; one that is must know every label."""
+    """Makes the type unless it is there; planning has compared one that is."""
     definition, name = type.definition or "", quote_text(type.name)
     if type.extension:
         return definition
     if type.comment:
         definition += f";\n    comment on type {type.name} is {quote_text(type.comment)}"
     schema = quote_text(type.name[: _schema_end(type.name)])
-    labels = (
-        (type.definition or "").partition(" as enum (")[2].removesuffix(")") if type.kind == "enum" else ""
-    )
-    known = f"(select array_agg(enumlabel::text) from pg_enum where enumtypid = to_regtype({name}))"
-    check = (
-        f"  elsif not array[{labels}]::text[] <@ {known} then\n"
-        f"    raise exception 'type % of the target lacks labels of the source''s', {name}\n"
-        "      using errcode = '42704';\n"
-    )
     return do_block(
         "begin\n"
         f"  if to_regtype({name}) is null then\n"
         f"    if to_regnamespace({schema}) is null then execute 'create schema ' || {schema}; end if;\n"
         f"    {definition};\n"
-        f"{check if labels else ''}"
         "  end if;\nend"
     )
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import pyarrow as pa
@@ -21,6 +21,7 @@ from arrowsync.core.table import (
     Serial,
     Table,
     TableName,
+    UserType,
 )
 from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.dialects.matching import matched
@@ -29,7 +30,9 @@ from arrowsync.dialects.postgresql.checks import carried_check
 from arrowsync.dialects.postgresql.defaults import carried_default
 from arrowsync.dialects.postgresql.storages import Target, derive, store, watching_nul
 from arrowsync.dialects.postgresql.traits import renamed
+from arrowsync.dialects.postgresql.type_meaning import Difference, Named, Types, between
 from arrowsync.dialects.postgresql.typename import TypeName
+from arrowsync.dialects.postgresql.types import VENDOR
 from arrowsync.errors import ConfigError, SchemaError
 
 DIALECT = "postgresql"
@@ -40,50 +43,103 @@ _T = TypeVar("_T", Key, ForeignKey, Index)
 
 
 def design(
-    source: Table, forms: Forms, transfer: Transfer, name: TableName, existing: Table | None
+    source: Table,
+    forms: Forms,
+    transfer: Transfer,
+    name: TableName,
+    existing: Table | None,
+    types: Sequence[UserType] = (),
 ) -> tuple[Table, tuple[ColumnPlan, ...]]:
-    """See Sink.design."""
+    """See Dialect.design."""
     if transfer.mode not in (WriteMode.CREATE, WriteMode.APPEND, WriteMode.REPLACE):
         raise ConfigError(
             f"mode {transfer.mode.value!r} is not there yet", hint="There are create, append and replace"
         )
+    there = {type.name: type for type in (*(existing.types if existing else ()), *types)}
     if existing is None or transfer.mode is WriteMode.REPLACE:
-        target = _new_table(source, forms, transfer, name)
+        target = _new_table(source, forms, transfer, name, there)
         target = replace(target, attached=_staying(existing) if existing else ())
         pairs = list(zip(source.columns, target.columns, strict=True))
     else:
         target = existing
         pairs = matched(source, existing, transfer)
-    plans = tuple(
-        _column_plan(column, into, target, forms[column.name], source, transfer)
-        for column, into in pairs
-        if into.generated is None
-    )
+    fit = _Fit(source, target, transfer, there, is_new=target is not existing)
+    plans = tuple(fit.plan(column, into, forms[column.name]) for column, into in pairs if not into.generated)
     return target, plans
 
 
 # -- columns -----------------------------------------------------------------------------------------------
 
 
-def _column_plan(
-    column: Column, into: Column, table: Table, forms: Sequence[Form], source: Table, transfer: Transfer
-) -> ColumnPlan:
-    enums = {type.name for type in (*table.types, *source.types) if type.kind == "enum"}
-    type = TypeName.parse(into.type)
-    base = TypeName.parse(into.base) if into.base else type
-    target = Target(type, base, column.origin.name, str(base) in enums, column.name in transfer.cast)
-    routes = []
-    for form in forms:
-        if storage := store(form, target):
-            routes.append(Route(form, _guarded(storage, form, column, source, transfer)))
-    if not routes:
-        raise SchemaError(
-            f"{column.type or 'this column'} does not fit {into.type}",
-            table=str(table.name),
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """How columns of one table go into another; `there` are the target's types that people made."""
+
+    source: Table
+    target: Table
+    transfer: Transfer
+    there: Types
+    is_new: bool
+
+    def plan(self, column: Column, into: Column, forms: Sequence[Form]) -> ColumnPlan:
+        found = self._differences(column, into)
+        refused = any(each.kind == "other" or (each.kind == "lacks" and self.is_new) for each in found)
+        routes = [] if refused else list(self._routes(column, into, forms, found))
+        if not routes:
+            raise self._unfit(column, into, found)
+        return ColumnPlan(column, into, tuple(sorted(_as_planned(routes), key=_cost)))
+
+    def _unfit(self, column: Column, into: Column, found: Sequence[Difference]) -> SchemaError:
+        hint = f"Choose the type, e.g. cast={{{column.name!r}: 'text'}}, or convert it in a query"
+        if found:
+            text = f"--cast {column.name}=text (cast={{{column.name!r}: 'text'}})"
+            hint = f"Make the types alike, or copy the text: {text}"
+        return SchemaError(
+            f"{column.type or 'this column'} does not fit {into.type}{': ' * bool(found)}{_all(found)}",
+            table=str(self.target.name),
             column=column.name,
-            hint=f"Choose the type, e.g. cast={{{column.name!r}: 'text'}}, or convert it in a query",
+            hint=hint,
         )
-    return ColumnPlan(column, into, tuple(sorted(_as_planned(routes), key=_cost)))
+
+    def _differences(self, column: Column, into: Column) -> list[Difference]:
+        if self.source.dialect != DIALECT:
+            return []  # what another database calls so has PostgreSQL's text, and nothing to compare it with
+        giving, taking = (Named.of(each.type, each.base) for each in (column, into))
+        return list(between(giving, taking, {type.name: type for type in self.source.types}, self.there))
+
+    def _routes(
+        self, column: Column, into: Column, forms: Sequence[Form], found: Sequence[Difference]
+    ) -> Iterator[Route]:
+        taking = Named.of(into.type, into.base)
+        kinds = {type.name: type.kind for type in (*self.source.types, *self.there.values())}
+        target = Target(
+            *taking,
+            column.origin.name,
+            kinds.get(taking.base.cast) == "enum",
+            column.name in self.transfer.cast,
+        )
+        for form in forms:
+            form = _of_base(form, column) if column.type == into.type else form
+            if storage := store(form, target):
+                storage = _guarded(storage, form, column, self.source, self.transfer)
+                yield Route(form, _noting(storage, found))
+
+
+def _of_base(form: Form, column: Column) -> Form:
+    """The text of a domain as one of the type under it: the target's domain may be over another."""
+    if column.base is None or form.arrow != pa.opaque(pa.string(), column.type, VENDOR):
+        return form
+    return replace(form, arrow=pa.opaque(pa.string(), column.base, VENDOR))
+
+
+def _noting(storage: Storage, found: Sequence[Difference]) -> Storage:
+    if not found or storage.fidelity is not Fidelity.EXACT:
+        return storage
+    return replace(storage, fidelity=Fidelity.WIDENED, reason=_all(found))
+
+
+def _all(found: Sequence[Difference]) -> str:
+    return "; ".join(each.text for each in found)
 
 
 def _as_planned(routes: list[Route]) -> list[Route]:
@@ -111,7 +167,7 @@ def _guarded(storage: Storage, form: Form, column: Column, source: Table, transf
 # -- a new table -------------------------------------------------------------------------------------------
 
 
-def _new_table(source: Table, forms: Forms, transfer: Transfer, name: TableName) -> Table:
+def _new_table(source: Table, forms: Forms, transfer: Transfer, name: TableName, there: Types) -> Table:
     """The source's table under its new names, with what PostgreSQL can carry of it."""
     new_names = {column.name: transfer.rename.get(column.name, column.name) for column in source.columns}
     _check_names([*new_names.values(), name.name])
@@ -126,6 +182,7 @@ def _new_table(source: Table, forms: Forms, transfer: Transfer, name: TableName)
     columns = tuple(
         _new_column(column, forms[column.name], transfer, new_names, same) for column in source.columns
     )
+    columns = tuple(_over(column, there) for column in columns)
     return Table(
         name,
         DIALECT,
@@ -193,6 +250,12 @@ def _new_column(
         virtual=bool(generated) and column.virtual,
         serial=column.serial if kept else _serial(column, type) if identity else None,
     )
+
+
+def _over(column: Column, there: Types) -> Column:
+    """The column over what lies under its domain in the target, where there is such a domain."""
+    made = there.get(column.type)
+    return replace(column, base=made.base) if made else column
 
 
 def _serial(column: Column, type: TypeName) -> Serial | None:

@@ -253,7 +253,7 @@ def _store_wire(name: TypeName, target: Target) -> Storage | None:
 def _store_words(name: TypeName, target: Target) -> Storage | None:
     """The text of a type: into its own type through a staging column, into a text column as it is."""
     if name.cast in (target.type.cast, target.base.cast):
-        return _staged(target, exact=target.base.holds(name) or target.type.holds(name))
+        return _staged(target, exact=target.base.holds(name))
     if target.base.cast in ("text", "character varying"):
         return Storage(pa.string(), None, fidelity=_WIDER, reason=f"{name} as text")
     # The server reads text liberally ('now', '0x1A', a timestamp as its date): where there is a plain form,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from arrowsync.core.contracts import Connection
 from arrowsync.core.plan import TablePlan
-from arrowsync.core.table import Column, UserType
+from arrowsync.core.table import Column, Table, TypePart, UserType
 from arrowsync.dialects.postgresql.typename import TypeName
 from arrowsync.dialects.postgresql.types import TypeFacts
 from arrowsync.errors import SchemaError
@@ -68,7 +69,23 @@ cross join lateral (
 """
 )
 
-# The types that somebody made, in the order of their making, with what makes them again.
+# What is directly inside a type: attributes, and what lies under a domain, range or multirange.
+_PARTS = """coalesce((
+    select json_agg(json_build_array(part.name, format_type(part.type, part.modifier),
+      format_type(part.type, null), (
+        select quote_ident(cn.nspname) || '.' || quote_ident(co.collname)
+        from pg_collation co join pg_namespace cn on cn.oid = co.collnamespace
+        join pg_type b on b.oid = part.type
+        where co.oid = part.collated and co.oid <> b.typcollation)) order by part.place)::text
+    from (
+      select a.attnum, quote_ident(a.attname), a.atttypid, a.atttypmod, a.attcollation from pg_attribute a
+      where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+      union all select 1, '', t.typbasetype, t.typtypmod, t.typcollation where t.typtype = 'd'
+      union all select 1, '', r.rngsubtype, -1, r.rngcollation from pg_range r where r.rngtypid = t.oid
+      union all select 1, '', r.rngtypid, -1, 0 from pg_range r where r.rngmultitypid = t.oid
+    ) as part(place, name, type, modifier, collated)), '[]')"""
+
+# The types that somebody made, in the order of their making, with what makes them again and what they are.
 _TYPES = (
     _INSIDE
     + """
@@ -98,17 +115,29 @@ select i.name, format_type(t.oid, null), t.typtype::text, quote_ident(e.extname)
         || coalesce(', subtype_diff = ' || nullif(r.rngsubdiff, 0)::oid::regproc, '')
         || ', multirange_type_name = ' || format_type(r.rngmultitypid, null) || ')'
       from pg_range r where r.rngtypid = t.oid and r.rngcanonical = 0)
-  end
+  end,
+  (select coalesce(array_agg(enumlabel::text order by enumsortorder), '{}') from pg_enum
+   where enumtypid = t.oid),
+  """
+    + _PARTS
+    + """,
+  coalesce(case t.typtype
+    when 'b' then coalesce(quote_ident(e.extname), t.typinput::text || ' ' || t.typlen)
+    when 'r' then (
+      select quote_ident(cn.nspname) || '.' || quote_ident(c.opcname) || ' ' || r.rngcanonical::text
+      from pg_range r join pg_opclass c on c.oid = r.rngsubopc join pg_namespace cn on cn.oid = c.opcnamespace
+      where r.rngtypid = t.oid) end, '')
 from inside i join pg_type t on t.oid = i.oid join pg_namespace n on n.oid = t.typnamespace
 left join pg_depend d on d.classid = 'pg_type'::regclass and d.objid = t.oid and d.deptype = 'e'
 left join pg_extension e on d.refclassid = 'pg_extension'::regclass and e.oid = d.refobjid
-where n.nspname <> 'pg_catalog' and t.typcategory <> 'A' and t.typtype <> 'm'
+where n.nspname <> 'pg_catalog' and t.typcategory <> 'A'
 order by e.extname is null, t.oid
 """
 )
 
 
 _MISSING = "select name from unnest($1::text[]) as names(name) where to_regtype(name) is null"
+_THERE = "select name from unnest($1::text[]) as names(name) where to_regtype(name) is not null"
 
 
 def facts_of(connection: Connection, types: set[str]) -> dict[str, TypeFacts]:
@@ -123,11 +152,12 @@ def facts_of(connection: Connection, types: set[str]) -> dict[str, TypeFacts]:
     }
 
 
-_KINDS: dict[str, Literal["enum", "domain", "composite", "range", "base"]] = {
+_KINDS: dict[str, Literal["enum", "domain", "composite", "range", "multirange", "base"]] = {
     "e": "enum",
     "d": "domain",
     "c": "composite",
     "r": "range",
+    "m": "multirange",
     "b": "base",
 }
 
@@ -140,19 +170,36 @@ def user_types(
     return [(row[0], _user_type(row, facts)) for row in rows]
 
 
+def names_of(source: Table) -> set[str]:
+    """The types that people made of the source's columns, and what is inside them where it is known."""
+    origins = (column.origin for column in source.columns)
+    bare = (TypeName.parse(origin.name) for origin in origins if origin.dialect == "postgresql")
+    return {name.bare for name in bare if not name.is_builtin} | {type.name for type in source.types}
+
+
+def types_there(connection: Connection, names: set[str]) -> tuple[UserType, ...]:
+    """The types of those names that the database has, by what they are there."""
+    known = {str(name) for (name,) in connection.rows(_THERE, [sorted(names)])}
+    found = user_types(connection, known, facts_of(connection, known))
+    return tuple(dict.fromkeys(type for _, type in found))
+
+
 def needed(columns: Sequence[Column], types: list[tuple[str, UserType]]) -> tuple[UserType, ...]:
     names = {column.type for column in columns}
     return tuple(dict.fromkeys(type for name, type in types if name in names))
 
 
 def _user_type(row: tuple[Any, ...], facts: dict[str, TypeFacts]) -> UserType:  # Any: SQL values
-    _, name, letter, extension, comment, body = row
+    _, name, letter, extension, comment, body, labels, parts, functions = row
     base = str(facts[name].base) if name in facts and facts[name].domain else None
     make = "domain" if letter == "d" else "type"
     definition = f"create {make} {name} {body}" if body and not extension else None
     if extension:
         definition = f"create extension if not exists {extension}"
-    return UserType(name, _KINDS[letter], base, definition, extension, comment)
+    made_of = tuple(TypePart(*part) for part in json.loads(parts))
+    return UserType(
+        name, _KINDS[letter], base, definition, extension, comment, tuple(labels), made_of, functions
+    )
 
 
 def check_types(connection: Connection, plan: TablePlan) -> None:

@@ -115,8 +115,8 @@ def fast_decimal(type: TypeName) -> pa.DataType | None:
     return pa.decimal128(max(digits, 1), max(scale, 0))
 
 
-def forms(column: str, facts: TypeFacts) -> tuple[Form, ...]:
-    """The ways to read a column whose quoted name is `column`, best first."""
+def forms(column: str, facts: TypeFacts, signature: str = "") -> tuple[Form, ...]:
+    """The ways to read a column whose quoted name is `column`, best first; `signature` is its type's."""
     base = facts.base
     plain = () if base.array else READS.get(base.bare, ())
     if facts.domain and base.bare in ("json", "jsonb"):
@@ -130,11 +130,11 @@ def forms(column: str, facts: TypeFacts) -> tuple[Form, ...]:
     text = Read(
         pa.string(), raw=pa.string(), select="{c}::text" if base.array else _TEXTS.get(base.bare, "{c}::text")
     )
-    return tuple(_form(column, facts, read) for read in (*plain, *wire, *after, text))
+    return tuple(_form(column, facts, signature, read) for read in (*plain, *wire, *after, text))
 
 
-def _form(column: str, facts: TypeFacts, read: Read) -> Form:
+def _form(column: str, facts: TypeFacts, signature: str, read: Read) -> Form:
     # Numbers and bytes are those of the type under a domain, text is read by the domain itself.
     name = facts.name if read.raw == pa.string() else facts.base
     arrow = pa.opaque(read.raw, str(name), VENDOR) if read.raw else read.arrow or read.read
-    return Form(read.select.replace("{c}", column), read.read, arrow, read.decode)
+    return Form(read.select.replace("{c}", column), read.read, arrow, read.decode, signature=signature)

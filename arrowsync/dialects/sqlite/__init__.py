@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from arrowsync.core.contracts import Connection, Forms
 from arrowsync.core.plan import ColumnPlan, Partition, TablePlan, Unfinished
-from arrowsync.core.table import Table, TableName, Widths
+from arrowsync.core.table import Table, TableName, UserType, Widths
 from arrowsync.core.transfer import Transfer
 from arrowsync.dialects.ansi import Dialect, Read
 from arrowsync.dialects.sieve import Sieve
@@ -148,7 +148,13 @@ class SQLite(Dialect):
         )  # of bytes, ASCII's letters alone, as SQLite does
 
     def design(
-        self, source: Table, forms: Forms, transfer: Transfer, name: TableName, existing: Table | None
+        self,
+        source: Table,
+        forms: Forms,
+        transfer: Transfer,
+        name: TableName,
+        existing: Table | None,
+        types: Sequence[UserType] = (),
     ) -> tuple[Table, tuple[ColumnPlan, ...]]:
         return design.design(source, forms, transfer, name, existing)
 

@@ -34,7 +34,8 @@ def plan_for(
     transfer = Transfer.of("postgresql://a:1/a", "postgresql://b:1/b", **asked)
     existing = next(iter(target.dialect.describe(target, [into])), None)
     forms = source.dialect.forms(source, table)
-    made, columns = target.dialect.design(table, forms, transfer, into, existing)
+    types = target.dialect.user_types(target, table)
+    made, columns = target.dialect.design(table, forms, transfer, into, existing, types)
     return target.dialect.statements(TablePlan(transfer, table, made, columns, exists=existing is not None))
 
 
