@@ -13,6 +13,7 @@ ArrowsyncError
 │   ├── BatchTimeout      a driver call took longer than `batch_seconds`
 │   └── Unreachable       the database does not answer; a ConfigError before the first answer
 ├── SnapshotLost          the source's snapshot must be taken anew (internal)
+│   └── TableChanged      DDL has changed what an older snapshot shows of a table
 ├── DataError             the target refused rows: quarantine or stop
 └── Refused               a form cannot carry these values unchanged: the next form is tried (internal)
 """
@@ -120,6 +121,10 @@ class SnapshotLost(ArrowsyncError):
     """The session that holds the source's snapshot has died; a new one is taken (internal)."""
 
 
+class TableChanged(SnapshotLost):
+    """A source table was emptied, rewritten or altered since the snapshot, which no longer shows its rows."""
+
+
 class DataError(ArrowsyncError):
     """The target refused rows."""
 
@@ -128,13 +133,8 @@ class Refused(ArrowsyncError):
     """A form cannot carry these values unchanged; the column's next form is tried."""
 
 
-_INTERNAL = (
-    DriverUnusable,
-    TableUnusable,
-    Unreachable,
-    SnapshotLost,
-    Refused,
-)  # told apart by our own code alone
+# Told apart by our own code alone.
+_INTERNAL = (DriverUnusable, TableUnusable, Unreachable, SnapshotLost, TableChanged, Refused)
 
 
 def public_name(error: BaseException) -> str:

@@ -131,11 +131,14 @@ class Source(Protocol):
         """
         ...
 
-    def snapshot(self, readers: int = 1) -> AbstractContextManager[Snapshot]:
+    def snapshot(
+        self, readers: int = 1, *, locking: Sequence[TablePlan] = ()
+    ) -> AbstractContextManager[Snapshot]:
         """One consistent view for all readers, held until the context ends.
 
         `readers`: how many are to read at once. There may be more; where the view cannot be shared they wait
-        for each other.
+        for each other. `locking`: plans whose tables are locked against DDL as long, where that is possible;
+        `Snapshot.warnings` says of which it was not.
         """
         ...
 
@@ -154,8 +157,11 @@ class Source(Protocol):
         """How many rows the plan means, whatever its partitions; None where nothing else can tell."""
         ...
 
-    def states(self, tables: Sequence[Table]) -> list[Mapping[str, Any]]:  # Any: JSON
-        """What tells, later, whether the tables have changed since. Asked before the snapshot is taken."""
+    def states(self, plans: Sequence[TablePlan]) -> list[Mapping[str, Any]]:  # Any: JSON
+        """What tells, later, whether the plans' tables have changed since. Asked before the snapshot.
+
+        Two states of one `shape` have the same columns: names, types, how they are generated.
+        """
         ...
 
     def unchanged(

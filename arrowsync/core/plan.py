@@ -233,14 +233,18 @@ class Snapshot:
     """One consistent view of a source.
 
     `token` lets another connection, also on another machine, see the same rows; `shared` is a resource of
-    this process that all readers use in turn (SQLite's read transactions) and is left behind by pickling.
+    this process that readers use in turn (SQLite's read transactions) and is left behind by pickling, as are
+    the `warnings` about tables that could not be locked. `state` is what `Source.states` said of the table to
+    be read before the snapshot was taken: readers refuse a table that DDL has changed since. None: not asked.
     """
 
     token: str | None = None
     shared: object | None = field(default=None, compare=False, repr=False)
+    state: Mapping[str, Any] | None = field(default=None, repr=False)  # Any: JSON
+    warnings: Mapping[TableName, str] = field(default_factory=dict)
 
-    def __reduce__(self) -> tuple[type[Snapshot], tuple[str | None]]:
-        return (Snapshot, (self.token,))
+    def __reduce__(self) -> tuple[Any, ...]:  # Any: pickle's own protocol
+        return (Snapshot, (self.token, None, self.state))
 
 
 @dataclass(frozen=True, slots=True)

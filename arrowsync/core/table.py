@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -366,6 +367,17 @@ class Table:
                 return column
         names = [column.name for column in self.columns]
         raise ConfigError(f"no column {name!r}", table=str(self.name), hint=columns_there(name, names))
+
+    def shape(self, *more: object) -> str:
+        """Another text when a column goes, comes, or gets another name, type or expression.
+
+        With what the types are: a renamed label of an enum changes rows that nobody has written. `more` is
+        what the database knows besides.
+        """
+        columns = [(column.name, column.type, column.generated) for column in self.columns]
+        types = [(type.name, type.definition, type.base) for type in self.types]
+        facts = repr((self.kind, self.definition, columns, types, more))
+        return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
     def to_dict(self) -> dict[str, Any]:  # Any: JSON
         """The table as JSON values; names as exact strings, without empty parts."""

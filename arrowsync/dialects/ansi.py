@@ -158,15 +158,39 @@ class Dialect:
         where = f" where ({plan.transfer.where}\n)" if plan.transfer.where else ""
         return f"select count(*) from {self.relation(plan.source)}{where}"
 
-    def state(self, connection: Connection, table: Table) -> dict[str, Any]:  # Any: JSON
-        """What tells, later, whether the table has changed since; {} where nothing does."""
+    def state(self, connection: Connection, plan: TablePlan) -> dict[str, Any]:  # Any: JSON
+        """See Source.states; {} where nothing tells."""
         return {}
 
     def unchanged(
-        self, connection: Connection, plan: TablePlan, receipts: Sequence[Receipt], state: Mapping[str, Any]
+        self,
+        connection: Connection,
+        plan: TablePlan,
+        receipts: Sequence[Receipt],
+        then: Mapping[str, Any],
+        now: Mapping[str, Any],
     ) -> bool:
-        """Whether the receipts' partitions provably hold what they held at `state`."""
-        return bool(state) and self.state(connection, plan.source) == state
+        """Whether the receipts' partitions provably hold what they held at `then`.
+
+        `now` was noted before the snapshot that the connection sees.
+        """
+        return bool(then) and then == now == self.state(connection, plan)
+
+    def check_unchanged(
+        self, connection: Connection, plan: TablePlan, partition: Partition, noted: Mapping[str, Any]
+    ) -> None:
+        """Raise TableChanged where DDL has changed, since `noted`, what the snapshot shows of the partition.
+
+        And keep DDL from doing so until the transaction ends. Nothing to do where snapshots cover it.
+        """
+        return
+
+    def hold(self, connection: Connection, plans: Sequence[TablePlan]) -> dict[TableName, str]:
+        """Lock the plans' tables against DDL until the transaction ends; of those that are not, why.
+
+        Called where snapshots are exported, before this transaction has one.
+        """
+        return {}
 
     def select(self, plan: TablePlan, partition: Partition) -> str:
         """The query that reads the partition's columns, each in its route's form."""

@@ -24,7 +24,7 @@ from arrowsync.endpoints.lock import FileLock, ServerLock, is_held, with_locks
 from arrowsync.endpoints.reader import DatabaseReader
 from arrowsync.endpoints.references import add_references
 from arrowsync.endpoints.secrets import fill_in, hide, is_uri
-from arrowsync.endpoints.view import Readers, joined, one_view
+from arrowsync.endpoints.view import Readers, exported, joined, one_view
 from arrowsync.endpoints.writer import DatabaseWriter
 from arrowsync.errors import ArrowsyncError, ConfigError, ResumeError, TableUnusable, TransientError
 
@@ -154,13 +154,14 @@ class Database:
             return self.speaks.presumed(connection, table)
 
     @contextmanager
-    def snapshot(self, readers: int = 1) -> Iterator[Snapshot]:
+    def snapshot(self, readers: int = 1, *, locking: Sequence[TablePlan] = ()) -> Iterator[Snapshot]:
         dialect = self.speaks
+        if dialect.export_snapshot is not None:
+            with exported(self.address, locking) as snapshot:
+                yield snapshot
+            return
         with one_view(self.address, readers) as connections:
-            if dialect.export_snapshot is None:
-                yield Snapshot(token=dialect.witness(connections[0]), shared=Readers(connections))
-            else:
-                yield Snapshot(token=str(connections[0].rows(dialect.export_snapshot)[0][0]))
+            yield Snapshot(token=dialect.witness(connections[0]), shared=Readers(connections))
 
     def partitions(self, table: Table, *, target_bytes: int) -> list[Partition]:
         with asking(self.address) as connection:
@@ -171,18 +172,18 @@ class Database:
             return self.speaks.slices(connection, plan, target_bytes)
 
     def rows_meant(self, plan: TablePlan, snapshot: Snapshot) -> int | None:
-        with joined(self.address, snapshot) as connection:
+        with joined(self.address, snapshot, plan) as connection:
             return int(connection.rows(self.speaks.count(plan))[0][0])
 
-    def states(self, tables: Sequence[Table]) -> list[Mapping[str, Any]]:  # Any: JSON
+    def states(self, plans: Sequence[TablePlan]) -> list[Mapping[str, Any]]:  # Any: JSON
         with asking(self.address) as connection:
-            return [self.speaks.state(connection, table) for table in tables]
+            return [self.speaks.state(connection, plan) for plan in plans]
 
     def unchanged(
         self, plan: TablePlan, receipts: Sequence[Receipt], state: Mapping[str, Any], snapshot: Snapshot
     ) -> bool:
-        with joined(self.address, snapshot) as connection:
-            return self.speaks.unchanged(connection, plan, receipts, state)
+        with joined(self.address, snapshot, plan) as connection:
+            return self.speaks.unchanged(connection, plan, receipts, state, snapshot.state or {})
 
     def open_reader(
         self, plan: TablePlan, partition: Partition, snapshot: Snapshot, *, batch_bytes: int

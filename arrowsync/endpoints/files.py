@@ -181,7 +181,7 @@ class Files:
         return None
 
     @contextmanager
-    def snapshot(self, readers: int = 1) -> Iterator[Snapshot]:
+    def snapshot(self, readers: int = 1, *, locking: Sequence[TablePlan] = ()) -> Iterator[Snapshot]:
         """What the files are now: readers refuse others."""
         yield Snapshot(token=parquet_footers.version(self._paths()))
 
@@ -194,13 +194,19 @@ class Files:
     def rows_meant(self, plan: TablePlan, snapshot: Snapshot) -> int | None:
         return None
 
-    def states(self, tables: Sequence[Table]) -> list[Mapping[str, Any]]:  # Any: JSON
-        return [{"files": parquet_footers.version(self._of(table.name)._paths())} for table in tables]
+    def states(self, plans: Sequence[TablePlan]) -> list[Mapping[str, Any]]:  # Any: JSON
+        return [
+            {
+                "shape": plan.source.shape(),
+                "files": parquet_footers.version(self._of(plan.source.name)._paths()),
+            }
+            for plan in plans
+        ]
 
     def unchanged(
         self, plan: TablePlan, receipts: Sequence[Receipt], state: Mapping[str, Any], snapshot: Snapshot
     ) -> bool:
-        return self.states([plan.source]) == [state]
+        return snapshot.state == state == self.states([plan])[0]
 
     def open_reader(
         self, plan: TablePlan, partition: Partition, snapshot: Snapshot, *, batch_bytes: int

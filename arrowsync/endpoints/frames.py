@@ -165,7 +165,7 @@ class Frame:
         return None
 
     @contextmanager
-    def snapshot(self, readers: int = 1) -> Iterator[Snapshot]:
+    def snapshot(self, readers: int = 1, *, locking: Sequence[TablePlan] = ()) -> Iterator[Snapshot]:
         yield Snapshot()
 
     def partitions(self, table: Table, *, target_bytes: int) -> list[Partition]:
@@ -177,8 +177,8 @@ class Frame:
     def rows_meant(self, plan: TablePlan, snapshot: Snapshot) -> int | None:
         return None
 
-    def states(self, tables: Sequence[Table]) -> list[Mapping[str, Any]]:  # Any: JSON
-        return [{} for _ in tables]
+    def states(self, plans: Sequence[TablePlan]) -> list[Mapping[str, Any]]:  # Any: JSON
+        return [{} for _ in plans]
 
     def unchanged(
         self, plan: TablePlan, receipts: Sequence[Receipt], state: Mapping[str, Any], snapshot: Snapshot

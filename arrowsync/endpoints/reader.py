@@ -31,7 +31,9 @@ class DatabaseReader:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self._connection = stack.enter_context(joined(self._address, self._snapshot))
+            self._connection = stack.enter_context(
+                joined(self._address, self._snapshot, self._plan, self._partition)
+            )
             self._streams = stack.enter_context(ExitStack())
             self._stack = stack.pop_all()
         return self

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from queue import SimpleQueue
+from typing import Any
 
-from arrowsync.core.plan import Snapshot
+from arrowsync.core.plan import Partition, Snapshot, TablePlan
+from arrowsync.core.table import TableName
 from arrowsync.endpoints.connections import AdbcConnection, Address
 from arrowsync.errors import ArrowsyncError, SnapshotLost, TransientError
 
+WHOLE = Partition(0)
+IN_LINE = "100ms"  # for a lock that nobody can hold, but may be waiting for before us
+LOCK_NOT_AVAILABLE = "55P03"
 TRIES = 5  # to begin between two commits: at 9,000 a second every other try succeeds, of four connections
 
 
@@ -92,16 +97,72 @@ def _commits(connection: AdbcConnection) -> object:
     return connection.rows(connection.dialect.commits or "")
 
 
+class Holder(Readers):
+    """The session that exported the snapshot, and holds the locks of the tables in `locked`."""
+
+    def __init__(self, connection: AdbcConnection, locked: frozenset[TableName]) -> None:
+        super().__init__([connection])
+        self.locked = locked
+
+
 @contextmanager
-def joined(address: Address, snapshot: Snapshot) -> Iterator[AdbcConnection]:
-    """A connection that sees the snapshot. Raises SnapshotLost when its session has died."""
-    if isinstance(shared := snapshot.shared, Readers):
-        with shared.turn() as connection:
-            yield connection
-        return
+def exported(address: Address, locking: Sequence[TablePlan]) -> Iterator[Snapshot]:
+    """A snapshot that other connections can join, taken when the plans' tables are locked against DDL."""
+    dialect = address.dialect
     with AdbcConnection(address, read_only=True) as connection:
+        _begin(connection)
+        refused = dialect.hold(connection, locking) if locking else {}
+        token = str(connection.rows(dialect.export_snapshot or "")[0][0])
+        locked = {plan.source.name for plan in locking} - refused.keys()
+        yield Snapshot(token, shared=Holder(connection, frozenset(locked)), warnings=refused)
+
+
+@contextmanager
+def joined(
+    address: Address, snapshot: Snapshot, plan: TablePlan, partition: Partition = WHOLE
+) -> Iterator[AdbcConnection]:
+    """A connection that sees the snapshot, for reading that partition of the plan's table.
+
+    Raises SnapshotLost when the snapshot's session has died, TableChanged where DDL has changed the table.
+    """
+    shared = snapshot.shared
+    with ExitStack() as stack:
+        if isinstance(shared, Readers) and not isinstance(shared, Holder):
+            yield stack.enter_context(shared.turn())
+            return
+        connection = stack.enter_context(AdbcConnection(address, read_only=True))
         _join(connection, snapshot.token)
+        if snapshot.state is not None:
+            if isinstance(shared, Holder) and plan.source.name in shared.locked:
+                connection = _in_line(stack, connection, shared, plan, partition, snapshot.state)
+            else:
+                address.dialect.check_unchanged(connection, plan, partition, snapshot.state)
         yield connection
+
+
+def _in_line(
+    stack: ExitStack,
+    connection: AdbcConnection,
+    holder: Holder,
+    plan: TablePlan,
+    partition: Partition,
+    state: Mapping[str, Any],  # Any: JSON
+) -> AdbcConnection:
+    """The connection, or that of the holder where DDL stands between: it waits for the holder's lock to go.
+
+    Whoever comes later for the same lock waits behind it, and would do so until the copy has ended.
+    """
+    connection.run(f"set local lock_timeout = '{IN_LINE}'")
+    try:
+        connection.dialect.check_unchanged(connection, plan, partition, state)
+        return connection
+    except TransientError as error:
+        if error.sqlstate != LOCK_NOT_AVAILABLE:
+            raise
+    connection.close()
+    held = stack.enter_context(holder.turn())
+    held.dialect.check_unchanged(held, plan, partition, state)
+    return held
 
 
 def _join(connection: AdbcConnection, token: str | None) -> None:

@@ -222,7 +222,7 @@ def _plan(
         table,
         target,
         columns,
-        resumes.partitions if resumes else _partitions(transfer, table, source),
+        resumes.partitions if resumes else cut(transfer, table, source),
         exists=resumes.state["exists"] if resumes else existing is not None,
         number=number,
         resumes=resumes,
@@ -300,7 +300,7 @@ def _given_up(unfinished: Unfinished, sink: Sink) -> str:
     return "started over: the target table is not what an unfinished run left"
 
 
-def _partitions(transfer: Transfer, table: Table, source: Source) -> tuple[Partition, ...]:
+def cut(transfer: Transfer, table: Table, source: Source) -> tuple[Partition, ...]:
     if transfer.schema_only:
         return ()
     if transfer.journal is None:

@@ -24,13 +24,14 @@ from arrowsync.engine.gather import gather
 from arrowsync.engine.memory import NARROW, batch_ceiling, pipes_for, readers_for, slice_bytes
 from arrowsync.engine.pipe import Surroundings, Task, table_sizer
 from arrowsync.engine.pipes import connected_pipes, wanted_pipes, wanted_readers
+from arrowsync.engine.planner import cut
 from arrowsync.engine.quarantine import Tally
 from arrowsync.engine.remote import copy_on
 from arrowsync.engine.retry import patiently
 from arrowsync.engine.stop import Stop, Stopped
 from arrowsync.engine.turns import Turns
 from arrowsync.engine.view import View
-from arrowsync.errors import ArrowsyncError, DataError, Refused, ResumeError, SnapshotLost
+from arrowsync.errors import ArrowsyncError, DataError, Refused, ResumeError, SnapshotLost, TableChanged
 
 T = TypeVar("T")
 
@@ -79,7 +80,10 @@ def run(
     # thread would never learn of Ctrl-C. This is how Python itself sets it.
     signal.siginterrupt(signal.SIGINT, True)
     readers = max((_pipes(plan, source, sink, executor) for plan in plans), default=1)
-    with View(plans, source, readers, around.stop) as view:
+    # Workers elsewhere could not get past DDL that waits for our locks. In one database the swap of a target
+    # may need a source table for itself.
+    locks = executor is None and source.identity != sink.identity
+    with View(plans, source, readers, around.stop, locks=locks) as view:
         tables = [_TableRun(plan, source, sink, view, around, executor).outcome() for plan in plans]
     return [_enforced(table, sink, around) for table in tables]
 
@@ -165,6 +169,10 @@ class _TableRun:
     def _copy(self, lock: Lock | None = None) -> Copied:
         self.around.tracker.check(_widths(self.plan))
         outcome = self._start(self._begin())
+        for _ in range(1, self.plan.transfer.retry.attempts):
+            if not any(isinstance(error, TableChanged) for error in outcome.errors):
+                break
+            outcome = self._started_over(outcome.plan, "the source changed while it was copied")
         if outcome.plan.presumed and outcome.errors:
             outcome = self._made_certain(outcome)
         if outcome.errors:
@@ -189,7 +197,8 @@ class _TableRun:
             lost = next((error for error in errors if isinstance(error, SnapshotLost)), None)
             if lost is None or fruitless >= plan.transfer.retry.attempts:
                 break
-            self._look_again(plan, receipts)
+            if not self._look_again(lost, plan, receipts):
+                break
             # One for each snapshot, of which all partitions that are left have lost sight.
             self._tell_again(lost, times)
         return replace(begun, receipts=receipts, errors=tuple(errors))
@@ -216,16 +225,19 @@ class _TableRun:
         plan = self._patiently(lambda: certain(failed.plan, self.source, self.sink))
         plan = replace(plan, turn=uuid4().hex)
         if others := _contradicted(failed.plan, plan):
-            quarantine.forget(plan)
-            return self._start(self._fresh(self._over(plan), f"started over: {others}"))
+            return self._started_over(plan, others)
         if not refused:
             return failed  # no types help
         self._noted(plan)
         return self._go_on(replace(failed, plan=plan))
 
+    def _started_over(self, plan: TablePlan, why: str) -> Copied:
+        quarantine.forget(plan)
+        return self._start(self._fresh(self._over(plan), f"started over: {why}"))
+
     def _over(self, plan: TablePlan) -> TablePlan:
         """The plan for another run, which gives up what this one has left."""
-        assert plan.journal is not None, "types are presumed only where there is one"
+        assert plan.journal is not None, "without one a table is one transaction, of which nothing stays"
         journal = plan.journal
         found = self._patiently(lambda: self.sink.unfinished(plan.target.name, journal))
         mine = tuple(each for each in found if each.run == plan.run)
@@ -237,44 +249,71 @@ class _TableRun:
         if plan.resumes is None:
             return self._fresh(plan)
         receipts = self._patiently(lambda: self.sink.prepare(plan, None))
-        if not self._unchanged(plan, receipts, plan.resumes.state["source"]):
-            if plan.transfer.not_consistent and self._keyed(plan):
+        then = plan.resumes.state["source"]
+        if not self._unchanged(plan, receipts, then):
+            if plan.transfer.not_consistent and self._keyed(plan) and self._same_shape(plan, then):
                 warning = "the source may have changed since the first run: its rows are of different moments"
                 return self._noted(plan, (warning,))
-            if plan.transfer.mode is WriteMode.APPEND:
+            if plan.transfer.mode is WriteMode.APPEND and receipts:
                 raise self._inconsistent(plan)
             over = replace(plan, resumes=None, discards=(plan.resumes,), run=uuid4().hex)
+            over = replace(over, partitions=self._cut_anew(over))
             return self._fresh(over, "started over: the source may have changed since the first run")
         return self._noted(plan)
+
+    def _cut_anew(self, plan: TablePlan) -> tuple[Partition, ...]:
+        """Bounds that the table knows: those of an earlier run may be of a column that is gone."""
+        if len(plan.partitions) == 1:
+            return (Partition(0),)
+        return self._patiently(lambda: cut(plan.transfer, plan.source, self.source))
 
     def _fresh(self, plan: TablePlan, *warnings: str) -> _Begun:
         quarantine.set_aside(plan)
         receipts = self._patiently(lambda: self.sink.prepare(plan, self.view.state(plan)))
-        return _Begun(plan, receipts, (*plan.warnings, *warnings))
+        return _Begun(plan, receipts, (*plan.warnings, *self.view.warnings(plan), *warnings))
 
     def _noted(self, plan: TablePlan, warnings: tuple[str, ...] = ()) -> _Begun:
         """Go on with the run, whose further rows are of the snapshot there is now."""
         receipts = self._patiently(lambda: self.sink.prepare(plan, self.view.state(plan)))
-        return _Begun(plan, receipts, (*plan.warnings, *warnings))
+        return _Begun(plan, receipts, (*plan.warnings, *self.view.warnings(plan), *warnings))
+
+    def _same_shape(self, plan: TablePlan, then: Mapping[str, Any]) -> bool:  # Any: JSON
+        return then.get("shape") == self.view.source_state(plan).get("shape")
 
     def _unchanged(
         self, plan: TablePlan, receipts: Sequence[Receipt], state: Mapping[str, Any]
     ) -> bool:  # Any: JSON
         """Whether rows that are still to be read go together with those that are in."""
+        if not self._same_shape(plan, state):
+            return False
         if not receipts or len(receipts) == len(plan.partitions):
             return True
-        return self._patiently(lambda: self.source.unchanged(plan, receipts, state, self.view.snapshot))
+        snapshot = self.view.snapshot(plan)
+        return self._patiently(lambda: self.source.unchanged(plan, receipts, state, snapshot))
 
-    def _look_again(self, plan: TablePlan, receipts: Sequence[Receipt]) -> None:
-        """The snapshot's session has died: go on with a new one if it shows what the old one did."""
-        before = self.view.state(plan)["source"]
+    def _look_again(self, lost: SnapshotLost, plan: TablePlan, receipts: Sequence[Receipt]) -> bool:
+        """The snapshot has died, or no longer shows the table: go on with a new one if it shows the same.
+
+        False where the table has to be started over. Raises ResumeError where it cannot be.
+        """
+        before = self.view.source_state(plan)
         self.view.renew()
-        if not self._unchanged(plan, receipts, before):
+        if self._unchanged(plan, receipts, before):
+            self._patiently(lambda: self.sink.prepare(plan, self.view.state(plan)))
+            return True
+        if not self._same_shape(plan, before):
             raise ResumeError(
-                "the source's snapshot was lost, and the table may have changed since",
-                hint="The same command looks again: it goes on, or starts the table over",
+                "the table's columns have changed while it was copied",
+                hint="The same command plans the table anew",
             )
-        self._patiently(lambda: self.sink.prepare(plan, self.view.state(plan)))
+        if isinstance(lost, TableChanged) and plan.transfer.mode is not WriteMode.APPEND:
+            return False
+        raise ResumeError(
+            "the source's snapshot was lost, and the table may have changed since"
+            if not isinstance(lost, TableChanged)
+            else f"{lost.message}; the rows that are in are older",
+            hint="The same command looks again: it goes on, or starts the table over",
+        )
 
     @staticmethod
     def _keyed(plan: TablePlan) -> bool:
@@ -310,7 +349,7 @@ class _TableRun:
         # Without a journal the rows' one transaction has published the table, too.
         plan = outcome.plan if outcome.plan.journal else replace(outcome.plan, exists=False)
         return verify.check_copy(
-            plan, outcome.receipts, self.source, self.sink, self.view.snapshot, self.around.stop
+            plan, outcome.receipts, self.source, self.sink, self.view.snapshot(plan), self.around.stop
         )
 
     def _counted(self, outcome: Copied) -> Copied:
@@ -319,7 +358,7 @@ class _TableRun:
             if self._patiently(lambda: self._shown(outcome)):
                 self._patiently(
                     lambda: verify.check_cover(
-                        outcome.plan, outcome.receipts, self.source, self.view.snapshot
+                        outcome.plan, outcome.receipts, self.source, self.view.snapshot(outcome.plan)
                     )
                 )
                 return outcome
@@ -337,7 +376,8 @@ class _TableRun:
             return False
         if len(resumed) < len(plan.partitions):
             return True  # or the run would not have gone on
-        return self.source.unchanged(plan, resumed, plan.resumes.state["source"], self.view.snapshot)
+        then = plan.resumes.state["source"]
+        return self.source.unchanged(plan, resumed, then, self.view.snapshot(plan))
 
     def _copy_partitions(
         self, plan: TablePlan, receipts: Sequence[Receipt]
@@ -357,7 +397,7 @@ class _TableRun:
             Task(
                 plan,
                 partition,
-                self.view.snapshot,
+                self.view.snapshot(plan),
                 self.source,
                 self.sink,
                 ceiling,

@@ -15,6 +15,7 @@ from arrowsync.engine.memory import NARROW, batch_ceiling, process_tracker
 from arrowsync.engine.prefetch import Prefetch
 from arrowsync.engine.sizing import AdaptiveSizer
 from arrowsync.engine.stop import Stop
+from arrowsync.engine.view import View
 
 
 def reading_plan(transfer: Transfer, table: Table, forms: Forms) -> TablePlan:
@@ -56,12 +57,12 @@ def _rows(source: Source, plan: TablePlan) -> Iterator[pa.RecordBatch]:
     with (
         process_tracker(limits.memory_bytes) as tracker,
         Stop() as stop,
-        source.snapshot() as snapshot,
+        View([plan], source, 1, stop, locks=False) as view,
         Prefetch(
             source,
             plan,
             Partition(0),
-            snapshot,
+            view.snapshot(plan),
             batch_bytes=ceiling,
             sizer=sizer,
             tracker=tracker,

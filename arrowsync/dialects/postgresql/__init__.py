@@ -18,9 +18,11 @@ from arrowsync.dialects.postgresql import (
     ddl,
     design,
     errors,
+    guard,
     names,
     partitions,
     rights,
+    source_locks,
     type_catalog,
     type_meaning,
     types,
@@ -122,13 +124,26 @@ class PostgreSQL(Dialect):
     ) -> list[tuple[Partition, ...]]:
         return partitions.slices(connection, self, plan, target_bytes)
 
-    def state(self, connection: Connection, table: Table) -> dict[str, Any]:
-        return changes.state(connection, self, table)
+    def state(self, connection: Connection, plan: TablePlan) -> dict[str, Any]:
+        return guard.state(connection, self, plan)
 
     def unchanged(
-        self, connection: Connection, plan: TablePlan, receipts: Sequence[Receipt], state: Mapping[str, Any]
+        self,
+        connection: Connection,
+        plan: TablePlan,
+        receipts: Sequence[Receipt],
+        then: Mapping[str, Any],
+        now: Mapping[str, Any],
     ) -> bool:
-        return changes.unchanged(connection, self, plan, receipts, state)
+        return guard.unchanged(connection, self, plan, receipts, then, now)
+
+    def check_unchanged(
+        self, connection: Connection, plan: TablePlan, partition: Partition, noted: Mapping[str, Any]
+    ) -> None:
+        guard.check(connection, self, plan, partition, noted)
+
+    def hold(self, connection: Connection, plans: Sequence[TablePlan]) -> dict[TableName, str]:
+        return source_locks.hold(connection, self, plans)
 
     def select(self, plan: TablePlan, partition: Partition) -> str:
         return partitions.select(self, plan, partition)

@@ -1,71 +1,18 @@
-"""Whether a PostgreSQL table is what it was, as a source and as a target; locks; the journal's place."""
+"""Whether a PostgreSQL target is what it was; locks of runs; the journal's place. Of sources: guard.py."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 import time
-from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from arrowsync.core.contracts import Connection
-from arrowsync.core.plan import Receipt, TablePlan, Unfinished
-from arrowsync.core.table import Table, TableName
+from arrowsync.core.plan import Unfinished
+from arrowsync.core.table import TableName
 from arrowsync.core.units import MiB
 from arrowsync.dialects.ansi import Dialect
 from arrowsync.dialects.postgresql.blocks import do_block, quote_text
-from arrowsync.dialects.postgresql.partitions import rows_of
 from arrowsync.errors import ConfigError, TransientError
-
-# The table's statistics would not do: a session reports its changes up to 10 s after it has made them, or
-# when its next transaction ends. A row's xmin cannot lie: what was committed after the snapshot bears a later
-# number than any that was running then.
-_STATE = """
-select (select system_identifier::text from pg_control_system()) || ' ' || coalesce((
-    select string_agg(c.oid || '.' || pg_relation_filenode(c.oid), ' ' order by c.oid) from pg_class c
-    where c.oid in (select relid from pg_partition_tree(to_regclass($1)) union select to_regclass($1))
-      and pg_relation_filenode(c.oid) is not null), ''),
-  pg_snapshot_xmin(pg_current_snapshot())::text
-"""
-# Rows have the last 32 bits of a transaction's number; the numbers below 3 are nobody's.
-_NOW = "(select pg_snapshot_xmax(pg_current_snapshot())::text::int8)"
-_COUNT = (
-    "select count(*), count(*) filter (where xmin::text::int8 > 2 "
-    f"and {_NOW} - (({_NOW} - xmin::text::int8) & 4294967295) >= {{}}) "
-)
-# A condition with a query of its own may choose other rows when other tables have changed.
-_OTHERS = re.compile(r"\b(select|table)\b", re.IGNORECASE)
-
-
-def state(connection: Connection, dialect: Dialect, table: Table) -> dict[str, Any]:
-    if table.kind != "table":
-        return {}
-    [(files, transaction)] = connection.rows(_STATE, [dialect.quote_table(table.name)])
-    return {"files": files, "transaction": transaction}
-
-
-def unchanged(
-    connection: Connection,
-    dialect: Dialect,
-    plan: TablePlan,
-    receipts: Sequence[Receipt],
-    then: Mapping[str, Any],
-) -> bool:
-    """Count the rows of the copied partitions, and those among them that are newer than the first snapshot.
-
-    As many as were read, and none newer: none has come, changed or gone. Other partitions may have changed.
-    """
-    if _OTHERS.search(plan.transfer.where or ""):
-        return False
-    if not then or state(connection, dialect, plan.source)["files"] != then["files"]:
-        return False
-    count = _COUNT.format(int(then["transaction"]))
-    partitions = {partition.number: partition for partition in plan.partitions}
-    for receipt in receipts:
-        [(rows, newer)] = connection.rows(count + rows_of(dialect, plan, partitions[receipt.partition]))
-        if newer or rows != receipt.rows + receipt.quarantined:
-            return False
-    return True
 
 
 def mark(connection: Connection, dialect: Dialect, name: TableName) -> dict[str, Any] | None:

@@ -38,6 +38,8 @@ _VARIABLES = {
     "user": "PGUSER",
 }
 
+LOCK_TIMEOUT = "5min"  # a second writer waits for the first one's partition, which takes less
+
 # Role, database and server may set these otherwise, and what we read or write would follow. The settings that
 # are missing here choose plans, places, limits of memory or what is logged: no value depends on them.
 _SETTINGS = {
@@ -74,7 +76,7 @@ _SETTINGS = {
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
     "transaction_timeout": "0",
-    "lock_timeout": "5min",  # a second writer waits for the first one's partition, which takes less
+    "lock_timeout": LOCK_TIMEOUT,
     "client_connection_check_interval": "1s",  # a killed client's sessions let go of their locks
 }
 _SOURCE = {"default_transaction_read_only": "on", "row_security": "off"}  # a policy hides rows without a word

@@ -118,11 +118,11 @@ class SQLite(Dialect):
     def partitions(self, connection: Connection, table: Table, target_bytes: int) -> list[Partition]:
         return reading.partitions(connection, table, target_bytes)
 
-    def state(self, connection: Connection, table: Table) -> dict[str, Any]:
-        return changes.state(connection) if table.kind == "table" else {}
+    def state(self, connection: Connection, plan: TablePlan) -> dict[str, Any]:
+        return changes.state(connection, plan)
 
     def witness(self, connection: Connection) -> str:
-        return json.dumps(changes.state(connection))
+        return json.dumps(changes.files(connection))
 
     def select(self, plan: TablePlan, partition: Partition) -> str:
         return reading.select(plan, partition)

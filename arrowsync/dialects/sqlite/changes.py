@@ -10,36 +10,48 @@ from pathlib import Path
 from typing import Any, Literal
 
 from arrowsync.core.contracts import Connection
-from arrowsync.core.plan import Unfinished
+from arrowsync.core.plan import TablePlan, Unfinished
 from arrowsync.core.table import TableName
 from arrowsync.core.transfer import WriteMode
+from arrowsync.dialects.sqlite.location import header
 from arrowsync.dialects.sqlite.sql import quote
 
 TICK_SECONDS = 0.02  # a file's time advances with the kernel's clock, every 10 ms at the slowest
 LOOKS = 5  # at a file that somebody writes to all the time
 
 
-def state(connection: Connection) -> dict[str, Any]:
-    """Size and time of the file and of its write-ahead log, where a later write shows.
+def state(connection: Connection, plan: TablePlan) -> dict[str, Any]:
+    """How the table is made, and what the file is that holds it."""
+    made = connection.rows(
+        "select sql from sqlite_master where type = 'table' and name = ?", [plan.source.name.name]
+    )
+    [(version,)] = connection.rows("pragma schema_version")
+    return {"shape": plan.source.shape(made), "schema": version, "files": files(connection)}
+
+
+def files(connection: Connection) -> dict[str, Any]:
+    """Size, times and header of the file, size and times of its write-ahead log: a later write shows there.
 
     SQLite's change counter stands still in WAL mode, and data_version means something to one connection only.
-    Nothing here opens the file: closing it again would drop this process's locks on it.
+    Nothing here closes the file: that would drop this process's locks on it.
     """
     paths = [str(row[2]) for row in connection.rows("pragma database_list") if row[1] == "main"]
     for _ in range(LOOKS):
-        files = {path: _stat(path) for name in paths for path in (name, f"{name}-wal")}
+        found = {path: _stat(path) for name in paths for path in (name, f"{name}-wal")}
         now = time.time_ns()
-        if all(abs(now - found[1]) >= TICK_SECONDS * 1e9 for found in files.values() if found):
-            return files
+        times = (each for facts in found.values() if facts for each in facts[:2])
+        if all(abs(now - each) >= TICK_SECONDS * 1e9 for each in times):
+            return {**found, "header": [header(Path(name)).hex() for name in paths]}
         # A write in the same tick would leave the time as it is: look when it has passed.
         time.sleep(TICK_SECONDS)
     return {"written": now}  # the same as no other
 
 
 def _stat(path: str) -> list[int] | None:
+    """A copy that keeps the time of what it copies (`cp -p`) does not keep the time of the change."""
     with suppress(FileNotFoundError):
         found = os.stat(path)
-        return [found.st_size, found.st_mtime_ns, found.st_ino] if found.st_size else None
+        return [found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino] if found.st_size else None
     return None
 
 

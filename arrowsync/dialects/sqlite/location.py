@@ -79,7 +79,7 @@ def _file_uri(uri: str) -> tuple[str, str]:
 
 def is_database(path: Path) -> bool:
     """Whether there is a SQLite file, by its header: an empty file is none yet."""
-    return path.is_file() and _header(path)[:16] == HEADER
+    return path.is_file() and header(path)[:16] == HEADER
 
 
 def source_uri(location: Location) -> str:
@@ -87,10 +87,10 @@ def source_uri(location: Location) -> str:
     path = location.path
     if not path.exists():
         raise ConfigError(f"no file {str(path)!r}", hint="A relative path starts in the working directory")
-    header = _header(path)
-    if header[:16] != HEADER and header:
+    start = header(path)
+    if start[:16] != HEADER and start:
         raise ConfigError(f"{str(path)!r} is no SQLite database")
-    if WAL_VERSION in header[18:20] and not _writable(path.parent):
+    if WAL_VERSION in start[18:20] and not _writable(path.parent):
         # Readers of a WAL file must write its -shm; without a -wal beside it nothing is missing without one.
         if not Path(f"{path}-wal").exists():
             return location.uri(mode="ro", immutable="1")
@@ -113,8 +113,8 @@ def sink_uri(location: Location) -> str:
         if not _writable(path.parent):
             raise ConfigError(f"the folder {str(path.parent)!r} is read-only")
         return location.uri(mode="rwc")
-    header = _header(path)
-    if header[:16] != HEADER and header:
+    start = header(path)
+    if start[:16] != HEADER and start:
         raise ConfigError(f"{str(path)!r} is no SQLite database")
     if not _writable(path):
         raise ConfigError(f"{str(path)!r} is read-only")
@@ -125,7 +125,7 @@ def sink_uri(location: Location) -> str:
     return location.uri(mode="rw")
 
 
-def _header(path: Path) -> bytes:
+def header(path: Path) -> bytes:
     """The first bytes of the file; none of an empty one, which is an empty database."""
     if not path.is_file():
         raise ConfigError(f"{str(path)!r} is {'a folder' if path.is_dir() else 'no file'}")

@@ -639,7 +639,7 @@ def half_done(source: Path, out: Path, **told: Any) -> arrowsync.Plan:
     """A run that has committed its first two partitions and then died."""
     plan = arrowsync.plan(source, f"{out}/", limits=SMALL, **told)
     table, sink = plan.tables[0], plan.sink
-    state = {"source": plan.source.states([table.source])[0]}
+    state = {"source": plan.source.states([table])[0]}
     sink.prepare(table, state)
     for partition in table.partitions[:2]:
         commit(plan, partition)
@@ -789,7 +789,7 @@ def test_a_run_that_was_started_over_can_commit_nothing_more(tmp_path: Path) -> 
 def test_a_second_plan_made_at_the_same_time_is_refused(tmp_path: Path) -> None:
     source, out = numbers(tmp_path / "a.parquet"), f"{tmp_path}/out/"
     first, second = (arrowsync.plan(source, out, limits=SMALL) for _ in range(2))
-    state = {"source": first.source.states([first.tables[0].source])[0]}
+    state = {"source": first.source.states([first.tables[0]])[0]}
     first.sink.prepare(first.tables[0], state)
     with pytest.raises(TransferError, match="another run has begun"):
         second.run(progress=False)
