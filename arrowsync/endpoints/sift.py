@@ -1,7 +1,9 @@
 """Sorts one batch after another into rows that the target takes and rows that it refuses, in SQL on its side.
 
 The batch goes into a temporary table without constraints, from there into the target. If this takes not all
-of it, the dialect's sieve finds what the catalogue says it refuses, and inserts of ranges find the rest.
+of it, the dialect's sieve finds what the catalogue says it refuses, and inserts of ranges find the rest. With
+as many columns as the database allows, the temporary table has no room for the ordinal beside them: then the
+batch is ingested into the target, again and again without the rows that it refuses.
 """
 
 from __future__ import annotations
@@ -23,32 +25,116 @@ STEP = 2048
 GENERATIONS = (
     16  # of rows that refer to those just taken out of their batch; a chain of them is quicker row by row
 )
+TOO_LONG = "54000"  # a row that no page holds
 _SAVEPOINT = "arrowsync_sift"
 
 
-class Sifter:
-    """One partition's sieve, inside the writer's transaction. `meant` rows to go in, `stored` have."""
+Ingest = Callable[[pa.RecordBatch], int]  # into the target; the rows that it stored
 
-    def __init__(self, connection: AdbcConnection, sieve: Sieve, staging: str) -> None:
+
+class Sifter:
+    """Sorts a partition's rows inside the writer's transaction. `meant` rows are to go in, `stored` have."""
+
+    def __init__(self, connection: AdbcConnection, ingest: Ingest) -> None:
         self._connection = connection
-        self._sieve = sieve
-        self._staging = staging
+        self._ingest = ingest
         self.meant = 0
         self.stored = 0
         self._saved = False  # whether there is a savepoint
-        for statement in sieve.create:
+        for statement in connection.dialect.check_at_once:
             connection.run(statement)
 
     def sift(self, batch: pa.RecordBatch) -> Iterator[Refusal]:
         """Write what the target takes; yield the rest."""
         self.meant += batch.num_rows
-        for refusal in self._stages(batch):
+        for refusal in self._refused(batch):
             self.meant -= 1
             yield refusal
         self._settle()
+
+    def _refused(self, batch: pa.RecordBatch) -> Iterator[Refusal]:
+        return self._by_ingests(batch, self._store)
+
+    def _store(self, batch: pa.RecordBatch) -> None:
+        self.stored += self._ingest(batch)
+
+    def _by_ingests(
+        self, batch: pa.RecordBatch, ingest: Callable[[pa.RecordBatch], None]
+    ) -> Iterator[Refusal]:
+        """Ingest the batch but for refused rows: the error names them, else halving finds them."""
+        start, step = 0, max(1, batch.num_rows)
+        while start < batch.num_rows:
+            error = self._try(lambda: ingest(batch.slice(start, step)))  # noqa: B023  # called at once
+            if error is None:
+                start, step = start + step, STEP
+                continue
+            # A row that no page holds is refused after the end was read, as a line behind the only one.
+            line = 1 if step == 1 else _line(error)
+            if line == 1 or (line and self._try(lambda: ingest(batch.slice(start, line - 1))) is None):  # noqa: B023
+                start += line - 1
+                yield _refusal(start, error)
+                start, step = start + 1, STEP
+            else:
+                step = min(STEP, max(1, step // 2))
+
+    # -- savepoints ------------------------------------------------------------------------------------------
+
+    def _try(self, work: Callable[[], None]) -> DataError | None:
+        try:
+            with self._savepoint():
+                work()
+        except DataError as error:
+            return error
+        return None
+
+    @contextmanager
+    def _savepoint(self) -> Iterator[None]:
+        """All of what is inside, or nothing of it.
+
+        After a failure the savepoint stays for the next try: two of five round trips less where row after row
+        is refused. Whatever else changes something calls `_settle` first.
+        """
+        if not self._saved:
+            self._connection.run(f"savepoint {_SAVEPOINT}")
+        try:
+            yield
+        except ArrowsyncError as error:
+            if not isinstance(error, TransientError):  # after which there may be no connection
+                self._connection.run(f"rollback to savepoint {_SAVEPOINT}")
+                self._saved = True
+            raise
+        self._saved = True
+        self._settle()
+
+    def _settle(self) -> None:
+        """Nothing that follows can be undone by the savepoint."""
+        if self._saved:
+            self._connection.run(f"release savepoint {_SAVEPOINT}")
+            self._saved = False
+
+
+class StagingSifter(Sifter):
+    """Sorts by way of the sieve's temporary table `staging`, so that many refused rows cost few statements.
+
+    `staged`: the plan's own ingests need a table of that name, so that none can be done beside this one.
+    """
+
+    def __init__(
+        self, connection: AdbcConnection, ingest: Ingest, sieve: Sieve, staging: str, *, staged: bool
+    ) -> None:
+        super().__init__(connection, ingest)
+        self._sieve = sieve
+        self._staging = staging
+        self._staged = staged
+        for statement in sieve.create:
+            connection.run(statement)
+
+    def _refused(self, batch: pa.RecordBatch) -> Iterator[Refusal]:
+        yield from self._by_stages(batch)
+        self._settle()
         self._connection.run(self._sieve.empty)
 
-    def _stages(self, batch: pa.RecordBatch) -> Iterator[Refusal]:
+    def _by_stages(self, batch: pa.RecordBatch) -> Iterator[Refusal]:
         yield from self._stage(batch)
         if self._try(self._insert_all) is None:
             return
@@ -68,25 +154,20 @@ class Sifter:
         """Ingest the batch, but for rows whose values no column of their type takes: labels, JSON."""
         ordinals = pa.array(range(batch.num_rows), pa.int64())
         arrays = [ordinals, *batch.columns]
-        batch = pa.RecordBatch.from_arrays(arrays, names=[ORDINAL, *batch.schema.names])
-        start, step = 0, max(1, batch.num_rows)
-        while start < batch.num_rows:
-            error = self._try(lambda: self._ingest(batch.slice(start, step)))  # noqa: B023  # called at once
-            if error is None:
-                start, step = start + step, STEP
-                continue
-            line = _line(error) or (1 if step == 1 else None)
-            if line is not None and self._try(lambda: self._ingest(batch.slice(start, line - 1))) is None:  # noqa: B023
-                start += line - 1
-                yield _refusal(start, error)
-                start, step = start + 1, STEP
-            else:
-                step = min(STEP, max(1, step // 2))
+        numbered = pa.RecordBatch.from_arrays(arrays, names=[ORDINAL, *batch.schema.names])
+        for refusal in self._by_ingests(numbered, self._ingest_staged):
+            if not self._fits(batch.slice(refusal.place, 1), refusal):
+                yield refusal
 
-    def _ingest(self, batch: pa.RecordBatch) -> None:
-        if batch.num_rows:
-            reader = pa.RecordBatchReader.from_batches(batch.schema, [batch])
-            self._connection.ingest(self._staging, reader, self._connection.dialect.staging_options)
+    def _fits(self, row: pa.RecordBatch, refusal: Refusal) -> bool:
+        """Whether the target takes the row, which is eight bytes shorter there: without the ordinal."""
+        if refusal.sqlstate != TOO_LONG or self._staged:
+            return False
+        return self._try(lambda: self._store(row)) is None
+
+    def _ingest_staged(self, batch: pa.RecordBatch) -> None:
+        reader = pa.RecordBatchReader.from_batches(batch.schema, [batch])
+        self._connection.ingest(self._staging, reader, self._connection.dialect.staging_options)
 
     # -- what the catalogue tells ----------------------------------------------------------------------------
 
@@ -177,41 +258,6 @@ class Sifter:
     def _marked(self) -> int | None:
         """The row under way when an insert failed; the last one if the statement failed as a whole."""
         return None if self._sieve.marked is None else int(self._connection.rows(self._sieve.marked)[0][0])
-
-    # -- savepoints ------------------------------------------------------------------------------------------
-
-    def _try(self, work: Callable[[], None]) -> DataError | None:
-        try:
-            with self._savepoint():
-                work()
-        except DataError as error:
-            return error
-        return None
-
-    @contextmanager
-    def _savepoint(self) -> Iterator[None]:
-        """All of what is inside, or nothing of it.
-
-        After a failure the savepoint stays for the next try: two of five round trips less where row after row
-        is refused. Whatever else changes something calls `_settle` first.
-        """
-        if not self._saved:
-            self._connection.run(f"savepoint {_SAVEPOINT}")
-        try:
-            yield
-        except ArrowsyncError as error:
-            if not isinstance(error, TransientError):  # after which there may be no connection
-                self._connection.run(f"rollback to savepoint {_SAVEPOINT}")
-                self._saved = True
-            raise
-        self._saved = True
-        self._settle()
-
-    def _settle(self) -> None:
-        """Nothing that follows can be undone by the savepoint."""
-        if self._saved:
-            self._connection.run(f"release savepoint {_SAVEPOINT}")
-            self._saved = False
 
 
 def _line(error: DataError) -> int | None:

@@ -11,7 +11,7 @@ from arrowsync.core.plan import Partition, Receipt, Refusal, TablePlan
 from arrowsync.core.table import TableName
 from arrowsync.endpoints.connections import AdbcConnection, Address
 from arrowsync.endpoints.journal import Journal
-from arrowsync.endpoints.sift import Sifter
+from arrowsync.endpoints.sift import Sifter, StagingSifter
 from arrowsync.errors import ArrowsyncError, TransientError, VerificationError
 
 
@@ -74,17 +74,33 @@ class DatabaseWriter:
             self._connection.close()
 
     def write(self, batches: Iterator[pa.RecordBatch]) -> int:
+        self._make_staging()
+        return self._ingest(_Guarded(self._schema, batches))
+
+    def _make_staging(self) -> None:
         if self._plan.staged and not self._staging_made:
             for statement in self._dialect.staging(self._plan):
                 self._connection.run(statement)
             self._staging_made = True
-        return self._ingest(_Guarded(self._schema, batches))
 
     def sift(self, batch: pa.RecordBatch) -> Iterator[Refusal]:
         if self._sifter is None:
-            sieve = self._dialect.sieve(self._connection, self._plan)
-            self._sifter = Sifter(self._connection, sieve, self._plan.staging_name)
+            self._sifter = self._make_sifter()
         return self._sifter.sift(batch)
+
+    def _make_sifter(self) -> Sifter:
+        most = self._dialect.most_columns
+        if most is not None and len(self._plan.columns) >= most:
+            self._make_staging()  # no savepoint that is rolled back may take it along
+            return Sifter(self._connection, self._store)
+        plan, sieve = self._plan, self._dialect.sieve(self._connection, self._plan)
+        return StagingSifter(self._connection, self._store, sieve, plan.staging_name, staged=plan.staged)
+
+    def _store(self, batch: pa.RecordBatch) -> int:
+        """Ingest the batch; the rows that the target has stored of it."""
+        before = self._dialect.stored(self._connection, self._plan.landing)
+        self.write(iter([batch]))
+        return self._dialect.stored(self._connection, self._plan.landing) - before
 
     @property
     def _schema(self) -> pa.Schema:

@@ -45,6 +45,9 @@ class PostgreSQL(Dialect):
     begin_snapshot: ClassVar[tuple[str, ...]] = ("begin isolation level repeatable read, read only",)
     keep_row: ClassVar[str] = " for key share"  # lets others change the row's state, not delete it
     seconds_since: ClassVar[str] = "extract(epoch from now() - {}::timestamptz)"
+    most_columns: ClassVar[int | None] = 1600
+    # At the commit nobody knows any more which row a deferred constraint means.
+    check_at_once: ClassVar[tuple[str, ...]] = ("set constraints all immediate",)
     durable: ClassVar[tuple[str, ...]] = ("set local synchronous_commit = on",)
     export_snapshot: ClassVar[str | None] = "select pg_export_snapshot()"
 

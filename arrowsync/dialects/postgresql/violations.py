@@ -45,11 +45,9 @@ def sieve(dialect: Dialect, connection: Connection, plan: TablePlan) -> Sieve:
     ]
     rows = f"select {', '.join([ORDINAL, *values])} from {staged}"
     insert, empty = ddl.insert_from_staging(dialect, plan)
-    # Deferred constraints would speak at the commit, when nobody knows any more which row they mean.
-    create = (*ddl.staging(dialect, _loose(plan)), "set constraints all immediate")
     checks = _Checks(dialect, connection, plan, landing, rows)
     return Sieve(
-        create,
+        ddl.staging(dialect, _loose(plan)),
         staged,
         rows,
         insert,
