@@ -11,6 +11,8 @@ ArrowsyncError
 ├── MemoryLimitError      a row or batch that cannot fit the memory limit
 ├── TransientError        may go away by itself: the partition is tried again
 │   ├── BatchTimeout      a driver call took longer than `batch_seconds`
+│   ├── ConnectionRefused one more was refused where others may be open: fewer may do (internal)
+│   │   └── Unanswered    it was taken, but kept waiting (internal)
 │   └── Unreachable       the database does not answer; a ConfigError before the first answer
 ├── SnapshotLost          the source's snapshot must be taken anew (internal)
 │   └── TableChanged      DDL has changed what an older snapshot shows of a table
@@ -113,6 +115,14 @@ class BatchTimeout(TransientError):
     """A driver call had control for longer than `batch_seconds`."""
 
 
+class ConnectionRefused(TransientError):
+    """The server or its pooler takes no further connection: fewer may do."""
+
+
+class Unanswered(ConnectionRefused):
+    """A connection was taken and not answered, as a pooler does whose own are all in use."""
+
+
 class Unreachable(ConfigError, TransientError):
     """The database does not answer: at first its address may be wrong, later it comes back."""
 
@@ -134,7 +144,16 @@ class Refused(ArrowsyncError):
 
 
 # Told apart by our own code alone.
-_INTERNAL = (DriverUnusable, TableUnusable, Unreachable, SnapshotLost, TableChanged, Refused)
+_INTERNAL = (
+    DriverUnusable,
+    TableUnusable,
+    ConnectionRefused,
+    Unanswered,
+    Unreachable,
+    SnapshotLost,
+    TableChanged,
+    Refused,
+)
 
 
 def public_name(error: BaseException) -> str:

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.fix_postgresql", "tests.fix_sqlite", "tests.fix_proxy"]
+pytest_plugins = ["tests.fix_postgresql", "tests.fix_sqlite", "tests.fix_proxy", "tests.fix_pooler"]
 
 # pytest-timeout bounds whole tests; an example's own deadline only fails on a busy machine.
 settings.register_profile("arrowsync", deadline=None)

@@ -108,8 +108,6 @@ def _answer(kind: bytes, body: bytes, statement: str) -> bytes:
             return _message(b"t", bytes(2)) + (_TABLE if statement.startswith(QUERY) else _message(b"n"))
         case b"D":
             return _message(b"n")
-        case b"E" if statement.startswith("do "):  # the settings that begin every session of ours
-            return _message(b"C", b"DO\0")
         case b"E" if QUERY in statement:
             return _rows()
         case b"S":

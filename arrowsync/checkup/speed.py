@@ -19,7 +19,7 @@ import pyarrow as pa
 from arrowsync.checkup import fake_postgresql
 from arrowsync.core.checkup import Speed
 from arrowsync.dialects.ansi import Dialect
-from arrowsync.endpoints.connections import AdbcConnection, Address
+from arrowsync.endpoints.connections import AdbcConnection, Address, BareAdbcConnection
 from arrowsync.endpoints.drivers import Driver
 
 RUNS = 5  # the best one counts: what disturbs only ever adds
@@ -53,7 +53,7 @@ def sample(dialect: Dialect, driver: Driver) -> Iterator[Sample]:
 def _postgresql(dialect: Dialect, driver: Driver) -> Iterator[Sample]:
     with (
         fake_postgresql.serving() as uri,
-        AdbcConnection(Address(uri, driver, dialect), read_only=True) as connection,
+        BareAdbcConnection(Address(uri, driver, dialect), read_only=True) as connection,
     ):
         yield Sample(connection, fake_postgresql.QUERY, fake_postgresql.VALUES)
 

@@ -55,6 +55,19 @@ class Connection(Protocol):
         """The Arrow schema that the driver gives the query, which is not run."""
 
 
+class BareConnection(Connection, Protocol):
+    """A connection in whose session nothing has been set: through a pooler it may be somebody else's next."""
+
+    @property
+    def own_end(self) -> tuple[str, int] | None:
+        """Address and port of its TCP socket at this end; None where it has none, or it is not certain."""
+        ...
+
+    def another_bare(self) -> AbstractContextManager[Connection]:
+        """A further one. Raises Unanswered when it is kept waiting much longer than this one was."""
+        ...
+
+
 class Reader(Protocol):
     """One partition's batches. A context manager: leaving it ends the query, also in the middle."""
 

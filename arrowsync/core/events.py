@@ -82,6 +82,13 @@ class Retried(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FewerConnections(Event):
+    """A server takes no more connections: the table goes on with fewer partitions, or readers, at once."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RowsQuarantined(Event):
     partition: int
     rows: int

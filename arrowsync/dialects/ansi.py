@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 
-from arrowsync.core.contracts import Connection, Forms
+from arrowsync.core.contracts import BareConnection, Connection, Forms
 from arrowsync.core.plan import ColumnPlan, Partition, Receipt, TablePlan, Unfinished
 from arrowsync.core.table import Table, TableName, UserType, Widths, quoted
 from arrowsync.core.transfer import Transfer
@@ -85,6 +85,14 @@ class Dialect:
     def options(self, uri: str, *, read_only: bool) -> dict[str, str]:
         """The ADBC database options that open `uri`. Raises ConfigError, e.g. for a missing file."""
         return {"uri": uri}
+
+    def opening_seconds(self, uri: str) -> float | None:
+        """How long a connection may take to open; None: as long as the driver wants."""
+        return None
+
+    def check_session(self, connection: BareConnection) -> None:
+        """Raises ConfigError where its session is not its own, before anything is set in it."""
+        return
 
     def session(self, *, read_only: bool) -> tuple[str, ...]:
         """The statements that every new connection runs first."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from arrowsync.core.events import (
     BatchWritten,
     Event,
+    FewerConnections,
     PartitionCommitted,
     PartitionFailed,
     PartitionStarted,
@@ -131,6 +132,8 @@ class Board:
                 return f"{table.name}: partition {partition} again in {duration(wait)}: {error}"
             case PartitionFailed(partition=partition, error=error):
                 return f"{table.name}: partition {partition} failed: {error}"
+            case FewerConnections(error=error):
+                return f"{table.name}: going on with fewer connections: {error}"
             case RowsQuarantined(rows=rows, reason=reason):
                 return f"{table.name}: {noun(rows, 'row')} to quarantine: {reason}"
             case Publishing(statement=statement):

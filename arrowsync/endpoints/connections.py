@@ -7,6 +7,7 @@ import os
 import socket
 import stat
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,18 @@ from arrowsync.dialects.ansi import Dialect
 from arrowsync.endpoints import inherited
 from arrowsync.endpoints.calls import Calls
 from arrowsync.endpoints.drivers import Driver
+from arrowsync.endpoints.opening import open_within
 from arrowsync.endpoints.secrets import redact, secrets_in
+from arrowsync.errors import ConnectionRefused, Unanswered
+
+# A second connection that takes so many times as long as the first, and so many seconds, is kept waiting.
+LONGER, SHORTEST_PATIENCE = 5, 3.0
+
+# A server counts a session until its process has ended, a moment after its client has closed it; the driver
+# itself opens two, one after the other.
+LETTING_GO_SECONDS = (0.05, 0.15, 0.3)
+
+_checked: set[Address] = set()  # whose sessions were found to be their connections' own
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +55,47 @@ class AdbcConnection:
         self._address = address
         self._read_only = read_only
         self._secrets = secrets_in(address.uri)
-        with self._translating():
-            options = self.dialect.options(address.uri, read_only=read_only)
-            with inherited.opening:  # a connection's socket is found by the open descriptors before and after
-                before = _sockets()
-                self._connection = _open(address.driver, options)
-                self._sockets = _sockets() - before
-                inherited.note(self._sockets)
+        self._open()
         self._calls = Calls(ask=self._connection.adbc_cancel, cut=self.cut, release=self._release)
         try:
-            for statement in self.dialect.session(read_only=read_only):
-                self.run(statement)
+            self._begin_session()
         except BaseException:
             self.close()
             raise
+
+    @property
+    def _patience(self) -> float | None:
+        """Seconds that opening may take."""
+        return self.dialect.opening_seconds(self._address.uri)
+
+    def _open(self) -> None:
+        """Open it; again where one of ours that was just closed may still be counted."""
+        pauses = iter(LETTING_GO_SECONDS if self._address in _checked else ())
+        while True:
+            try:
+                with self._translating():
+                    return self._open_once()
+            except ConnectionRefused as refused:
+                if isinstance(refused, Unanswered) or (pause := next(pauses, None)) is None:
+                    raise
+                time.sleep(pause)
+
+    def _open_once(self) -> None:
+        options = self.dialect.options(self._address.uri, read_only=self._read_only)
+        started = time.monotonic()
+        with inherited.opening:  # a connection's socket is found by the open descriptors before and after
+            before = _sockets()
+            self._connection = open_within(self._patience, lambda: _connect(self._address.driver, options))
+            self._sockets = _sockets() - before
+            inherited.note(self._sockets)
+        self._opened_seconds = time.monotonic() - started
+
+    def _begin_session(self) -> None:
+        if self._address not in _checked:
+            self.dialect.check_session(self)
+            _checked.add(self._address)
+        for statement in self.dialect.session(read_only=self._read_only):
+            self.run(statement)
 
     def __enter__(self) -> Self:
         return self
@@ -76,6 +115,21 @@ class AdbcConnection:
     def another(self) -> AdbcConnection:
         """A further connection like this one, for another thread."""
         return AdbcConnection(self._address, read_only=self._read_only)
+
+    def another_bare(self) -> AdbcConnection:
+        """See BareConnection."""
+        patience = max(SHORTEST_PATIENCE, LONGER * self._opened_seconds)
+        return BareAdbcConnection(self._address, read_only=self._read_only, patience=patience)
+
+    @property
+    def own_end(self) -> tuple[str, int] | None:
+        """See BareConnection."""
+        if len(self._sockets) != 1:
+            return None  # other threads have opened sockets meanwhile
+        [(descriptor, _)] = self._sockets
+        with socket.socket(fileno=os.dup(descriptor)) as connected:
+            tcp = connected.family in (socket.AF_INET, socket.AF_INET6)
+            return connected.getsockname()[:2] if tcp else None
 
     def run(self, statement: str, parameters: Sequence[object] = ()) -> None:
         with self._cursor() as cursor, self._calling():
@@ -204,7 +258,22 @@ class AdbcConnection:
             raise ours from (None if quotes_a_secret else error)
 
 
-def _open(driver: Driver, options: Mapping[str, str]) -> dbapi.Connection:
+class BareAdbcConnection(AdbcConnection):
+    """A connection that sets nothing in its session, which may be another application's next."""
+
+    def __init__(self, address: Address, *, read_only: bool, patience: float | None = None) -> None:
+        self._given_patience = patience
+        super().__init__(address, read_only=read_only)
+
+    @property
+    def _patience(self) -> float | None:
+        return self._given_patience or super()._patience
+
+    def _begin_session(self) -> None:
+        """Leaves it as it is."""
+
+
+def _connect(driver: Driver, options: Mapping[str, str]) -> dbapi.Connection:
     try:
         return dbapi.connect(driver=driver.name, db_kwargs=dict(options), autocommit=True)
     except dbapi.Error as error:

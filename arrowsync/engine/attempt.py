@@ -13,13 +13,22 @@ from arrowsync.engine.quarantine import Tally
 from arrowsync.engine.retry import with_next_forms, with_retries
 from arrowsync.engine.sizing import AdaptiveSizer
 from arrowsync.engine.stop import Stopped
-from arrowsync.errors import ArrowsyncError, BatchTimeout, DataError, Refused, SnapshotLost, TransientError
+from arrowsync.errors import (
+    ArrowsyncError,
+    BatchTimeout,
+    ConnectionRefused,
+    DataError,
+    Refused,
+    SnapshotLost,
+    TransientError,
+)
 
 
 def attempt(task: Task, sizer: AdaptiveSizer, around: Surroundings, tally: Tally) -> Receipt:
     """Copy one partition, trying again as long as it makes sense, and tell the observer.
 
-    Raises Refused where a presumed plan turns out wrong: the whole table needs another one.
+    Raises Refused where a presumed plan turns out wrong: the whole table needs another one; and at once
+    ConnectionRefused where fewer partitions would do with fewer connections.
     """
     place: dict[str, Any] = {  # Any: fields of an event, and of an error
         "table": str(task.plan.source.name),
@@ -63,7 +72,8 @@ def attempt(task: Task, sizer: AdaptiveSizer, around: Surroundings, tally: Tally
     around.stop.check()
     around.observe(PartitionStarted(**place))
     try:
-        return with_retries(by_forms, task.plan.transfer.retry, around.stop, retried)
+        besides = () if task.alone else (ConnectionRefused,)
+        return with_retries(by_forms, task.plan.transfer.retry, around.stop, retried, besides=besides)
     except Stopped:
         raise
     except SnapshotLost as lost:
@@ -75,6 +85,8 @@ def attempt(task: Task, sizer: AdaptiveSizer, around: Surroundings, tally: Tally
     except ArrowsyncError as error:
         if isinstance(error, TransientError):
             around.stop.check()  # cancelled rather than failed
+        if isinstance(error, ConnectionRefused) and not task.alone:
+            raise error.at(**place) from error.__cause__
         around.observe(PartitionFailed(**place, error=str(error)))
         if task.partition.is_all:
             place.pop("partition")

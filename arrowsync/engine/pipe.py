@@ -35,6 +35,7 @@ class Task:
     slices: tuple[Partition, ...] = ()  # of the partition, where several may read it
     readers: int = 1
     ahead_bytes: int = 0  # what each of several readers holds until its turn
+    alone: bool = False  # no other partition is under way that could leave it a connection: it has to wait
     batch_by_batch: bool = False  # an ingest for each, so that the target's answer covers one batch
 
 

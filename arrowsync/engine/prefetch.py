@@ -23,7 +23,7 @@ from arrowsync.engine.deadline import Deadline
 from arrowsync.engine.memory import Lease, MemoryTracker
 from arrowsync.engine.sizing import AdaptiveSizer
 from arrowsync.engine.stop import Stop
-from arrowsync.errors import MemoryLimitError
+from arrowsync.errors import ConnectionRefused, MemoryLimitError
 
 AHEAD = 2  # batches ready for the writer: with one, reader and driver take turns; more only cost memory
 
@@ -246,7 +246,9 @@ class Prefetch:
             failure = error
         if not self._others.acquire(blocking=False):
             self._done()
-        ahead.channel.finish(failure)
+        # The writer need not come to the slices of a reader without a connection to know that it is one less.
+        for each in self._readers if isinstance(failure, ConnectionRefused) else [ahead]:
+            each.channel.finish(failure)
 
     def _read(self, ahead: _Ahead) -> None:
         with (

@@ -106,7 +106,7 @@ def copy_on(
 
     most = min(at_once or MOST_SUBMITTED, MOST_SUBMITTED)
     with _stoppable(tasks, around.stop), around.stop.calling(lambda: _end_turn(tasks)):
-        return gather(tasks, submit, receive, tally, most, around.stop, withdraw)
+        return gather(tasks, submit, receive, tally, most, around, withdraw)
 
 
 def _end_turn(tasks: Sequence[Task]) -> None:

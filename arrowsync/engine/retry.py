@@ -10,7 +10,7 @@ import tenacity
 from arrowsync.core.plan import TablePlan
 from arrowsync.core.transfer import Retry
 from arrowsync.engine.stop import Stop
-from arrowsync.errors import Refused, SchemaError, TransientError
+from arrowsync.errors import ArrowsyncError, Refused, SchemaError, TransientError
 
 T = TypeVar("T")
 
@@ -43,9 +43,14 @@ def _unfit(refused: Refused) -> SchemaError:
 
 
 def with_retries(
-    work: Callable[[], T], rule: Retry, stop: Stop, tell: Callable[[int, float, BaseException], None]
+    work: Callable[[], T],
+    rule: Retry,
+    stop: Stop,
+    tell: Callable[[int, float, BaseException], None],
+    *,
+    besides: tuple[type[ArrowsyncError], ...] = (),
 ) -> T:
-    """`work()`, again after each transient error, at most `rule.attempts` times in all.
+    """`work()`, again after each transient error but `besides`, at most `rule.attempts` times in all.
 
     Before each wait `tell(attempt, wait_seconds, error)`; the wait ends early when `stop` is set.
     """
@@ -58,8 +63,11 @@ def with_retries(
     def sleep(seconds: float) -> None:
         stop.wait(seconds)
 
+    def may_help(error: BaseException) -> bool:
+        return isinstance(error, TransientError) and not isinstance(error, besides) and not stop.is_set()
+
     retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(lambda e: isinstance(e, TransientError) and not stop.is_set()),
+        retry=tenacity.retry_if_exception(may_help),
         stop=tenacity.stop_after_attempt(rule.attempts),
         # Not wait_exponential_jitter, whose arguments have changed their names from release to release.
         wait=tenacity.wait_exponential(multiplier=rule.first_seconds, max=rule.longest_seconds)

@@ -420,7 +420,7 @@ class _TableRun:
                 return pool.submit(attempt, task, sizer, here, tally)
 
             with ThreadPoolExecutor(pipes + 1, thread_name_prefix="arrowsync-copy") as pool:
-                return gather(tasks, submit, Future.result, tally, pipes + 1, stop, Future.cancel)
+                return gather(tasks, submit, Future.result, tally, pipes + 1, here, Future.cancel)
 
     def _slices(self, plan: TablePlan) -> tuple[int, dict[int, tuple[Partition, ...]]]:
         """How many readers the partition under way gets, and what they read, by its number."""

@@ -12,6 +12,7 @@ from typing import Any
 from arrowsync.core.events import (
     BatchWritten,
     Event,
+    FewerConnections,
     PartitionCommitted,
     PartitionStarted,
     Paused,
@@ -45,6 +46,7 @@ class _Counts:
     pauses: int = 0
     timeouts: int = 0
     retries: int = 0
+    refused: str | None = None  # why there were fewer connections than wanted
     query_seconds: float = 0.0
     seconds: float | None = None
     status: Status = "failed"  # until TableFinished says better
@@ -69,6 +71,8 @@ class _Counts:
             case Paused(memory=memory):
                 self.pauses += 1
                 self.peak_memory = max(self.peak_memory, memory)
+            case FewerConnections(error=error):
+                self.refused = error
             case Retried(timeout=timeout):
                 self.retries += 1
                 self.timeouts += timeout
@@ -184,7 +188,7 @@ class Collector:
                 "partial" if common["rows_quarantined"] or counts.unenforced else "complete",
             ),
             verified=counts.verified,
-            warnings=counts.warnings,
+            warnings=(*counts.warnings, *_fewer(counts.refused)),
             errors=counts.errors,
             timeline=tuple(counts.timeline),
         )
@@ -206,6 +210,10 @@ class Collector:
             "target": self.transfer.target,
             "started_at": self._started_at,
         }
+
+
+def _fewer(refused: str | None) -> tuple[str, ...]:
+    return (f"copied with fewer connections at once than wanted: {refused}",) if refused else ()
 
 
 def _total(receipts: Sequence[Receipt]) -> Fingerprint | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
-from arrowsync.core.contracts import Connection, Forms
+from arrowsync.core.contracts import BareConnection, Connection, Forms
 from arrowsync.core.plan import ColumnPlan, Partition, Receipt, TablePlan, Unfinished
 from arrowsync.core.table import Table, TableName, UserType, Widths
 from arrowsync.core.transfer import Transfer, WriteMode
@@ -21,6 +21,7 @@ from arrowsync.dialects.postgresql import (
     guard,
     names,
     partitions,
+    pooling,
     rights,
     source_locks,
     type_catalog,
@@ -71,6 +72,12 @@ class PostgreSQL(Dialect):
     def options(self, uri: str, *, read_only: bool) -> dict[str, str]:
         # In builtin mode the driver takes raw bytes for user types, and connects in 4 ms instead of 29.
         return {"uri": connection.driver_uri(uri), "adbc.postgresql.type_resolver_mode": "builtin"}
+
+    def opening_seconds(self, uri: str) -> float | None:
+        return connection.opening_seconds(uri)
+
+    def check_session(self, connection: BareConnection) -> None:
+        pooling.check(connection)
 
     def session(self, *, read_only: bool) -> tuple[str, ...]:
         return (connection.session(read_only=read_only, row_security=self.row_security),)

@@ -92,6 +92,21 @@ _NETWORK = {
 }
 
 
+CONNECT_SECONDS = 10  # libpq would wait for TCP to give up
+ANSWER_SECONDS = 10  # more, for the driver's own first query
+
+
+def opening_seconds(uri: str, environment: Mapping[str, str] = os.environ) -> float | None:
+    """How long a connection may take to open; None where the user has set no limit (connect_timeout=0)."""
+    given = parameters(uri)
+    asked = given.get("connect_timeout") or environment.get("PGCONNECT_TIMEOUT") or str(CONNECT_SECONDS)
+    if not asked.isdecimal():
+        return None  # as libpq, which takes no limit from a negative one and refuses the rest
+    hosts = (given.get("host") or given.get("hostaddr") or "").count(",") + 1
+    # The driver opens two connections, one after the other; libpq's limit is for each host.
+    return 2 * hosts * int(asked) + ANSWER_SECONDS if int(asked) else None
+
+
 def driver_uri(uri: str) -> str:
     """The URI as libpq takes it, asking for UTF-8: with a LATIN1 session the driver stores mojibake."""
     given = parameters(uri)
@@ -100,7 +115,7 @@ def driver_uri(uri: str) -> str:
     if "fallback_application_name" not in given:
         extra["fallback_application_name"] = "arrowsync"
     if "connect_timeout" not in given and "PGCONNECT_TIMEOUT" not in os.environ:
-        extra["connect_timeout"] = "10"  # seconds; libpq would wait for TCP to give up
+        extra["connect_timeout"] = str(CONNECT_SECONDS)
     if not _SCHEME.match(uri):
         return " ".join([uri, *(f"{name}={value}" for name, value in extra.items())])
     uri = re.sub(r"^(\w+)\+\w+://", r"\1://", uri)

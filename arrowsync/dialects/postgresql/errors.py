@@ -9,6 +9,7 @@ from typing import Any
 from arrowsync.errors import (
     ArrowsyncError,
     ConfigError,
+    ConnectionRefused,
     DataError,
     SchemaError,
     TransientError,
@@ -22,6 +23,12 @@ def _first_line(message: str, **fields: Any) -> SchemaError:  # Any: fields of A
     return SchemaError(message.partition("\n")[0], **fields)
 
 
+FULL = (
+    "Use fewer (--workers, --max-connections), close others, or raise the connection limit of the server, "
+    "database, role or pool"
+)
+_POOLER_WAITS = "The pooler has no connection to the server: see its log, or give the database's own port"
+
 # The longest prefix of the SQLSTATE decides; the hint says what to do.
 _STATES: dict[str, tuple[_Kind, str | None]] = {
     "22": (DataError, None),
@@ -32,7 +39,7 @@ _STATES: dict[str, tuple[_Kind, str | None]] = {
     "2BP01": (SchemaError, "Other objects depend on the old table: drop them first, or use mode append"),
     "40001": (TransientError, None),
     "40P01": (TransientError, None),
-    "53300": (TransientError, "The server has no connection left: lower workers or max_connections"),
+    "53300": (ConnectionRefused, FULL),
     "55P03": (TransientError, "Another session holds the lock: see pg_stat_activity"),
     "57014": (TransientError, None),  # cancelled; the engine knows whether it did that itself
     "57P": (TransientError, None),
@@ -54,6 +61,8 @@ _STATES: dict[str, tuple[_Kind, str | None]] = {
     "0A": (SchemaError, None),
 }
 
+POOLERS = "08P01"  # PgBouncer's, whatever it has to say
+
 _WRITE = "Write postgresql://user:password@host:5432/database"
 
 # Errors of libpq and of the driver's own statements come without an SQLSTATE; the first words found decide.
@@ -64,9 +73,23 @@ _WORDS: tuple[tuple[str, _Kind, str | None], ...] = (
     ("FATAL: +database .* does not exist", ConfigError, "Check the database's name in the URI"),
     ("FATAL: +role .* does not exist", ConfigError, "Check the user in the URI"),
     ("starting up|shutting down|in recovery mode", TransientError, None),
-    ("too many clients|connection slots are reserved", TransientError, "Lower workers or max_connections"),
+    # PostgreSQL's words, PgBouncer's, and those of other poolers.
+    (r"too many (\w+ )?(clients|connections)|connection slots are reserved", ConnectionRefused, FULL),
+    ("no more connections allowed|client connections exceeded|max(imum)? client", ConnectionRefused, FULL),
+    ("query_wait_timeout|timed.?out.* to acquire", ConnectionRefused, FULL),
+    # What the driver says of its first query when a pooler has ended the connection for one of these reasons.
+    (r"for SELECT version\(\); but got", ConnectionRefused, FULL),
+    (
+        r"server_login_retry|server login has been failing|cannot connect to server",
+        TransientError,
+        _POOLER_WAITS,
+    ),
+    ("server down|server conn crashed|pooler is shutting down|server shutting down", TransientError, None),
+    ("pooler error|terminated by administrator|admin forced disconnect", TransientError, None),
     ("could not translate host name", ConfigError, "Check the host in the URI"),
     ("Connection refused|No such file", Unreachable, "Is the server running, and are host and port right?"),
+    ("no such database", ConfigError, "Check the database's name in the URI, and in the pooler's settings"),
+    ("no such user|unsupported startup parameter", ConfigError, "See the pooler's settings"),
     ("timeout expired|No route to host|Network is unreachable", Unreachable, "Can the server be reached?"),
     ("invalid (URI|percent-encoded|integer|connection option|port)", ConfigError, _WRITE),
     ('missing "="|definition of service|service file', ConfigError, _WRITE),
@@ -89,7 +112,7 @@ def translate(error: Exception) -> ArrowsyncError:
         kind, hint = _by_words(text)
         return kind(_sentence(text), hint=hint)
     details = _details(error)
-    kind, hint = _by_state(state)
+    kind, hint = _by_words(text, _STATES["08"]) if state == POOLERS else _by_state(state)
     message = details.get("MESSAGE_PRIMARY") or _sentence(text)
     if detail := details.get("MESSAGE_DETAIL"):
         message = f"{message}: {detail.rstrip('.')}"
@@ -110,9 +133,11 @@ def _by_state(state: str) -> tuple[_Kind, str | None]:
     return next((_STATES[state[:n]] for n in (5, 4, 3, 2) if state[:n] in _STATES), (ArrowsyncError, None))
 
 
-def _by_words(text: str) -> tuple[_Kind, str | None]:
+def _by_words(
+    text: str, otherwise: tuple[_Kind, str | None] = (ArrowsyncError, None)
+) -> tuple[_Kind, str | None]:
     found = ((kind, hint) for words, kind, hint in _WORDS if re.search(words, text, re.IGNORECASE))
-    return next(found, (ArrowsyncError, None))
+    return next(found, otherwise)
 
 
 def _details(error: Exception) -> dict[str, str]:

@@ -14,6 +14,7 @@ import pytest
 import arrowsync
 from arrowsync.checkup import fake_postgresql
 from arrowsync.checkup.fake_postgresql import QUERY, ROWS, VALUES, serving
+from arrowsync.endpoints.connections import BareAdbcConnection
 
 STARTUP = struct.pack("!ii", 8, 3 << 16)
 
@@ -31,12 +32,16 @@ def talking() -> Iterator[socket.socket]:
             yield client
 
 
+def connected(uri: str) -> BareAdbcConnection:
+    return BareAdbcConnection(arrowsync.Database(uri).address, read_only=True)
+
+
 def everything(client: socket.socket) -> bytes:
     return b"".join(iter(lambda: client.recv(1000), b""))
 
 
 def test_a_driver_reads_its_table_as_of_a_real_server() -> None:
-    with serving() as uri, arrowsync.Database(uri).connect() as connection:
+    with serving() as uri, connected(uri) as connection:
         for _ in range(2):
             with connection.stream(QUERY, {}) as batches:
                 rows = [row for batch in batches for row in batch.slice(0, 1).to_pylist()]
@@ -52,7 +57,7 @@ def test_a_driver_reads_its_table_as_of_a_real_server() -> None:
 def test_it_has_as_many_rows_as_it_says() -> None:
     with (
         serving() as uri,
-        arrowsync.Database(uri).connect() as connection,
+        connected(uri) as connection,
         connection.stream(QUERY, {}) as batches,
     ):
         sizes = [(batch.num_rows, batch.num_columns) for batch in batches]
@@ -63,7 +68,7 @@ def test_it_has_as_many_rows_as_it_says() -> None:
 def test_variables_for_real_servers_do_not_lead_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"PGHOSTADDR": "192.0.2.1", "PGSSLMODE": "verify-full", "PGPORT": "1"}.items():
         monkeypatch.setenv(name, value)
-    with serving() as uri, arrowsync.Database(uri).connect() as connection:
+    with serving() as uri, connected(uri) as connection:
         assert connection.about()["vendor_version"] == "180000"
 
 
@@ -86,7 +91,7 @@ def test_a_silent_client_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_query_that_it_does_not_know_is_an_error_of_ours() -> None:
     with (
         serving() as uri,
-        arrowsync.Database(uri).connect() as connection,
+        connected(uri) as connection,
         pytest.raises(arrowsync.ArrowsyncError),
     ):
         connection.rows("listen something")
