@@ -180,6 +180,69 @@ def test_a_reader_that_goes_away_costs_no_row(
     assert sqlite_rows(target, "select count(*) from orders") == [(3,)]
 
 
+def redirected(streams: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """The command, its streams redirected by a shell."""
+    return subprocess.run(
+        ["sh", "-c", f'exec "$@" {streams}', "sh", *COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+
+@pytest.mark.parametrize("streams", [">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full", ">/dev/full 2>/dev/full"])
+def test_streams_that_are_closed_or_full_do_not_change_how_a_copy_ends(
+    streams: str, shop: Path, target: Path, sqlite_rows: Rows
+) -> None:
+    done = redirected(streams, "copy", shop, target)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    assert sqlite_rows(target, "select count(*) from orders") == [(3,)]
+    again = redirected(streams, "copy", shop, target, "--json")  # the table holds rows
+    assert (again.returncode, "Traceback" in again.stderr) == (2, False)
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)], ids=["text", "json"])
+def test_a_finished_copy_whose_report_cannot_be_written_is_no_failure_and_says_what_it_was(
+    flags: tuple[str, ...], shop: Path, target: Path
+) -> None:
+    done = redirected(">/dev/full", "copy", shop, target, "--no-progress", *flags)
+    assert done.returncode == 0
+    first, second = done.stderr.splitlines()
+    assert first == "error: stdout cannot be written: No space left on device"
+    assert second.startswith("It was: complete: 4 rows in")
+
+
+def test_errors_that_cannot_be_written_as_json_are_told_on_stderr(tmp_path: Path) -> None:
+    done = redirected(">/dev/full", "copy", tmp_path / "missing.db", tmp_path / "t.db", "--json")
+    assert done.returncode == 2
+    assert "stdout cannot be written" in done.stderr
+    assert "missing.db" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [("inspect", "shop"), ("--help",), ("copy", "--help"), ("--version",)], ids=" ".join
+)
+def test_what_only_shows_something_fails_where_it_cannot(arguments: tuple[str, ...], shop: Path) -> None:
+    done = redirected(">/dev/full", *(shop if word == "shop" else word for word in arguments))
+    assert done.returncode == 1
+    assert "error: stdout cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_names_steer_no_terminal(sqlite_file: Callable[..., Path], tmp_path: Path) -> None:
+    path = sqlite_file('create table "t\x1b[2J" (id int); create table "u\x1b[2J" (ctid int)')
+    for arguments in (
+        ("copy", path, tmp_path / "t.db"),
+        ("copy", path, tmp_path / "t.db"),  # which holds no rows, and then is an error
+        ("copy", path, tmp_path / "t.db", "--log-level", "info", "--mode", "append"),
+        ("copy", path, tmp_path / "t.db", "-t", "t", "--debug"),
+        ("inspect", path),
+    ):
+        done = arrowsync(*arguments)
+        assert r"t\x1b[2J" in done.stdout + done.stderr
+        assert "\x1b" not in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_copy_ends_with_130_and_the_same_command_goes_on(
     number: signal.Signals, sqlite_file: Callable[..., Path], target: Path

@@ -11,9 +11,9 @@ from typer import Option
 
 import arrowsync
 from arrowsync import allocators
-from arrowsync.cli import signals
+from arrowsync.cli import signals, streams
 from arrowsync.cli.command import verb_of
-from arrowsync.cli.ending import Result, usage_error, write
+from arrowsync.cli.ending import Result, output_error, usage_error
 from arrowsync.cli.flags import (
     Journal,
     OptionalPlace,
@@ -27,6 +27,7 @@ from arrowsync.cli.flags import (
     api_arguments,
 )
 from arrowsync.cli.signals import reading
+from arrowsync.cli.streams import write
 
 app = typer.Typer(
     name="arrowsync",
@@ -125,6 +126,7 @@ def _main(
 
 def main() -> None:
     """The console script: run the command of sys.argv and exit with its code."""
+    streams.open_missing()
     signals.watch()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names may be beyond the locale
@@ -133,4 +135,7 @@ def main() -> None:
             code = app(prog_name="arrowsync", standalone_mode=False)
     except typer.TyperException as error:
         code = usage_error(error, sys.argv[1:])
+    except OSError as error:  # of --help and --version, which write by themselves
+        code = output_error(error)
+    streams.drop_unwritten()
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""How a command ends: its result on stdout, errors on stderr, one exit code; pipes may be closed by then."""
+"""How a command ends: its result on stdout, errors on stderr, one exit code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ import typer
 
 from arrowsync.cli.flags import SharedFlags
 from arrowsync.cli.signals import LeftBehind
+from arrowsync.cli.streams import write, writing_to
 from arrowsync.display.logs import log_to_stderr
+from arrowsync.display.sheet import visible
 from arrowsync.errors import ArrowsyncError
 
 if TYPE_CHECKING:
@@ -41,16 +43,17 @@ def end(run: Callable[[], Result], given: Mapping[str, Any], shared: SharedFlags
         result = run()
     except (Exception, KeyboardInterrupt) as error:  # here every error becomes words
         if shared["debug"]:
-            traceback.print_exception(error)
+            write(visible("".join(traceback.format_exception(error))), sys.stderr)
         code = _fail(error, given, as_json=shared["json"])
         if isinstance(error, LeftBehind):
             os._exit(code)  # leaving in the usual way would wait for the thread
         return code
-    from arrowsync.report import exit_code
+    from arrowsync.report import Report, Verification, exit_code
 
-    _show(result, as_json=shared["json"])
+    shown = _show(result, as_json=shared["json"])
     _tell_command_without_skipped(result, given)
-    return exit_code(result)
+    # What was copied or compared is so, whether or not it could be told. Others do nothing but tell.
+    return exit_code(result) if shown or isinstance(result, Report | Verification) else 1
 
 
 def _tell_command_without_skipped(result: Result, given: Mapping[str, Any]) -> None:  # Any: flags
@@ -65,7 +68,7 @@ def _tell_command_without_skipped(result: Result, given: Mapping[str, Any]) -> N
     options = [option for each in skipped for option in ("--tables", f"!{each.table}")]
     end = words.index("--") if "--" in words else len(words)
     command = shlex.join(["arrowsync", *words[:end], *options, *words[end:]])
-    write(f"the same without what was skipped:\n  {command}", sys.stderr)
+    write(visible(f"the same without what was skipped:\n  {command}"), sys.stderr)
 
 
 def usage_error(error: typer.TyperException, arguments: list[str]) -> int:
@@ -74,26 +77,31 @@ def usage_error(error: typer.TyperException, arguments: list[str]) -> int:
 
     command = getattr(getattr(error, "ctx", None), "command_path", "arrowsync")
     failure = Failure(type="UsageError", message=error.format_message(), hint=f"See {command} --help")
-    if "--json" in arguments:
-        write(json.dumps(_no_report(failure, {}).to_dict()), sys.stdout)
-    else:
+    if "--json" not in arguments or not _show(_no_report(failure, {}), as_json=True):
         _complain(failure)
     return 2
+
+
+def output_error(error: OSError, hint: str | None = None) -> int:
+    """Say that stdout cannot be written."""
+    from arrowsync.report import Failure
+
+    message = f"stdout cannot be written: {error.strerror}"
+    _complain(Failure(type="OSError", message=message, hint=hint))
+    return 1
 
 
 def _fail(error: BaseException, given: Mapping[str, Any], *, as_json: bool) -> int:
     from arrowsync.report import Report, exit_code
 
-    report = getattr(error, "report", None)
-    if not isinstance(report, Report):
-        report = _no_report(_failure(error), given)
-    elif not as_json:
+    found = getattr(error, "report", None)
+    report = found if isinstance(found, Report) else _no_report(_failure(error), given)
+    if as_json and _show(report, as_json=True):
+        return exit_code(error)
+    if report is found and not as_json:
         _show(replace(report, errors=()), as_json=False)  # they follow on stderr
-    if as_json:
-        write(json.dumps(report.to_dict()), sys.stdout)
-    else:
-        for failure in report.errors:
-            _complain(failure)
+    for failure in report.errors:
+        _complain(failure)
     return exit_code(error)
 
 
@@ -126,34 +134,36 @@ def _complain(failure: Failure) -> None:
     """error: what and where, in one line; what to do, in the next."""
     from rich.text import Text
 
-    line = Text("error:", "bold red").append(f" {failure}", "not bold default")
-    hint = Text(f"\n{failure.hint}", "dim") if failure.hint else Text()
+    line = Text("error:", "bold red").append(f" {visible(str(failure))}", "not bold default")
+    hint = Text(f"\n{visible(failure.hint)}", "dim") if failure.hint else Text()
     _print(sys.stderr, lambda on: on.print(line + hint, soft_wrap=True))
 
 
-def _show(result: Result, *, as_json: bool) -> None:
-    if as_json:
-        write(json.dumps(result.to_dict()), sys.stdout)
-        return
+def _show(result: Result, *, as_json: bool) -> bool:
+    """Whether it could be written to stdout; else that is said on stderr, with what matters most of it."""
+    try:
+        if as_json:
+            write(json.dumps(result.to_dict()), sys.stdout)
+        else:
+            _print_sheet(result.sheet())
+    except OSError as error:
+        output_error(error, hint=f"It was: {result.sheet().title.text}")
+        return False
+    return True
+
+
+def _print_sheet(sheet: Sheet) -> None:
     from arrowsync.display.terminal import show
 
-    _print(sys.stdout, lambda on: show(result.sheet(), on))
+    _print(sys.stdout, lambda on: show(sheet, on))
 
 
 def _print(stream: TextIO, draw: Callable[[Console], None]) -> None:
     from arrowsync.display.terminal import console
 
     on = console(stream)
-    with on.capture() as drawn:
-        draw(on)
-    lines = drawn.get().splitlines()
-    write("\n".join(lines if on.is_terminal else map(str.rstrip, lines)), stream)
-
-
-def write(text: str, stream: TextIO) -> None:
-    """A line, or many; nothing where nobody reads any more (`arrowsync … | head`)."""
-    try:
-        print(text, file=stream, flush=True)
-    except BrokenPipeError:
-        # Python flushes the stream once more as it exits: give that a place to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    with writing_to(stream):  # rich writes an empty text even while it captures
+        with on.capture() as drawn:
+            draw(on)
+        lines = drawn.get().splitlines()
+        write("\n".join(lines if on.is_terminal else map(str.rstrip, lines)), stream)

@@ -7,6 +7,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from arrowsync.display.sheet import on_one_line, visible
 from arrowsync.errors import ConfigError
 
 FORMATS = ("text", "json")
@@ -27,6 +28,16 @@ class JsonLines(logging.Formatter):
         return json.dumps(line)
 
 
+class TextLines(logging.Formatter):
+    """Time, level and message on one line, control characters spelled out; a traceback's lines follow."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return on_one_line(super().formatMessage(record))
+
+
 def log_to_stderr(level: str, line_format: str = "text") -> None:
     """Show what arrowsync logs from `level` on. Raises ConfigError for words that mean nothing."""
     levels = logging.getLevelNamesMapping()
@@ -35,7 +46,7 @@ def log_to_stderr(level: str, line_format: str = "text") -> None:
     if line_format not in FORMATS:
         raise ConfigError(f"ARROWSYNC_LOG_FORMAT: {line_format!r} is none of {', '.join(FORMATS)}")
     handler = logging.StreamHandler(sys.stderr)
-    text = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+    text = TextLines("%(asctime)s %(levelname)s %(message)s")
     handler.setFormatter(JsonLines() if line_format == "json" else text)
     logger = logging.getLogger("arrowsync")
     logger.addHandler(handler)

@@ -39,7 +39,11 @@ def over_time(timelines: Mapping[str, Sequence[Moment]]) -> Figure:
         from matplotlib.ticker import EngFormatter
     except ImportError:
         raise ConfigError("plots need matplotlib", hint="pip install 'arrowsync[plot]'") from None
-    figure, axes = pyplot.subplots(3, sharex=True, figsize=(8, 7), layout="constrained")
+    from arrowsync.display.figure import NotebookFigure
+
+    figure, axes = pyplot.subplots(
+        3, sharex=True, figsize=(8, 7), layout="constrained", FigureClass=NotebookFigure
+    )
     for name, timeline in timelines.items():
         seconds = [moment.seconds for moment in timeline]
         marker = "." if len(seconds) < 50 else None  # else a line shows what there is to see
@@ -53,5 +57,6 @@ def over_time(timelines: Mapping[str, Sequence[Moment]]) -> Figure:
     axes[-1].set_xlabel("seconds")
     if 1 < len(timelines) <= 12:  # more names would cover the lines
         axes[0].legend()
-    pyplot.close(figure)  # otherwise a notebook shows it twice: as an open figure, and as the cell's value
+    if "inline" not in pyplot.get_backend():
+        pyplot.close(figure)  # or pyplot would keep it, and count it among those that nobody has closed
     return figure

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 from arrowsync.core.events import Event
 from arrowsync.display.board import Board, Running
+from arrowsync.display.sheet import on_one_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -82,6 +83,8 @@ def progress(wanted: bool | None = None, *, stream: TextIO | None = None) -> Pro
     stream = stream or sys.stderr
     if wanted is not False and _in_notebook():
         return Progress(Cell(_new_cell_output))
+    if stream is None or stream.closed:  # as a daemon's may be
+        wanted = False
     if wanted is not False and stream.isatty() and os.environ.get("TERM") != "dumb":
         return Progress(Terminal(stream))
     if wanted:
@@ -100,7 +103,7 @@ class Lines:
         pass
 
     def say(self, line: str) -> None:
-        self._write(line)
+        self._write(on_one_line(line))
 
     def show(self, board: Board, now: float) -> None:
         for table in board.running.values():
@@ -135,7 +138,7 @@ class Terminal:
         self._live.start()
 
     def say(self, line: str) -> None:
-        self._console.print(line, style="dim")
+        self._console.print(on_one_line(line), style="dim")
         self._drawn = float("-inf")  # printing has redrawn the old picture below: bring it up to date
 
     def show(self, board: Board, now: float) -> None:
@@ -152,15 +155,16 @@ class Terminal:
         from rich.table import Table
 
         grid = Table.grid(padding=(0, 1), expand=True)
-        widest = max((cell_len(name) for name in board.running), default=0)
+        running = [(on_one_line(table.name), table) for table in board.running.values()]
+        widest = max((cell_len(name) for name, _ in running), default=0)
         grid.add_column(width=min(NAME_WIDTH, widest), no_wrap=True, overflow="ellipsis", style="bold")
         wide = self._console.width >= BAR_FROM
         if wide:
             grid.add_column(width=20)
         grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)  # what the others leave
-        for table in board.running.values():
+        for name, table in running:
             bar = [ProgressBar(completed=100 * (table.share or 0), pulse=table.share is None)] if wide else []
-            grid.add_row(table.name, *bar, " · ".join(table.words(now)))
+            grid.add_row(name, *bar, on_one_line(" · ".join(table.words(now))))
         return grid
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -18,6 +19,19 @@ class Toned:
 
 
 Text: TypeAlias = str | Toned
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # a name could otherwise steer the terminal
+
+
+def visible(text: str) -> str:
+    """The text with its control characters spelled out; lines stay lines."""
+    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
+
+
+def on_one_line(text: str) -> str:
+    """The same, with the ends of lines spelled out, too: nothing in it can pass for another line."""
+    return visible(text).replace("\n", "\\n")
 
 
 def toned(text: Text) -> Toned:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
@@ -16,21 +15,43 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text as RichText
 
-from arrowsync.display.sheet import Code, Facts, Grid, Notes, Part, Section, Sheet, Text, Toned, toned
+from arrowsync.display.sheet import (
+    Code,
+    Facts,
+    Grid,
+    Notes,
+    Part,
+    Section,
+    Sheet,
+    Text,
+    Toned,
+    toned,
+    visible,
+)
 
 STYLES = {"plain": "", "good": "green", "warn": "yellow", "bad": "bold red", "dim": "dim"}
 MARKS = {"plain": "", "good": "✓ ", "warn": "! ", "bad": "✗ ", "dim": ""}
 FILE_WIDTH = 1000  # columns where there is no terminal: lines that are searched and copied stay whole
 GAP = 3  # between two columns, of SIMPLE_HEAD: a space on each side of an empty line
 NAME_WIDTH = 20  # columns that names keep: below that a table's optional columns give way
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # a name could otherwise steer the terminal
 
 
 class QuietConsole(Console):
-    """A console that falls silent when its reader goes away.
+    """A console that writes text as it is, and falls silent when its reader goes away.
 
     Rich would exit the program, having pointed stdout at nothing even where it was stderr that had closed.
     """
+
+    def __init__(self, stream: TextIO, width: int | None, *, is_terminal: bool | None = None) -> None:
+        super().__init__(
+            file=stream,
+            width=width,
+            force_terminal=is_terminal,
+            highlight=False,
+            emoji=False,
+            markup=False,
+            force_jupyter=False,  # in a notebook Rich would draw in the cell, and leave the stream empty
+        )
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
@@ -38,8 +59,7 @@ class QuietConsole(Console):
 
 def console(stream: TextIO) -> Console:
     """A console on that stream: as wide as its terminal, or wide where there is none."""
-    width = None if stream.isatty() or "COLUMNS" in os.environ else FILE_WIDTH
-    return QuietConsole(file=stream, width=width, highlight=False, emoji=False, markup=False)
+    return QuietConsole(stream, None if stream.isatty() or "COLUMNS" in os.environ else FILE_WIDTH)
 
 
 def show(sheet: Sheet, on: Console) -> None:
@@ -52,7 +72,7 @@ def show(sheet: Sheet, on: Console) -> None:
 def plain_text(sheet: Sheet, width: int = 100) -> str:
     """The sheet without colours."""
     stream = io.StringIO()
-    show(sheet, Console(file=stream, width=width, highlight=False, emoji=False, markup=False))
+    show(sheet, QuietConsole(stream, width, is_terminal=False))  # also where FORCE_COLOR is set
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 
@@ -74,7 +94,7 @@ def _layout(part: Part, width: int) -> Iterator[RenderableType]:
         case Notes(lines):
             yield _pairs([(RichText(MARKS[line.tone], STYLES[line.tone]), _text(line)) for line in lines])
         case Code(sql):
-            code = Syntax(_visible(sql), "sql", theme="ansi_dark", background_color="default", word_wrap=True)
+            code = Syntax(visible(sql), "sql", theme="ansi_dark", background_color="default", word_wrap=True)
             yield _indented(code)
         case Section(title, inner):
             yield _text(title, "bold")
@@ -111,9 +131,9 @@ def _table(grid: Grid, shown: Sequence[int]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for heading in (grid.headings[number] for number in shown):
         if heading.right:
-            table.add_column(_visible(heading.title), justify="right", no_wrap=True)
+            table.add_column(visible(heading.title), justify="right", no_wrap=True)
         else:
-            table.add_column(_visible(heading.title), overflow="fold")
+            table.add_column(visible(heading.title), overflow="fold")
     for row in grid.rows:
         table.add_row(*(_text(row[number]) for number in shown))
     return table
@@ -121,9 +141,4 @@ def _table(grid: Grid, shown: Sequence[int]) -> Table:
 
 def _text(text: Text, style: str = "") -> RichText:
     text = toned(text)
-    return RichText(_visible(text.text), style=" ".join(filter(None, (style, STYLES[text.tone]))))
-
-
-def _visible(text: str) -> str:
-    """The text with its control characters spelled out; lines stay lines."""
-    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
+    return RichText(visible(text.text), style=" ".join(filter(None, (style, STYLES[text.tone]))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import re
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -22,6 +23,7 @@ from arrowsync.core.events import (
 )
 from arrowsync.core.units import MiB
 from arrowsync.display.board import Board
+from arrowsync.display.logs import TextLines
 from arrowsync.display.progress import Cell, Lines, Progress, Terminal, progress
 from tests.fakes import FakeClock
 from tests.unit.making import a_batch, a_plan, a_receipt, a_table
@@ -213,6 +215,47 @@ def test_a_notebook_cell_is_replaced_and_escaped(clock: FakeClock) -> None:
     assert "250 rows" in shown[2]
     assert "create index &lt;i&gt;" in shown[-1]
     assert "failed: &lt;b&gt;" in shown[-1]
+
+
+STEERING = "a\x1b[2J\x9b2Jb\nc"
+SHOWN = r"a\x1b[2J\x9b2Jb\nc"
+
+
+def test_a_name_steers_no_terminal_and_makes_no_line_of_its_own(clock: FakeClock) -> None:
+    lines: list[str] = []
+    stream = FakeTerminal()
+    for display in (Lines(lines.append), Terminal(stream)):
+        with Progress(display, clock=clock) as observe:
+            observe(TableStarted(table=STEERING, plan=a_plan(a_table())))
+            clock.seconds += 10
+            observe(a_batch(STEERING, 0, 10))
+            observe(PartitionFailed(table=STEERING, partition=0, error=STEERING))
+            observe(Publishing(table=STEERING, statement=f"create index {STEERING}"))
+            clock.seconds += 10
+            observe(a_batch(STEERING, 0, 10))
+    for text in ("\n".join(lines), stream.getvalue()):
+        assert SHOWN in text
+        assert f"failed: {SHOWN}" in text
+        assert "\x1b[2J" not in text
+        assert "\x9b" not in text
+
+
+def test_a_log_line_spells_control_characters_out_and_stays_one_line() -> None:
+    record = logging.LogRecord("arrowsync", logging.INFO, "", 0, "%s: complete", (STEERING,), None)
+    line = TextLines("%(levelname)s %(message)s").format(record)
+    assert line == f"INFO {SHOWN}: complete"
+
+
+def test_without_a_stderr_nothing_is_shown_and_nothing_goes_to_stdout(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    closed = FakeTerminal()
+    closed.close()
+    for stream in (None, closed):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with progress(True) as observe:
+            observe(TableFinished(table="orders", status="complete", rows=1, seconds=1))
+    assert capsys.readouterr().out == ""
 
 
 def test_a_display_that_fails_falls_silent(clock: FakeClock) -> None:

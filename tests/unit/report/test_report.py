@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
+from matplotlib import pyplot
 
 from arrowsync.api import Plan
 from arrowsync.core.check import TableCheck
@@ -167,6 +171,59 @@ def test_a_report_prints_itself_as_text() -> None:
         "/srv/quarantine/orders",
     ):
         assert words in text
+
+
+class ZMQInteractiveShell:
+    """What IPython's shell is called in a notebook's kernel."""
+
+
+@pytest.fixture
+def notebook(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
+    """As in a notebook whose figures are shown inline; what has been displayed."""
+    shown: list[object] = []
+    monkeypatch.setattr(builtins, "get_ipython", ZMQInteractiveShell, raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(pyplot, "get_backend", lambda: "inline")
+    for module, names in {
+        "IPython": {},
+        "IPython.core": {},
+        "IPython.core.pylabtools": {"print_figure": lambda figure: figure},
+        "IPython.display": {"Image": lambda data: data, "display": shown.append},
+    }.items():
+        monkeypatch.setitem(sys.modules, module, SimpleNamespace(**names))
+    yield shown
+    pyplot.close("all")
+
+
+def test_a_report_s_text_is_its_text_in_a_notebook_too(notebook: list[object]) -> None:
+    text = str(a_report("orders"))
+    assert text.startswith("complete: 350 rows in 2 s")
+    assert f"{a_report('orders')}" == text
+    assert "\x1b" not in text
+    assert notebook == []
+
+
+def test_a_notebook_shows_a_plot_once_as_its_cell_s_value_or_as_the_cell_ends(notebook: list[object]) -> None:
+    def end_of_cell() -> None:
+        for number in pyplot.get_fignums():  # as the inline backend does
+            pyplot.figure(number)._ipython_display_()
+        pyplot.close("all")
+
+    hidden = a_report("orders").plot()  # as in `report.plot();`
+    end_of_cell()
+    assert notebook == [hidden]
+    value = a_report("orders").plot()
+    value._ipython_display_()
+    end_of_cell()
+    assert notebook == [hidden, value]
+    value._ipython_display_()  # in a later cell
+    end_of_cell()
+    assert notebook == [hidden, value, value]
+
+
+def test_a_script_s_plot_is_not_left_open() -> None:
+    a_report("orders").plot()
+    assert pyplot.get_fignums() == []
 
 
 def test_a_report_of_several_tables_has_a_line_for_each() -> None:
