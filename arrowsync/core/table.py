@@ -171,6 +171,7 @@ class Column:
     virtual: bool = False  # generated when it is read, not stored
     on_null: str | None = None  # "replace": what SQLite does with a row whose NULL it would else refuse
     serial: Serial | None = None
+    remark: str | None = None  # what the plan is to say of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,6 +384,8 @@ class Table:
         """The table as JSON values; names as exact strings, without empty parts."""
         values: dict[str, Any] = _json(self)  # Any: JSON
         del values["widths"], values["quarantined"], values["remarks"]
+        for column in values["columns"]:
+            del column["remark"]
         return {"qualified_name": str(self.name), **values}
 
 

@@ -244,6 +244,10 @@ class Dialect:
         """Raises ConfigError for what this user may not do to the target, SchemaError for types it lacks."""
         return
 
+    def lost(self, connection: Connection, plan: TablePlan) -> list[str]:
+        """A sentence for each thing of an existing table that the one which replaces it will lack."""
+        return []
+
     def apart(self, connection: Connection, plans: Sequence[TablePlan]) -> list[TablePlan]:
         """See Sink.apart."""
         return list(plans)

@@ -244,9 +244,10 @@ class Database:
                 self.speaks.check_rights(connection, plan)
                 # One that drops a row and adds another passes the count, which sees sums only.
                 names = self.speaks.triggers(connection, plan.landing) if plan.exists else []
+                warnings = self.speaks.lost(connection, plan)
             if names:
-                warning = f"triggers of the target may change rows: {', '.join(names)}"
-                plan = replace(plan, warnings=(*plan.warnings, warning))
+                warnings.append(f"triggers of the target may change rows: {', '.join(names)}")
+            plan = replace(plan, warnings=(*plan.warnings, *warnings))
         self._rehearse(plan)
         return self.speaks.statements(plan)
 

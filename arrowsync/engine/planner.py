@@ -233,6 +233,7 @@ def _plan(
             *(_given_up(each, sink) for each in discards if each.receipts),
             *_of_view(transfer, table),
             *table.remarks,
+            *(f"column {column.name!r} {column.remark}" for column in table.columns if column.remark),
             *(_left_out(key) for key in dangling),
         ),
         presumed=presumed,

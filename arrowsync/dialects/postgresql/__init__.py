@@ -24,6 +24,7 @@ from arrowsync.dialects.postgresql import (
     pooling,
     rights,
     source_locks,
+    swap,
     type_catalog,
     type_meaning,
     types,
@@ -197,6 +198,9 @@ class PostgreSQL(Dialect):
     def check_rights(self, connection: Connection, plan: TablePlan) -> None:
         rights.check_writing(self, connection, plan)
         type_catalog.check_types(connection, plan)
+
+    def lost(self, connection: Connection, plan: TablePlan) -> list[str]:
+        return list(swap.lost(connection, self, plan))
 
     def apart(self, connection: Connection, plans: Sequence[TablePlan]) -> list[TablePlan]:
         return names.apart(self, connection, plans)

@@ -27,7 +27,8 @@ from arrowsync.core.table import (
 )
 from arrowsync.dialects.postgresql import traits
 from arrowsync.dialects.postgresql.attached import attached
-from arrowsync.dialects.postgresql.type_catalog import facts_of, needed, user_types
+from arrowsync.dialects.postgresql.sequences import serials
+from arrowsync.dialects.postgresql.type_catalog import facts_of, large_objects, needed, user_types
 from arrowsync.dialects.postgresql.types import TypeFacts
 from arrowsync.errors import ConfigError
 
@@ -154,29 +155,6 @@ from pg_class c cross join lateral (
 where c.oid = any($1::int8[]::oid[]) and c.relkind in ('v', 'm')
 """
 
-# Every sequence that a table's columns own or whose nextval is a column's default.
-_SERIALS = """
-select used.relation::int8, a.attname, n.nspname, c.relname, format_type(s.seqtypid, null), s.seqstart,
-  s.seqincrement, s.seqmin, s.seqmax, s.seqcache, s.seqcycle,
-  coalesce(case when has_sequence_privilege(c.oid, 'usage, select') then pg_sequence_last_value(c.oid) end
-    + s.seqincrement, s.seqstart), bool_or(used.owned)
-from (
-  select refobjid as relation, refobjsubid as number, objid as oid, true as owned from pg_depend
-  where classid = 'pg_class'::regclass and refclassid = 'pg_class'::regclass and deptype in ('a', 'i')
-    and refobjsubid > 0 and refobjid = any($1::int8[]::oid[])
-  union all
-  select ad.adrelid, ad.adnum, d.refobjid, false from pg_attrdef ad
-  join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = ad.oid
-    and d.refclassid = 'pg_class'::regclass
-  where ad.adrelid = any($1::int8[]::oid[])
-) as used
-join pg_class c on c.oid = used.oid and c.relkind = 'S' join pg_namespace n on n.oid = c.relnamespace
-join pg_sequence s on s.seqrelid = c.oid
-join pg_attribute a on a.attrelid = used.relation and a.attnum = used.number
-group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
-order by 1, 2, bool_or(used.owned)
-"""
-
 
 @contextmanager
 def qualified(connection: Connection) -> Iterator[None]:
@@ -207,19 +185,23 @@ def describe(connection: Connection, wanted: Sequence[TableName]) -> list[Table]
 def _tables(connection: Connection, found: list[Row]) -> dict[TableName, Table]:
     """Every table found, made of its rows of the queries about columns, constraints, indexes, …"""
     oids = [row[0] for row in found]
-    columns, constraints, indexes, serials = (
-        _grouped(connection.rows(query, [oids])) for query in (_COLUMNS, _CONSTRAINTS, _INDEXES, _SERIALS)
+    columns, constraints, indexes = (
+        _grouped(connection.rows(query, [oids])) for query in (_COLUMNS, _CONSTRAINTS, _INDEXES)
     )
+    numbered = serials(connection, oids)
     used = {column[1] for group in columns.values() for column in group}
     facts = facts_of(connection, used)
     types = user_types(connection, used, facts)
+    named = large_objects(connection, facts, types)
     counted = _count(connection, found)
     views = {row[0]: _view(row) for row in connection.rows(_VIEWS, [oids])}
     attachments = attached(connection, oids)
     made = {}
     for oid, *row in found:
-        numbered = {serial[0]: _serial(serial) for serial in serials[oid]}
-        its_columns = tuple(_column(column, facts, numbered) for column in columns[oid])
+        its_columns = tuple(
+            replace(_column(column, facts, numbered.get(oid, {})), remark=named.get(column[1]))
+            for column in columns[oid]
+        )
         loose = {column[0]: f"collate {column[-1]}" for column in columns[oid] if column[-1]}
         table = _table(row, its_columns, loose, constraints[oid], indexes[oid])
         its_types = needed(its_columns, types)
@@ -350,7 +332,7 @@ def _view(row: Row) -> View:
 _IDENTITY: dict[str, Literal["always", "by default"]] = {"a": "always", "d": "by default"}
 
 
-def _column(row: Row, facts: dict[str, TypeFacts], serials: dict[str, Serial]) -> Column:
+def _column(row: Row, facts: dict[str, TypeFacts], serials: Mapping[str, Serial]) -> Column:
     name, type, nullable, expression, identity, generated, collation, comment, _ = row
     return Column(
         name,
@@ -366,11 +348,6 @@ def _column(row: Row, facts: dict[str, TypeFacts], serials: dict[str, Serial]) -
         virtual=generated == "v",
         serial=serials.get(name),
     )
-
-
-def _serial(row: Row) -> Serial:
-    _, schema, name, *rest = row
-    return Serial(TableName(name, schema), *rest)
 
 
 def _key(row: Row, equalizing: Mapping[str, str]) -> Key:

@@ -12,10 +12,11 @@ from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.dialects import losses
 from arrowsync.dialects.ansi import Dialect
 from arrowsync.dialects.matching import new_names
-from arrowsync.dialects.postgresql.blocks import CHECK_NAMES, SWAP, do_block, make_type, quote_text
+from arrowsync.dialects.postgresql.blocks import CHECK_NAMES, do_block, make_type, quote_text
 from arrowsync.dialects.postgresql.design import BYTES
 from arrowsync.dialects.postgresql.names import Part, excludes, free, numbers_itself, parts, usual
 from arrowsync.dialects.postgresql.storages import NUMERIC_WIRE
+from arrowsync.dialects.postgresql.swap import like_old, swap
 from arrowsync.dialects.postgresql.traits import behind_using
 
 SOURCE = "postgresql"
@@ -68,6 +69,8 @@ class _NewTable:
             if column.default and column.serial:
                 yield self._create_sequence(column, column.serial)
         yield self._create_table()
+        if self._swapped:
+            yield like_old(self._final, self._landing)
         yield from (self._add_key(part) for part in self._keys() if not self._guaranteed(part))
 
     def _check_names(self) -> str:
@@ -157,9 +160,8 @@ class _NewTable:
     def after(self) -> Iterator[str]:
         yield from self._finish_sequences()
         if self._swapped:
-            names = {"old": self._final, "new": self._landing, "name": self._target.name.name}
-            yield do_block(SWAP.format(**{key: quote_text(name) for key, name in names.items()}))
-            yield from (self._rename(part) for part in self._parts)
+            renames = [self._rename(part) for part in self._parts]
+            yield swap(self._final, self._landing, self._target.name.name, renames)
         yield from self._comments()
 
     def _finish_sequences(self) -> Iterator[str]:
@@ -286,9 +288,12 @@ def _advance(sequence: str, serial: Serial, table: str | None = None, column: st
     furthest = f"{'greatest' if up else 'least'}({known})"
     kept = f"least(v, {serial.maximum})" if up else f"greatest(v, {serial.minimum})"
     begun = f"v >= {serial.minimum}" if up else f"v <= {serial.maximum}"
+    restarted = serial.next != serial.start  # and where that is its very first value, none stands before it
+    first = f" else setval({literal}, {serial.next}, false)" if restarted else ""
     return do_block(
-        f"begin if has_sequence_privilege({literal}, 'update') then perform setval({literal}, {kept}) "
-        f"from (select {furthest}::bigint as v) as used where {begun}; end if; end"
+        f"begin if has_sequence_privilege({literal}, 'update') then perform "
+        f"case when {begun} then setval({literal}, {kept}){first} end "
+        f"from (select {furthest}::bigint as v) as used; end if; end"
     )
 
 

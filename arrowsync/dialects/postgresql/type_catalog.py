@@ -170,6 +170,25 @@ def user_types(
     return [(row[0], _user_type(row, facts)) for row in rows]
 
 
+def large_objects(
+    connection: Connection, facts: dict[str, TypeFacts], types: list[tuple[str, UserType]]
+) -> dict[str, str]:
+    """What is to be said of columns whose numbers may be those of large objects, by their type.
+
+    Type lo is made for that; an oid may be anything's number, but where there are none.
+    """
+    made_for_it = {name for name, type in types if type.name.rpartition(".")[2] == "lo"}
+    numbers = {name for name, fact in facts.items() if fact.base.bare == "oid"} - made_for_it
+    if numbers and connection.rows(_ARE_LARGE_OBJECTS)[0][0]:
+        return dict.fromkeys(numbers, _MAY_NAME) | dict.fromkeys(made_for_it, _NAMES)
+    return dict.fromkeys(made_for_it, _NAMES)
+
+
+_ARE_LARGE_OBJECTS = "select exists (select from pg_largeobject_metadata)"
+_NAMES = "holds the numbers of large objects, which stay behind"
+_MAY_NAME = "may hold the numbers of large objects, which stay behind"
+
+
 def names_of(source: Table) -> set[str]:
     """The types that people made of the source's columns, and what is inside them where it is known."""
     origins = (column.origin for column in source.columns)
