@@ -99,9 +99,9 @@ def state(connection: Connection, dialect: Dialect, plan: TablePlan) -> dict[str
             connection.run("rollback")
     if plan.source.kind != "query":
         now = {name: (type, oid) for name, type, oid, *_ in columns}
-        if any(now.get(each.source.name, ("",))[0] != each.source.type for each in plan.columns):
+        if any(now.get(column.name, ("",))[0] != column.type for column in plan.source.columns):
             return {}
-        types = [now[each.source.name][1] for each in plan.columns]
+        types = [now[column.name][1] for column in plan.source.columns]
     return {
         "server": server,
         "transaction": transaction,
@@ -136,7 +136,7 @@ def _relations(
 
 def _lock(connection: Connection, dialect: Dialect, plan: TablePlan, partition: Partition) -> list[int]:
     """Lock what the partition is read from, until the transaction ends; its columns' types of now."""
-    names = [dialect.quote(column.source.name) for column in plan.columns]
+    names = [dialect.quote(column.name) for column in plan.source.columns]
     types = ", ".join(f"pg_typeof(part.{name})::oid::int8" for name in names)
     rows = f"select {', '.join(names)} {rows_of(dialect, plan, partition)} limit 0"
     query = f"select array[{types}]::int8[] from (values (1)) as one left join ({rows}) as part on true"
@@ -146,7 +146,7 @@ def _lock(connection: Connection, dialect: Dialect, plan: TablePlan, partition: 
 def _named(dialect: Dialect, plan: TablePlan) -> list[object]:
     """The table's quoted name, empty for a query's, and the names of the columns that are read."""
     name = "" if plan.source.kind == "query" else dialect.quote_table(plan.source.name)
-    return [name, [column.source.name for column in plan.columns]]
+    return [name, [column.name for column in plan.source.columns]]
 
 
 def check(

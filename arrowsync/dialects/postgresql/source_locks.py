@@ -57,7 +57,7 @@ def _lock_table(dialect: Dialect, plans: Sequence[TablePlan]) -> str:
 
 
 def _lock_by_query(dialect: Dialect, plan: TablePlan) -> str:
-    columns = ", ".join(dialect.quote(column.source.name) for column in plan.columns)
+    columns = ", ".join(dialect.quote(column.name) for column in plan.source.columns)
     return f"select {columns} from {relation(dialect, plan.source)} limit 0"
 
 

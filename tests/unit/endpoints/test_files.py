@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from datetime import UTC, date, datetime, time, timedelta
@@ -678,6 +679,27 @@ def test_a_source_that_changed_starts_the_table_over(tmp_path: Path) -> None:
     report = copy(source, f"{out}/", limits=SMALL)
     assert (report.partitions_resumed, ids(out)) == (0, list(range(7_000, 8_000)))
     assert "started over" in report.warnings[0]
+
+
+def plain(path: Path, *, first: int) -> Path:
+    """A file whose size does not depend on its numbers."""
+    table = pa.table({"id": pa.array(range(first, first + 3_000), pa.int64())})
+    told = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+    pq.write_table(table, path, row_group_size=100, **told)
+    return path
+
+
+@pytest.mark.parametrize("how", ["in place", "by a rename"])
+def test_a_file_of_the_same_size_and_time_is_another_one(tmp_path: Path, how: str) -> None:
+    source, out = plain(tmp_path / "a.parquet", first=0), tmp_path / "out"
+    half_done(source, out)
+    other, before = plain(tmp_path / "b.parquet", first=7_000), source.stat()
+    assert other.stat().st_size == before.st_size
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    shutil.copy2(other, source) if how == "in place" else other.replace(source)
+    assert source.stat().st_mtime_ns == before.st_mtime_ns
+    report = copy(source, f"{out}/", limits=SMALL)
+    assert (report.partitions_resumed, ids(out)) == (0, list(range(7_000, 10_000)))
 
 
 def test_a_source_that_changed_does_not_go_on_with_append(tmp_path: Path) -> None:
