@@ -26,6 +26,7 @@ from arrowsync.display.tables import Tables
 from arrowsync.display.transfers import Transfers
 from arrowsync.endpoints import Database, endpoint, storage
 from arrowsync.endpoints.kept import keep_open
+from arrowsync.endpoints.secrets import holds_password
 from arrowsync.engine.memory import MemoryTracker, process_tracker
 from arrowsync.engine.odd_tables import OddTables
 from arrowsync.engine.pipe import Surroundings
@@ -137,6 +138,17 @@ class Plan(Shown):
             return []
         reasons = (f"{each.table}: {each.sentence}" for each in self.skipped)
         return [SchemaError("\n  ".join(("no table can be copied:", *reasons)))]
+
+    def __getstate__(self) -> dict[str, Any]:  # Any: the fields
+        """What is pickled. Raises ConfigError for a password that stands in a URI: pickles lie in files."""
+        for place in (self.source, self.sink):
+            if isinstance(place, Database) and holds_password(place.uri):
+                raise ConfigError(
+                    f"a plan with the password of {place} is not pickled",
+                    hint="Write ${NAME} for the password: it is filled in from the environment where the "
+                    "plan is run",
+                )
+        return vars(self)
 
     def to_dict(self) -> dict[str, Any]:  # Any: JSON
         """The plan as JSON values."""

@@ -50,6 +50,11 @@ def hide(uri: str) -> str:
     return shown + uri[position:]
 
 
+def holds_password(uri: str) -> bool:
+    """Whether a password stands in the URI or DSN itself; `${VAR}` is none."""
+    return bool(_places(uri))
+
+
 def _places(uri: str) -> list[tuple[int, int]]:
     """From where to where passwords stand, in order; they may overlap."""
     patterns = (_AUTHORITY, _PARAMETER) if is_uri(uri) else (_PAIR,)

@@ -6,8 +6,8 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from arrowsync.core.plan import REASONS, REASONS_KEY, Partition, Receipt, Refusal, TablePlan
 from arrowsync.core.transfer import BadRows, Transfer
 from arrowsync.core.units import MiB
-from arrowsync.errors import DataError
+from arrowsync.errors import ArrowsyncError, DataError
 
 GROUP_BYTES = 4 * MiB  # of refused rows in memory before they become a row group
 REASONS_SHOWN = 3
@@ -35,24 +35,40 @@ def file(plan: TablePlan, partition: Partition) -> Path:
 
 def remove(plan: TablePlan, partition: Partition) -> None:
     """Take away what an attempt left that was not committed: this one has refused nothing."""
-    with suppress(FileNotFoundError):
-        file(plan, partition).unlink()
+    path = file(plan, partition)
+    with _changing(path), suppress(FileNotFoundError, NotADirectoryError):
+        path.unlink()
 
 
 def set_aside(plan: TablePlan) -> None:
     """Give way to a new transfer: rows that an earlier one put here are renamed, never replaced."""
     here = folder(plan)
-    if here.exists():
-        number = 1
-        while (there := here.with_name(f"{here.name}.{number}")).exists():
-            number += 1
-        here.rename(there)
+    with _changing(here):
+        if here.exists():
+            number = 1
+            while (there := here.with_name(f"{here.name}.{number}")).exists():
+                number += 1
+            here.rename(there)
 
 
 def forget(plan: TablePlan) -> None:
     """Take away all that a run has put aside of a table that it copies again."""
-    with suppress(FileNotFoundError):
-        shutil.rmtree(folder(plan))
+    here = folder(plan)
+    with _changing(here), suppress(FileNotFoundError, NotADirectoryError):
+        shutil.rmtree(here)
+
+
+@contextmanager
+def _changing(path: Path) -> Iterator[None]:
+    """Say of a disk that is full or read-only what it keeps from being done there."""
+    try:
+        yield
+    except OSError as error:
+        raise ArrowsyncError(
+            f"refused rows cannot be kept in {str(path.parent)!r}: {error.strerror or error}",
+            hint="Make room there, or name another folder with quarantine (--quarantine), then run the same "
+            "command again",
+        ) from error
 
 
 class Tally:
@@ -160,8 +176,9 @@ class BadRowFile:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._close()
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # of a disk that is full, which is known by now, or of one that is read-only
+            self._close()
+        with suppress(OSError):
             self._aside.unlink()
 
     def add(self, rows: pa.RecordBatch, refusals: Sequence[Refusal], partition: int) -> None:
@@ -178,15 +195,17 @@ class BadRowFile:
         self._pending_bytes += rows.nbytes
         self.rows += rows.num_rows
         if self._pending_bytes >= GROUP_BYTES:
-            self._flush()
+            with _changing(self._path):
+                self._flush()
 
     def publish(self) -> None:
         """Make the file last: whoever sees the receipt will find it."""
-        self._flush()
-        self._close()
-        _sync(self._aside)
-        os.replace(self._aside, self._path)
-        _sync(self._path.parent)
+        with _changing(self._path):
+            self._flush()
+            self._close()
+            _sync(self._aside)
+            os.replace(self._aside, self._path)
+            _sync(self._path.parent)
 
     def _flush(self) -> None:
         batches, self._pending, self._pending_bytes = self._pending, [], 0

@@ -1,7 +1,9 @@
 """A target whose disk is full says so; with room made, the same command does what is left."""
 
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,48 @@ def test_a_full_disk_is_said_and_the_same_command_goes_on_when_there_is_room(
     report = arrowsync.copy(source, target, table="t", verify="hash")
     assert (report.status, report.rows_written) == ("complete", 40_000)
     assert sqlite_rows(target, "select count(*) from t") == [(40_000,)]
+
+
+REFUSED = (
+    "create table t (id integer primary key, note text not null); insert into t values (1, 'x'), (2, 'y')"
+)
+TARGET = "create table t (id integer primary key check (id <> 2), note text not null)"
+
+
+def fill(folder: Path) -> None:
+    with (folder / "filling").open("wb", buffering=0) as file, suppress(OSError):
+        for _ in range(1 << 10):
+            file.write(bytes(1 << 16))
+    assert shutil.disk_usage(folder).free == 0
+
+
+def make_read_only(folder: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"), [(fill, "No space left"), (make_read_only, "Read-only")], ids=["full", "read-only"]
+)
+def test_a_disk_that_keeps_no_refused_rows_is_said_and_the_same_command_goes_on_elsewhere(
+    sqlite_file: Callable[..., Path],
+    sqlite_rows: Callable[[Path, str], list[tuple[int]]],
+    tmp_path: Path,
+    small_disk: Path,
+    spoil: Callable[[Path], None],
+    words: str,
+) -> None:
+    source, target = sqlite_file(REFUSED), sqlite_file(TARGET, "target.db")
+    spoil(small_disk)
+    with pytest.raises(arrowsync.TransferError, match=f"refused rows cannot be kept in .*{words}") as failed:
+        arrowsync.copy(source, target, table="t", mode="append", quarantine=small_disk / "bad")
+    assert "--quarantine" in (failed.value.report.errors[0].hint or "")
+    assert sqlite_rows(target, "select id from t") == []
+    report = arrowsync.copy(source, target, table="t", mode="append", quarantine=tmp_path / "good")
+    assert (report.status, report.rows_written, report.rows_quarantined) == ("partial", 1, 1)
+
+
+def test_a_quarantine_that_is_no_folder_is_said(sqlite_file: Callable[..., Path], tmp_path: Path) -> None:
+    source, target = sqlite_file(REFUSED), sqlite_file(TARGET, "target.db")
+    (tmp_path / "bad").write_text("a file")
+    with pytest.raises(arrowsync.TransferError, match=r"refused rows cannot be kept in .*Not a directory"):
+        arrowsync.copy(source, target, table="t", mode="append", quarantine=tmp_path / "bad")

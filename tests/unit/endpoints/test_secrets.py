@@ -1,17 +1,24 @@
 """Passwords stay hidden, variables are filled in."""
 
+import pickle
 import re
 import string
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import arrowsync
 from arrowsync.endpoints import Database
 from arrowsync.endpoints.secrets import fill_in, hide, redact, secrets_in
 from arrowsync.errors import ConfigError
+from tests.fix_postgresql import SUPERUSER_PASSWORD
+from tests.fix_postgresql import Database as ServerDatabase
 
 
 @pytest.mark.parametrize(
@@ -80,3 +87,19 @@ def test_a_variable_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_unset_variable_is_an_error_that_names_it() -> None:
     with pytest.raises(ConfigError, match="ARROWSYNC_TEST_UNSET"):
         fill_in("postgresql://u:${ARROWSYNC_TEST_UNSET}@h")
+
+
+def test_a_plan_with_a_password_is_not_pickled_and_one_with_a_variable_runs_where_that_is_set(
+    sqlite_file: Callable[..., Path], postgresql: ServerDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = sqlite_file("create table t (id int); insert into t values (7)")
+    with pytest.raises(ConfigError, match=r"\$\{NAME\}") as refused:
+        pickle.dumps(arrowsync.plan(path, postgresql.uri))
+    assert SUPERUSER_PASSWORD not in str(refused.value)
+    monkeypatch.setenv("ARROWSYNC_TEST_SECRET", SUPERUSER_PASSWORD)
+    plan = arrowsync.plan(path, postgresql.uri.replace(SUPERUSER_PASSWORD, "${ARROWSYNC_TEST_SECRET}"))
+    pickled = pickle.dumps(plan)
+    assert SUPERUSER_PASSWORD.encode() not in pickled
+    script = "import pickle, sys; pickle.load(sys.stdin.buffer).run()"
+    subprocess.run([sys.executable, "-c", script], input=pickled, check=True, timeout=100)
+    assert postgresql.execute("select id from t") == [(7,)]
