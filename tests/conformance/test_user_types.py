@@ -272,3 +272,22 @@ def test_the_digits_of_a_domain_that_came_through_a_file_are_kept_or_refused(
     report = arrowsync.copy(file, target.uri, table="t")
     assert (report.rows_written, report.rows_quarantined) == (1, 1)
     assert target.execute("select v::text from t") == [("1.25",)]
+
+
+@pytest.mark.parametrize(("made", "type", "value"), [(SPAN, "x", "(10,20)"), (MOOD, "mood", "low")])
+def test_what_a_file_does_not_know_of_a_type_the_plan_does_not_call_exact(
+    databases: tuple[Database, Database], tmp_path: Path, made: str, type: str, value: str
+) -> None:
+    source, target = databases
+    filled(source, made, type, value)
+    target.execute(made)
+    file = str(tmp_path / "there.db")
+    arrowsync.copy(source.uri, file, table="t")
+    plan = arrowsync.plan(file, target.uri, table="t")
+    route = plan.tables[0].columns[1].route
+    expected = (
+        (Fidelity.EXACT, "") if type == "mood" else (Fidelity.WIDENED, f"the text of a public.{type}, as")
+    )
+    assert (route.fidelity, route.reason[: len(expected[1])]) == expected
+    plan.run()
+    assert target.execute("select v::text from t") == [(value,)]

@@ -30,7 +30,7 @@ from arrowsync.dialects.postgresql.checks import carried_check
 from arrowsync.dialects.postgresql.defaults import carried_default
 from arrowsync.dialects.postgresql.storages import Target, derive, store, watching_nul
 from arrowsync.dialects.postgresql.traits import renamed
-from arrowsync.dialects.postgresql.type_meaning import Difference, Named, Types, between
+from arrowsync.dialects.postgresql.type_meaning import Difference, Named, Types, between, unknown
 from arrowsync.dialects.postgresql.typename import TypeName
 from arrowsync.dialects.postgresql.types import VENDOR
 from arrowsync.errors import ConfigError, SchemaError
@@ -103,7 +103,7 @@ class _Fit:
 
     def _differences(self, column: Column, into: Column) -> list[Difference]:
         if self.source.dialect != DIALECT:
-            return []  # what another database calls so has PostgreSQL's text, and nothing to compare it with
+            return list(unknown(TypeName.parse(into.base or into.type).cast, column.origin, self.there))
         giving, taking = (Named.of(each.type, each.base) for each in (column, into))
         return list(between(giving, taking, {type.name: type for type in self.source.types}, self.there))
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, Self
 
-from arrowsync.core.table import Table, UserType
+from arrowsync.core.table import NativeType, Table, UserType
 from arrowsync.dialects.postgresql.typename import TypeName
 from arrowsync.errors import SchemaError
 
@@ -61,6 +61,12 @@ def between(mine: Named, theirs: Named, here: Types, there: Types) -> Iterator[D
         made = there.get(theirs.base.cast)
         kind: Literal["other", "order"] = "order" if made is None or made.kind == "enum" else "other"
         yield Difference(kind, f"{mine.type} is {_under(mine)}, in the target {_under(theirs)}")
+
+
+def unknown(bare: str, origin: NativeType, there: Types) -> Iterator[Difference]:
+    """What a file leaves open: it has the text of such a type, and not what the type is made of."""
+    if origin.dialect == "postgresql" and signature(bare, there):
+        yield Difference("order", f"the text of a {origin.name}, as {bare} of the target reads it")
 
 
 def check_view(view: Table, types: Sequence[UserType]) -> None:
