@@ -33,11 +33,9 @@ class OddTables:
         try:
             yield
         except ArrowsyncError as error:
-            if isinstance(error, SchemaError | TableUnusable):
-                error.at(table=str(name))
             if not concerns_one_table(error):
                 raise
-            self.errors[name] = error
+            self.errors[name] = error.at(table=str(name))
 
     def describe(self, source: Source, names: Sequence[TableName]) -> list[Table]:
         """The tables that can be described: all in one go, else one by one to find those that cannot."""
