@@ -19,7 +19,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from glob import glob
 from hashlib import pbkdf2_hmac, sha256
 from pathlib import Path
@@ -241,6 +241,34 @@ def make_cluster(installation: Installation, folder: Path, port: int) -> None:
         settings.write("fsync = off\nfull_page_writes = off\n")  # test data need not survive a power cut
         # Compiling costs queries of the catalogue more than it gains; estimates are those of the test's own analyze.
         settings.write("jit = off\nautovacuum = off\n")
+
+
+@contextmanager
+def twin_of(server: LocalServer, *, follows: bool) -> Iterator[LocalServer]:
+    """A server made from a backup of another one: a hot standby that follows it, or one that goes its own way."""
+    with tempfile.TemporaryDirectory(prefix="arrowsync-twin-") as name:
+        folder, port = Path(name), free_port()
+        if user := server_user():
+            shutil.chown(folder, user["user"], user["group"])
+        subprocess.run(
+            [
+                server.installation.binaries / "pg_basebackup",
+                *("--pgdata", folder / "data", "--dbname", server.uri(), "--checkpoint", "fast"),
+                *(["--write-recovery-conf"] if follows else []),
+            ],
+            check=True,
+            capture_output=True,
+            cwd=folder,
+            **user,
+        )
+        with (folder / "data" / "postgresql.conf").open("a") as settings:
+            settings.write(f"port = {port}\n")
+        twin = replace(server, port=port, folder=folder, guard=None)
+        try:
+            twin.start()
+            yield twin
+        finally:
+            twin.stop()
 
 
 def quick_verifier(password: str) -> str:

@@ -248,6 +248,10 @@ class Sink(Source, Protocol):
         """Whether a table gets its foreign keys when the others are there; else it is made with them."""
         ...
 
+    def is_source(self, source: Source) -> bool:
+        """Whether that source is this very place under another address: its tables are the ones here."""
+        ...
+
     def locate(self, name: TableName) -> TableName:
         """The name a table gets here: the default schema filled in, or dropped where there are no schemas.
 

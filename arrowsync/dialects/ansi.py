@@ -216,6 +216,10 @@ class Dialect:
 
     # -- as a sink ---------------------------------------------------------------------------------------
 
+    def is_same(self, here: Connection, there: Connection) -> bool:
+        """Whether connections to target and source have led to one database, or to a standby of it."""
+        return False
+
     def locate(self, connection: Connection, name: TableName) -> TableName:
         """The name with this database's default schema, or without one. Raises ConfigError."""
         return name

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from arrowsync.core.contracts import Connection, Forms, Lock
+from arrowsync.core.contracts import Connection, Forms, Lock, Source
 from arrowsync.core.plan import ColumnPlan, Partition, Published, Receipt, Snapshot, TablePlan, Unfinished
 from arrowsync.core.status import TransferStatus
 from arrowsync.core.table import Table, TableName, UserType, Widths
@@ -199,6 +199,18 @@ class Database:
     @property
     def adds_references(self) -> bool:
         return self.speaks.adds_references
+
+    def is_source(self, source: Source) -> bool:
+        if not isinstance(source, Database) or source.speaks.name != self.speaks.name:
+            return False
+        if source.identity == self.identity:
+            return True
+        if (file := self.speaks.file(fill_in(self.uri))) is not None:
+            return file == source.speaks.file(fill_in(source.uri))
+        if not self.speaks.exists(fill_in(self.uri)):
+            return False
+        with asking(self.address) as here, asking(source.address) as there:
+            return self.speaks.is_same(here, there)
 
     def locate(self, name: TableName) -> TableName:
         if not self.speaks.exists(fill_in(self.uri)):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from arrowsync.core.contracts import Forms, Lock
+from arrowsync.core.contracts import Forms, Lock, Source
 from arrowsync.core.plan import ColumnPlan, Partition, Published, Receipt, Snapshot, TablePlan, Unfinished
 from arrowsync.core.status import TransferStatus
 from arrowsync.core.table import Key, Table, TableName, Widths
@@ -231,6 +231,12 @@ class Files:
     def adds_references(self) -> bool:
         return True
 
+    def is_source(self, source: Source) -> bool:
+        """Whether a file that is read is one of this place, by whatever path."""
+        if not isinstance(source, Files):
+            return False
+        return source._real == self._real or not _numbers(source._paths()).isdisjoint(_numbers(self._paths()))
+
     def locate(self, name: TableName) -> TableName:
         """The one name that this place has. Raises ConfigError where nothing could be written."""
         if self._is_pattern:
@@ -331,6 +337,11 @@ class Files:
     def enforce(self, plan: TablePlan) -> Published:
         """Files have no foreign keys."""
         return Published()
+
+
+def _numbers(paths: Iterable[str]) -> set[tuple[int, int]]:
+    """The files' devices and inodes, which their links share."""
+    return {(status.st_dev, status.st_ino) for status in map(os.stat, paths)}
 
 
 def _free() -> None:

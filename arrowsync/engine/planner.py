@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from uuid import uuid4
 
 from arrowsync.core.contracts import Sink, Source
@@ -49,13 +50,16 @@ def _planned(
     """The plans of the tables that can be copied, without foreign keys to those that cannot."""
     names = {} if sink.adds_references else {t.name: target_name(transfer, t, sink) for t in tables}
     plans: dict[TableName, TablePlan] = {}
+    is_source = cache(lambda: sink.is_source(source))  # to find out may take connections to both
     waiting = list(enumerate(tables))
     while waiting:
         copied = {sink.folded(target) for name, target in names.items() if name not in odd.errors}
         known = set(odd.errors)
         for number, table in waiting:
             with odd.set_aside(table.name):
-                plans[table.name] = _plan(transfer, table, number, source, sink, copied, presume=presume)
+                plans[table.name] = _plan(
+                    transfer, table, number, source, sink, copied, is_source, presume=presume
+                )
         lost = names.keys() & (odd.errors.keys() - known)
         waiting = [each for each in enumerate(tables) if each[1].name in plans and _needs(each[1]) & lost]
     return [plan for name, plan in plans.items() if name not in odd.errors]
@@ -183,13 +187,14 @@ def _plan(
     source: Source,
     sink: Sink,
     copied: set[TableName],
+    is_source: Callable[[], bool],
     *,
     presume: bool,
 ) -> TablePlan:
     name = target_name(transfer, table, sink)
-    if transfer.source == transfer.target and table.kind != "query" and sink.locate(table.name) == name:
+    if table.kind != "query" and sink.locate(table.name) == name and is_source():
         raise ConfigError("source and target are the same table", hint="Name another with --target-table")
-    if transfer.source == transfer.target and source.server is None and sink.writers is not None:
+    if source.server is None and sink.writers is not None and is_source():
         # SQLite: the snapshot that is read would keep the writer from committing, until it gives up.
         raise ConfigError(
             "a file cannot be read and written at once",

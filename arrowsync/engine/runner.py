@@ -82,7 +82,8 @@ def run(
     readers = max((_pipes(plan, source, sink, executor) for plan in plans), default=1)
     # Workers elsewhere could not get past DDL that waits for our locks. In one database the swap of a target
     # may need a source table for itself.
-    locks = executor is None and source.identity != sink.identity
+    swaps = any(plan.landing != plan.target.name for plan in plans)
+    locks = executor is None and not (swaps and sink.is_source(source))
     with View(plans, source, readers, around.stop, locks=locks) as view:
         tables = [_TableRun(plan, source, sink, view, around, executor).outcome() for plan in plans]
     return [_enforced(table, sink, around) for table in tables]

@@ -21,6 +21,7 @@ from arrowsync.dialects.postgresql import (
     guard,
     names,
     partitions,
+    place,
     pooling,
     rights,
     source_locks,
@@ -164,6 +165,9 @@ class PostgreSQL(Dialect):
         return ((self.select(plan, partition), {"adbc.postgresql.batch_size_hint_bytes": hint}),)
 
     # -- as a sink -----------------------------------------------------------------------------------------
+
+    def is_same(self, here: Connection, there: Connection) -> bool:
+        return place.is_same(here, there)
 
     def locate(self, connection: Connection, name: TableName) -> TableName:
         """The name with a schema that exists. Raises ConfigError."""
