@@ -110,6 +110,11 @@ class Source(Protocol):
         ...
 
     @property
+    def most_columns(self) -> int | None:
+        """How many columns one query may deliver; None: any number."""
+        ...
+
+    @property
     def readers(self) -> int | None:
         """How many readers may be open at once; None: any number."""
         ...

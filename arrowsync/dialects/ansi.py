@@ -40,7 +40,7 @@ class Dialect:
     durable: ClassVar[
         tuple[str, ...]
     ] = ()  # makes this transaction's commit, and all before, survive a crash
-    most_columns: ClassVar[int | None] = None  # that a table may have, a temporary one too
+    most_columns: ClassVar[int | None] = None  # that a table may have, a temporary one, and a query's result
     check_at_once: ClassVar[tuple[str, ...]] = ()  # makes deferred constraints speak before the commit
     rows_changed: ClassVar[str] = ""  # a query for the rows of the last INSERT, where the driver does not say
     # Statements that give a session one consistent view, and a query whose value lets others join it.

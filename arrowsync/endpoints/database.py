@@ -102,6 +102,10 @@ class Database:
         return self.speaks.shareable
 
     @property
+    def most_columns(self) -> int | None:
+        return self.speaks.most_columns
+
+    @property
     def readers(self) -> int | None:
         return self.speaks.readers
 

@@ -131,6 +131,10 @@ class Files:
         return True
 
     @property
+    def most_columns(self) -> int | None:
+        return None
+
+    @property
     def readers(self) -> int | None:
         return None
 

@@ -119,6 +119,10 @@ class Frame:
         return False
 
     @property
+    def most_columns(self) -> int | None:
+        return None
+
+    @property
     def readers(self) -> int | None:
         return 1
 

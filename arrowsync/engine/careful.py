@@ -37,6 +37,7 @@ def copy_carefully(task: Task, sizer: AdaptiveSizer, around: Surroundings, tally
 
     Raises DataError when more rows are bad than the transfer allows; else what copy_partition raises.
     """
+    task = replace(task, plan=_deliverable(task.plan, task.source.most_columns))
     kept = tuple(
         _Kept(column.source.name, f"{_TWIN}{place}", _readable(column))
         for place, column in enumerate(task.plan.columns)
@@ -93,12 +94,34 @@ def _readable(column: ColumnPlan) -> tuple[Form, ...]:
     return *plain, *texts, forms[0]
 
 
+def _travels_as_kept(column: ColumnPlan, kept: Form) -> bool:
+    """Whether the value that travels is the one to keep, so that it need not be read twice."""
+    return replace(kept, arrow=None, decode=None) == replace(column.route.form, arrow=None, decode=None)
+
+
+def _deliverable(plan: TablePlan, most: int | None) -> TablePlan:
+    """The plan whose last columns travel as they are kept, where a query cannot deliver all their twins."""
+    twins = [
+        column.source.name for column in plan.columns if not _travels_as_kept(column, _readable(column)[0])
+    ]
+    surplus = 0 if most is None else max(0, len(plan.columns) + len(twins) - most)
+    single = set(twins[len(twins) - min(surplus, len(twins)) :])
+    columns, fell_back = [], list(plan.fell_back)
+    for column in plan.columns:
+        kept = _readable(column)[0]
+        while column.source.name in single and not _travels_as_kept(column, kept):
+            column = column.without_route()
+            fell_back.append(column.source.name)
+        columns.append(column)
+    return replace(plan, columns=tuple(columns), fell_back=tuple(fell_back))
+
+
 def _reading(plan: TablePlan, kept: tuple[_Kept, ...]) -> tuple[TablePlan, tuple[int, ...]]:
     """The plan with a twin where a value travels otherwise than it is kept; where each column to keep is."""
     columns, places = list(plan.columns), []
     for place, (column, keeps) in enumerate(zip(plan.columns, kept, strict=True)):
         form = keeps.forms[0]
-        if replace(form, arrow=None, decode=None) == replace(column.route.form, arrow=None, decode=None):
+        if _travels_as_kept(column, form):
             places.append(place)
         else:
             places.append(len(columns))

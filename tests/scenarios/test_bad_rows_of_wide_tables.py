@@ -79,6 +79,24 @@ def test_a_row_that_just_fills_a_page_goes_in_beside_a_refused_one(
     assert [row["id"] for row in quarantined(report)] == [3]
 
 
+@newest_server
+def test_a_refused_row_is_kept_where_its_values_cannot_all_be_read_twice(
+    new_database: Callable[..., Database], tmp_path: Path
+) -> None:
+    """Numbers travel as bytes and are kept as text: 900 of them twice are more than a query delivers."""
+    source, target = new_database(), new_database()
+    source.execute(
+        f"create table t ({columns(900, 'numeric')}); insert into t values (1, 0.5), (2, 1e30), (3, 1.50)"
+    )
+    target.execute(f"create table t ({columns(900, 'numeric')}, check (id <> 3))")
+    report = append(source.uri, target.uri, quarantine=str(tmp_path))
+    assert (report.status, report.rows_written, report.rows_quarantined) == ("partial", 2, 1)
+    rows = "select id, c1::text, c899 from t order by id"
+    assert target.execute(rows) == source.execute(rows)[:2]
+    [row] = quarantined(report)
+    assert (row["id"], row["c1"], row["c899"]) == (3, "1.50", None)
+
+
 def test_a_refused_row_of_a_sqlite_table_of_2000_columns_is_kept(
     sqlite_file: Callable[..., Path],
     sqlite_rows: Callable[[Path, str], list[tuple[Any, ...]]],

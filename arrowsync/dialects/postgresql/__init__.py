@@ -48,7 +48,7 @@ class PostgreSQL(Dialect):
     begin_snapshot: ClassVar[tuple[str, ...]] = ("begin isolation level repeatable read, read only",)
     keep_row: ClassVar[str] = " for key share"  # lets others change the row's state, not delete it
     seconds_since: ClassVar[str] = "extract(epoch from now() - {}::timestamptz)"
-    most_columns: ClassVar[int | None] = 1600
+    most_columns: ClassVar[int | None] = 1600  # 1,664 of a result
     # At the commit nobody knows any more which row a deferred constraint means.
     check_at_once: ClassVar[tuple[str, ...]] = ("set constraints all immediate",)
     durable: ClassVar[tuple[str, ...]] = ("set local synchronous_commit = on",)

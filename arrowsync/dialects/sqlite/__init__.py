@@ -50,7 +50,7 @@ class SQLite(Dialect):
     query_options: ClassVar[Mapping[str, str]] = {reading.BATCH_ROWS: "65536"}
     adds_references: ClassVar[bool] = False
     drops_journal: ClassVar[bool] = True
-    most_columns: ClassVar[int | None] = 2000  # also of a result
+    most_columns: ClassVar[int | None] = 2000
     staging_options: ClassVar[Mapping[str, Any]] = {"catalog_name": "temp"}
     rows_changed: ClassVar[str] = "select changes()"
     # BEGIN sees nothing yet; the first query fixes the view, and refreshes a schema that another changed.
