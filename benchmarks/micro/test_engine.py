@@ -9,8 +9,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from arrowsync.core.units import GiB, MiB
 from arrowsync.engine.batches import nbytes, regroup
-from arrowsync.engine.fingerprint import fingerprint
+from arrowsync.engine.fingerprint import canonical, fingerprint
 from arrowsync.engine.memory import MemoryTracker
+from arrowsync.engine.row_hashes import row_hashes
 from arrowsync.engine.sizing import AdaptiveSizer
 from arrowsync.engine.stop import Stop
 
@@ -60,6 +61,11 @@ def test_regroup_slicing(benchmark: BenchmarkFixture) -> None:
 
 def test_fingerprint(benchmark: BenchmarkFixture) -> None:
     per_value(benchmark, lambda: fingerprint(LINEITEM.columns, LINEITEM.schema.types, secret=2**127))
+
+
+def test_the_second_lane_alone(benchmark: BenchmarkFixture) -> None:
+    columns = [canonical(column, column.type) for column in LINEITEM.columns]
+    per_value(benchmark, lambda: row_hashes(columns, [2**127]))
 
 
 def per_value(benchmark: BenchmarkFixture, step: Callable[[], Any]) -> None:  # Any: it is thrown away
