@@ -136,8 +136,8 @@ class Partition:
 class Fingerprint:
     """Row count and wrapping 64-bit sums of row hashes; fingerprints of disjoint rows add up in any order.
 
-    `hash` is the lane of the fixed seed, which is shown and compares across transfers; rows can be forged for
-    a wanted one. `second` is the lane of a secret seed: not for that, and it compares within a transfer only.
+    `hash` is the sum under a fixed seed: it is shown and compares across transfers, and rows can be forged to
+    have a wanted one. `second` is the sum under a secret seed, which prevents that within one transfer.
     """
 
     rows: int = 0

@@ -9,6 +9,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import count
+from secrets import randbits
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -269,6 +270,7 @@ class _TableRun:
         return self._patiently(lambda: cut(plan.transfer, plan.source, self.source))
 
     def _fresh(self, plan: TablePlan, *warnings: str) -> _Begun:
+        plan = replace(plan, secret=randbits(128))  # a plan may run twice
         quarantine.set_aside(plan)
         receipts = self._patiently(lambda: self.sink.prepare(plan, self.view.state(plan)))
         return _Begun(plan, receipts, (*plan.warnings, *self.view.warnings(plan), *warnings))

@@ -74,7 +74,7 @@ def check_copy(
             return Checked("count")  # read again, the source's rows would be the bad ones too
         copied = _read(source, _of_one_family(plan), plan.partitions, snapshot, stop)
     if (stored_rows := _read_back(reading, sink, stop)) != copied:
-        seen = "" if stored_rows.shown != copied.shown else ": the same, which rows were made for"
+        seen = "" if stored_rows.shown != copied.shown else ", the same: rows were forged to have it"
         raise VerificationError(
             f"the target's rows differ from the source's: fingerprint {stored_rows}, copied {copied}{seen}",
             hint="arrowsync verify names the differing rows",

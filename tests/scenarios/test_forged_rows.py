@@ -15,6 +15,7 @@ import pytest
 
 import arrowsync
 from arrowsync import Limits, TransferError, VerificationError
+from arrowsync.core.events import TableStarted
 from arrowsync.engine import fingerprint
 from arrowsync.engine.row_hashes import Canonical, row_hashes
 from tests.fix_postgresql import Database
@@ -87,7 +88,7 @@ def test_a_copy_that_the_target_forges_fails_its_verification(postgresql: Databa
         f"$$begin new.amount := 0; new.note := case new.id {cases} end; return new; end$$"
     )
     postgresql.execute("create trigger forge before insert on t for each row execute function forge()")
-    with pytest.raises(TransferError, match="which rows were made for") as failed:
+    with pytest.raises(TransferError, match="rows were forged to have it") as failed:
         arrowsync.copy(TRUE, postgresql.uri, table="t", mode="append", verify="hash", progress=False)
     assert isinstance(failed.value.__cause__, VerificationError)
 
@@ -142,3 +143,16 @@ def test_receipts_whose_secret_is_lost_are_not_compared(new_database: Callable[.
 
 def mentions(secret: str, *texts: str) -> bool:
     return any(each in text for text in texts for each in (secret, str(int(secret, 16))))
+
+
+def test_each_run_of_a_plan_draws_a_secret_of_its_own(postgresql: Database) -> None:
+    postgresql.execute("create table t (id bigint, amount bigint, note text)")
+    plan = arrowsync.plan(TRUE, postgresql.uri, table="t", mode="replace", progress=False)
+    drawn: list[int] = []
+    for _ in range(2):
+        plan.run(
+            observer=lambda event: (
+                drawn.append(event.plan.secret) if isinstance(event, TableStarted) else None
+            )
+        )
+    assert len({*drawn, plan.tables[0].secret}) == 3
