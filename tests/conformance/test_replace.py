@@ -38,6 +38,10 @@ BELONGINGS = {
         "select attname, array(select unnest(attacl)::text order by 1) from pg_attribute "
         "where attrelid = 'o'::regclass and attacl is not null order by 1",
     ),
+    "rights": (
+        "grant insert, delete on o to bob; alter default privileges grant select on tables to bob, public",
+        "select array(select unnest(relacl)::text order by 1) from pg_class where oid = 'o'::regclass",
+    ),
     "sequences' rights": (
         "grant usage, select on o_id_seq to bob",
         "select array(select unnest(relacl)::text order by 1) from pg_class where relname = 'o_id_seq'",

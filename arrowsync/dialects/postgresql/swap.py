@@ -12,31 +12,38 @@ from arrowsync.dialects.ansi import Dialect
 from arrowsync.dialects.postgresql.blocks import do_block, quote_text
 from arrowsync.dialects.postgresql.names import Part, parts
 
+_ROLE = "case a.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end"
+_GRANTEE = f"{_ROLE} || case when a.is_grantable then ' with grant option' else '' end"
+
 # What belongs to the table {old} and goes over to its successor, called {target}: a statement each, in the
 # order of `place`, for a successor that has the columns it `needs`, and the index or sequence `part`, where
 # one is named, fit for the `use`. `allowed`: whether this user may.
 _BELONGINGS = """
-select 1 as place, 'the owner' as what, '{}'::text[] as needs, null::text as part, null::text as use,
+select 0 as place, 'the owner' as what, '{}'::text[] as needs, null::text as part, null::text as use,
   true as allowed,
   format('alter table %s owner to %I', {target}, pg_get_userbyid(c.relowner)) as statement from pg_class c
 where c.oid = {old} and c.relowner <> (select oid from pg_roles where rolname = current_user)
 union all
-select 2, 'rights', '{}', null, null, true, format('grant %s on table %s to %s%s', a.privilege_type, {target},
-  case a.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end,
-  case when a.is_grantable then ' with grant option' else '' end)
+-- What default privileges gave the new table only.
+select distinct 1, 'rights', '{}'::text[], null, null, true,
+  format('revoke all on table %s from %s', {target}, {role})
+from pg_class c join pg_default_acl d on d.defaclobjtype = 'r' and d.defaclnamespace in (0, c.relnamespace)
+  and d.defaclrole = (select oid from pg_roles where rolname = current_user)
+cross join aclexplode(d.defaclacl) a where c.oid = {old} and a.grantee not in (c.relowner, d.defaclrole)
+union all
+select 2, 'rights', '{}', null, null, true, format('grant %s on table %s to %s', a.privilege_type, {target},
+  {grantee})
 from pg_class c cross join aclexplode(c.relacl) a where c.oid = {old} and a.grantee <> c.relowner
 union all
 select 2, format('the right to %s column %I', lower(a.privilege_type), t.attname), array[t.attname::text],
-  null, null, true, format('grant %s (%I) on table %s to %s%s', a.privilege_type, t.attname, {target},
-    case a.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end,
-    case when a.is_grantable then ' with grant option' else '' end)
+  null, null, true, format('grant %s (%I) on table %s to %s', a.privilege_type, t.attname, {target},
+    {grantee})
 from pg_attribute t join pg_class c on c.oid = t.attrelid cross join aclexplode(t.attacl) a
 where t.attrelid = {old} and not t.attisdropped and a.grantee <> c.relowner
 union all
 select 2, format('the right to sequence %I', s.relname), '{}', s.relname::text, 'sequence', true,
-  format('grant %s on sequence %I.%I to %s%s', a.privilege_type, n.nspname, s.relname,
-    case a.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end,
-    case when a.is_grantable then ' with grant option' else '' end)
+  format('grant %s on sequence %I.%I to %s', a.privilege_type, n.nspname, s.relname,
+    {grantee})
 from pg_depend d join pg_class s on s.oid = d.objid and s.relkind = 'S'
 join pg_namespace n on n.oid = s.relnamespace cross join aclexplode(s.relacl) a
 where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid = {old}
@@ -256,7 +263,7 @@ def swap(old: str, new: str, name: str, renames: Sequence[str]) -> str:
     return do_block(
         _filled(
             _SWAP,
-            belongings=_filled(_BELONGINGS, old="old", target="target"),
+            belongings=_belongings(old="old", target="target"),
             renames=lines,
             old=quote_text(old),
             new=quote_text(new),
@@ -271,7 +278,7 @@ def lost(connection: Connection, dialect: Dialect, plan: TablePlan) -> Iterator[
         return
     old = f"{quote_text(dialect.quote_table(plan.target.name))}::regclass"
     reasons: dict[str, str] = dict(connection.rows(_filled(_NEVER, old=old)))
-    for _, what, needs, part, use, allowed, _ in connection.rows(_filled(_BELONGINGS, old=old, target="''")):
+    for _, what, needs, part, use, allowed, _ in connection.rows(_belongings(old=old, target="''")):
         if reason := _why_lost(plan, needs, part, use, allowed):
             reasons.setdefault(what, reason)
     yield from (f"{what} is not carried over: {reason}" for what, reason in reasons.items())
@@ -309,6 +316,10 @@ def _serves(plan: TablePlan, part: Part, use: str | None) -> bool:
 def _are_given(plan: TablePlan, names: Sequence[str]) -> bool:
     """Whether the columns have a value in each row."""
     return not any(column.nullable for column in plan.target.columns if column.name in names)
+
+
+def _belongings(*, old: str, target: str) -> str:
+    return _filled(_BELONGINGS, old=old, target=target, role=_ROLE, grantee=_GRANTEE)
 
 
 def _filled(text: str, **values: str) -> str:
