@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -13,10 +14,11 @@ import pyarrow as pa
 
 from arrowsync.core.check import TableCheck
 from arrowsync.core.contracts import Sink, Source
-from arrowsync.core.events import Event, Observer
+from arrowsync.core.events import Event, LockAwaited, Observer
 from arrowsync.core.plan import Skipped, TablePlan
 from arrowsync.core.table import find_table, match_tables
 from arrowsync.core.transfer import Limits, Retry, Transfer, listed
+from arrowsync.core.waits import Wait, told
 from arrowsync.display import Shown
 from arrowsync.display.figures import noun
 from arrowsync.display.plan import plan_dict, plan_sheet, plan_warnings
@@ -203,7 +205,7 @@ def planned(
     transfer = Transfer.of(reads.identity, writes.identity, **arguments)
     if executor is not None:
         check_executor(transfer, reads, writes)
-    with keep_open():
+    with _asking(observer, progress):
         plans, skipped = make_plans(transfer, reads, writes, presume=presume)
     return Plan(transfer, tuple(plans), reads, writes, executor, observer, progress, skipped)
 
@@ -236,7 +238,7 @@ def copy(
 def inspect(place: object, *, table: Names | None = None, tables: Names | None = None) -> Tables:
     """The tables of a database: columns, keys, indexes, row estimates, sizes. `table` may name views too."""
     source = endpoint(place)
-    with keep_open():
+    with _asking():
         names, everything = source.names(), source.names(views=True)
         named = [find_table(wanted, everything) for wanted in listed("table", table or ())]
         if tables is not None:
@@ -279,7 +281,7 @@ def verify(source: object, target: object, **arguments: Unpack[Arguments]) -> Ve
     """
     reads, writes = _read_from(source, arguments), storage(target)
     transfer = Transfer.of(reads.identity, writes.identity, **arguments)
-    with keep_open():
+    with _asking():
         tables, odd = find_tables(transfer, reads)
         skipped = odd.skipped()
     unread = (TableCheck(str(each.table), "", "not comparable", each.sentence) for each in skipped)
@@ -307,7 +309,7 @@ def stream(
     arguments = {"table": table, "query": query, "columns": columns, "exclude": exclude, "where": where}
     named = {"target_table": "query"} if query else {}
     transfer = Transfer.of(source.identity, "", limits=limits, **arguments, **named)
-    with keep_open():
+    with _asking():
         found, odd = find_tables(transfer, source)
         odd.refuse()
         if len(found) != 1:
@@ -345,6 +347,18 @@ def _telling(*observers: Observer) -> Callable[[Event], None]:
                     log.exception("the observer %r failed on %r", observer, event)
 
     return observe
+
+
+@contextmanager
+def _asking(observer: Observer | None = None, progress: bool | None = None) -> Iterator[None]:
+    """Asks places about their tables; who has to wait for a lock meanwhile says so."""
+
+    def tell(wait: Wait) -> None:
+        with show_progress(progress) as display:
+            _telling(display, *filter(None, [observer]))(LockAwaited(table=wait.lock, wait=wait))
+
+    with keep_open(), told(tell):
+        yield
 
 
 def _report(

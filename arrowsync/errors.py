@@ -11,6 +11,7 @@ ArrowsyncError
 ├── MemoryLimitError      a row or batch that cannot fit the memory limit
 ├── TransientError        may go away by itself: the partition is tried again
 │   ├── BatchTimeout      a driver call took longer than `batch_seconds`
+│   ├── LockHeld          a lock was waited for as long as may be: not tried again (internal)
 │   ├── ConnectionRefused one more was refused where others may be open: fewer may do (internal)
 │   │   └── Unanswered    it was taken, but kept waiting (internal)
 │   └── Unreachable       the database does not answer; a ConfigError before the first answer
@@ -115,6 +116,10 @@ class BatchTimeout(TransientError):
     """A driver call had control for longer than `batch_seconds`."""
 
 
+class LockHeld(TransientError):
+    """Another session holds a lock that was waited for as long as a lock may be."""
+
+
 class ConnectionRefused(TransientError):
     """The server or its pooler takes no further connection: fewer may do."""
 
@@ -147,6 +152,7 @@ class Refused(ArrowsyncError):
 _INTERNAL = (
     DriverUnusable,
     TableUnusable,
+    LockHeld,
     ConnectionRefused,
     Unanswered,
     Unreachable,

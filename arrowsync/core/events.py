@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from arrowsync.core.plan import Receipt, TablePlan
+from arrowsync.core.waits import Wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +87,13 @@ class FewerConnections(Event):
     """A server takes no more connections: the table goes on with fewer partitions, or readers, at once."""
 
     error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockAwaited(Event):
+    """Another session holds a lock that we wait for; in planning `table` is what is locked."""
+
+    wait: Wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

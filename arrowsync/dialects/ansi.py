@@ -16,6 +16,7 @@ from arrowsync.core.contracts import BareConnection, Connection, Forms
 from arrowsync.core.plan import ColumnPlan, Partition, Receipt, TablePlan, Unfinished
 from arrowsync.core.table import Table, TableName, UserType, Widths, quoted
 from arrowsync.core.transfer import Transfer
+from arrowsync.core.waits import Wait
 from arrowsync.dialects.sieve import Sieve
 from arrowsync.errors import ArrowsyncError, ConfigError
 
@@ -37,6 +38,8 @@ class Dialect:
     staging_options: ClassVar[Mapping[str, Any]] = {"temporary": True}  # adbc_ingest's, for a temporary table
     keep_row: ClassVar[str] = ""  # a SELECT's ending that keeps others from deleting its row before we commit
     seconds_since: ClassVar[str] = "0"  # the age of a text that holds a current_timestamp: {}
+    # What makes this transaction wait for a lock for seconds only, where others would queue behind it.
+    short_waits: ClassVar[tuple[str, ...]] = ()
     durable: ClassVar[
         tuple[str, ...]
     ] = ()  # makes this transaction's commit, and all before, survive a crash
@@ -97,6 +100,14 @@ class Dialect:
     def session(self, *, read_only: bool) -> tuple[str, ...]:
         """The statements that every new connection runs first."""
         return ()
+
+    def session_id(self, connection: Connection) -> int | None:
+        """What `waits_for` knows the connection's session by; None where nobody tells what it waits for."""
+        return None
+
+    def waits_for(self, connection: Connection, session_id: int) -> Wait | None:
+        """The lock that the other session waits for just now, and who holds it."""
+        return None
 
     def through_policies(self) -> Dialect:
         """The dialect whose source sessions read the rows that policies show; others refuse hidden rows.

@@ -9,6 +9,7 @@ from arrowsync.core.events import (
     BatchWritten,
     Event,
     FewerConnections,
+    LockAwaited,
     PartitionCommitted,
     PartitionFailed,
     PartitionStarted,
@@ -134,6 +135,8 @@ class Board:
                 return f"{table.name}: partition {partition} failed: {error}"
             case FewerConnections(error=error):
                 return f"{table.name}: going on with fewer connections: {error}"
+            case LockAwaited(wait=wait):
+                return f"{table.name}: {wait}"
             case RowsQuarantined(rows=rows, reason=reason):
                 return f"{table.name}: {noun(rows, 'row')} to quarantine: {reason}"
             case Publishing(statement=statement):

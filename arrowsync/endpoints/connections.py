@@ -17,10 +17,12 @@ import pyarrow as pa
 from adbc_driver_manager import AdbcStatusCode, dbapi
 from adbc_driver_manager import _reader as adbc_reader
 
+from arrowsync.core.waits import Wait, listening
 from arrowsync.dialects.ansi import Dialect
 from arrowsync.endpoints import inherited
 from arrowsync.endpoints.calls import Calls
 from arrowsync.endpoints.drivers import Driver
+from arrowsync.endpoints.lock_watch import LockWatch
 from arrowsync.endpoints.opening import open_within
 from arrowsync.endpoints.secrets import redact, secrets_in
 from arrowsync.errors import ConnectionRefused, Unanswered
@@ -55,6 +57,7 @@ class AdbcConnection:
         self._address = address
         self._read_only = read_only
         self._secrets = secrets_in(address.uri)
+        self._watch: LockWatch | None = None
         self._open()
         self._calls = Calls(ask=self._connection.adbc_cancel, cut=self.cut, release=self._release)
         try:
@@ -96,6 +99,16 @@ class AdbcConnection:
             _checked.add(self._address)
         for statement in self.dialect.session(read_only=self._read_only):
             self.run(statement)
+        if (tell := listening()) is not None and (mine := self.dialect.session_id(self)) is not None:
+            self._watch = LockWatch(lambda: self._awaited(mine), tell)
+
+    def _awaited(self, session_id: int) -> Wait | None:
+        with self.another() as other:
+            return self.dialect.waits_for(other, session_id)
+
+    def over_tries(self) -> contextlib.AbstractContextManager[None]:
+        """Calls inside try again and again for the same lock."""
+        return self._watch.over_tries() if self._watch else contextlib.nullcontext()
 
     def __enter__(self) -> Self:
         return self
@@ -132,18 +145,18 @@ class AdbcConnection:
             return connected.getsockname()[:2] if tcp else None
 
     def run(self, statement: str, parameters: Sequence[object] = ()) -> None:
-        with self._cursor() as cursor, self._calling():
+        with self._cursor() as cursor, self._watching(), self._calling():
             cursor.execute(statement, parameters or None)
 
     def change(self, statement: str) -> int:
         """Run an INSERT, UPDATE or DELETE; how many rows it reports."""
-        with self._cursor() as cursor, self._calling():
+        with self._cursor() as cursor, self._watching(), self._calling():
             cursor.execute(statement)
             rows = int(cursor.rowcount)
         return rows if rows >= 0 else int(self.rows(self.dialect.rows_changed)[0][0])
 
     def rows(self, query: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:  # Any: SQL values
-        with self._cursor(self.dialect.query_options) as cursor, self._calling():
+        with self._cursor(self.dialect.query_options) as cursor, self._watching(), self._calling():
             cursor.execute(query, parameters or None)
             return list(cursor.fetchall())
 
@@ -234,6 +247,9 @@ class AdbcConnection:
                 return reader.read_next_batch()
             except StopIteration:
                 return None
+
+    def _watching(self) -> contextlib.AbstractContextManager[None]:
+        return self._watch.during_call() if self._watch else contextlib.nullcontext()
 
     @contextlib.contextmanager
     def _calling(self) -> Iterator[None]:

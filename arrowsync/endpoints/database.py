@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from arrowsync.core.contracts import Connection, Forms, Lock, Source
 from arrowsync.core.plan import ColumnPlan, Partition, Published, Receipt, Snapshot, TablePlan, Unfinished
@@ -24,9 +24,13 @@ from arrowsync.endpoints.lock import FileLock, ServerLock, is_held, with_locks
 from arrowsync.endpoints.reader import DatabaseReader
 from arrowsync.endpoints.references import add_references
 from arrowsync.endpoints.secrets import fill_in, hide, is_uri
+from arrowsync.endpoints.short_tries import in_short_tries
 from arrowsync.endpoints.view import Readers, exported, joined, one_view
 from arrowsync.endpoints.writer import DatabaseWriter
 from arrowsync.errors import ArrowsyncError, ConfigError, ResumeError, TableUnusable, TransientError
+
+T = TypeVar("T")
+ALL_IN = "All rows are in: the same command does only what is left"
 
 _DIALECTS: dict[str, Dialect] = {
     "postgresql": PostgreSQL(),
@@ -375,26 +379,34 @@ class Database:
                 with _transaction(connection):
                     connection.run(plan.after[number])
                     journal.remember(plan, {**state, "built": number + 1})
-            with _transaction(connection):
+
+            def last() -> Published:
                 for statement in (*self.speaks.durable, *plan.after[plan.separate :]):
                     connection.run(statement)
                 published = add_references(connection, plan)
                 journal.finish(plan, status)
                 if self.speaks.drops_journal:
                     journal.drop_if_idle()
-            return published
+                return published
+
+            return _in_short_transactions(connection, last, ALL_IN)
 
     def _make(self, plan: TablePlan) -> None:
-        with self.connect(read_only=False) as connection, _transaction(connection):
+        def make() -> None:
             for statement in (*plan.before, *plan.after, *self.speaks.durable):
                 connection.run(statement)
+
+        with self.connect(read_only=False) as connection:
+            _in_short_transactions(connection, make, "Nothing was changed")
 
     def enforce(self, plan: TablePlan) -> Published:
         """See Sink.enforce."""
         if not plan.references and not plan.exists:
             return Published()
-        with self.connect(read_only=False) as connection, _transaction(connection):
-            added = add_references(connection, plan, last=True)
+        with self.connect(read_only=False) as connection:
+            added = _in_short_transactions(
+                connection, lambda: add_references(connection, plan, last=True), "The rows are in"
+            )
             # A replace has built other tables' keys to this one anew.
             unchecked = self.speaks.unchecked(connection, plan.target.name) if plan.exists else []
             return replace(added, unenforced=(*added.unenforced, *unchecked))
@@ -424,6 +436,19 @@ class Database:
 
 def _landing(unfinished: Unfinished) -> TableName:
     return TableName(*unfinished.state["landing"])
+
+
+def _in_short_transactions(connection: AdbcConnection, work: Callable[[], T], hint: str) -> T:
+    """`work()` in a transaction; in as many as it takes to get the locks that keep others out."""
+
+    def once() -> T:
+        with _transaction(connection):
+            for statement in connection.dialect.short_waits:
+                connection.run(statement)
+            return work()
+
+    with connection.over_tries():
+        return in_short_tries(once, hint=hint)
 
 
 @contextmanager

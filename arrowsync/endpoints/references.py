@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from arrowsync.core.plan import Published, Reference, TablePlan
 from arrowsync.endpoints.connections import AdbcConnection
-from arrowsync.errors import ArrowsyncError, ConfigError, DataError, SchemaError
+from arrowsync.errors import ArrowsyncError, ConfigError, DataError, SchemaError, TransientError
 
 _SAVEPOINT = "arrowsync_reference"
 
@@ -46,6 +46,8 @@ def _add(connection: AdbcConnection, reference: Reference) -> list[str]:
     broken = f"foreign key {reference.name!r} is broken by {orphans} row{'s' * (orphans != 1)}"
     try:
         connection.run(reference.add_unchecked)
+    except TransientError:
+        raise
     except ArrowsyncError as error:
         connection.run(f"rollback to savepoint {_SAVEPOINT}")
         return [f"{broken} and left out: {error.message}"]

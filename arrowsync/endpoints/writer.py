@@ -11,8 +11,9 @@ from arrowsync.core.plan import Partition, Receipt, Refusal, TablePlan
 from arrowsync.core.table import TableName
 from arrowsync.endpoints.connections import AdbcConnection, Address
 from arrowsync.endpoints.journal import Journal
+from arrowsync.endpoints.short_tries import in_short_tries
 from arrowsync.endpoints.sift import Sifter, StagingSifter
-from arrowsync.errors import ArrowsyncError, TransientError, VerificationError
+from arrowsync.errors import ArrowsyncError, LockHeld, TransientError, VerificationError
 
 
 class DatabaseWriter:
@@ -54,9 +55,19 @@ class DatabaseWriter:
             for statement in self._plan.before:
                 self._connection.run(statement)
         else:
-            self.done = self._journal.claim(self._plan, self._partition)
+            self.done = self._claim()
         if self.done is None:
             self._stored_before = self._dialect.stored(self._connection, self._plan.landing)
+
+    def _claim(self) -> Receipt | None:
+        try:
+            return self._journal.claim(self._plan, self._partition)
+        except LockHeld as held:
+            raise LockHeld(
+                f"another session has begun to write this partition, and does not end: {held.message}",
+                hint=f"It is what a killed or stalled run has left. {held.hint}",
+                sqlstate=held.sqlstate,
+            ) from held
 
     @property
     def _journal(self) -> Journal:
@@ -138,8 +149,12 @@ class DatabaseWriter:
 
     def _commit_all(self) -> None:
         """Without a journal, the one transaction also finishes the table."""
-        for statement in (*self._plan.after, *self._dialect.durable):
+        plan = self._plan
+        for statement in (*plan.after[: plan.separate], *self._dialect.durable):
             self._connection.run(statement)
+        if plan.after[plan.separate :]:
+            with self._connection.over_tries():
+                in_short_tries(self._finish_table, hint="Nothing was changed")
         self._open = False
         try:
             self._connection.run("commit")
@@ -148,6 +163,16 @@ class DatabaseWriter:
                 f"the commit was not answered: {error.message}",
                 hint="Without a journal nobody knows whether the rows are in: look before you copy again",
             ) from error
+
+    def _finish_table(self) -> None:
+        """The statements that keep others from the table. Raises LockHeld, and has no lock then."""
+        self._connection.run("savepoint arrowsync_finish")
+        try:
+            for statement in (*self._dialect.short_waits, *self._plan.after[self._plan.separate :]):
+                self._connection.run(statement)
+        except LockHeld:
+            self._connection.run("rollback to savepoint arrowsync_finish")
+            raise
 
     def _check_count(self) -> None:
         if self._sifter is not None:

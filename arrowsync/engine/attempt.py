@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -73,7 +74,8 @@ def attempt(task: Task, sizer: AdaptiveSizer, around: Surroundings, tally: Tally
     around.observe(PartitionStarted(**place))
     try:
         besides = () if task.alone else (ConnectionRefused,)
-        return with_retries(by_forms, task.plan.transfer.retry, around.stop, retried, besides=besides)
+        with _hearing_of_locks(task, around):
+            return with_retries(by_forms, task.plan.transfer.retry, around.stop, retried, besides=besides)
     except Stopped:
         raise
     except SnapshotLost as lost:
@@ -91,3 +93,10 @@ def attempt(task: Task, sizer: AdaptiveSizer, around: Surroundings, tally: Tally
         if task.partition.is_all:
             place.pop("partition")
         raise error.at(**place) from error.__cause__
+
+
+def _hearing_of_locks(task: Task, around: Surroundings) -> AbstractContextManager[None]:
+    """Not where connections are counted: who holds a lock is asked on one more."""
+    if task.plan.transfer.limits.max_connections is not None:
+        return nullcontext()
+    return around.hearing_of_locks(str(task.plan.source.name))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from arrowsync.core.contracts import Sink, Source, Writer
-from arrowsync.core.events import BatchWritten, Event, PartitionCommitted
+from arrowsync.core.events import BatchWritten, Event, LockAwaited, PartitionCommitted
 from arrowsync.core.plan import Partition, Receipt, Snapshot, TablePlan
+from arrowsync.core.waits import told
 from arrowsync.engine import quarantine
 from arrowsync.engine.deadline import Deadline
 from arrowsync.engine.fingerprint import ALGORITHM
@@ -62,6 +64,10 @@ class Surroundings:
     # One pipe more than may read or write at once: it reads ahead while another one commits.
     reading: Turns = ANY
     writing: Turns = ANY
+
+    def hearing_of_locks(self, table: str) -> AbstractContextManager[None]:
+        """Who observes is told when a connection that is opened inside waits for somebody's lock."""
+        return told(lambda wait: self.observe(LockAwaited(table=table, wait=wait)))
 
 
 # Batches of a partition's first ingests; all further ones are one. PostgreSQL tells of a bad row when the

@@ -10,7 +10,7 @@ import tenacity
 from arrowsync.core.plan import TablePlan
 from arrowsync.core.transfer import Retry
 from arrowsync.engine.stop import Stop
-from arrowsync.errors import ArrowsyncError, Refused, SchemaError, TransientError
+from arrowsync.errors import ArrowsyncError, LockHeld, Refused, SchemaError, TransientError
 
 T = TypeVar("T")
 
@@ -64,7 +64,9 @@ def with_retries(
         stop.wait(seconds)
 
     def may_help(error: BaseException) -> bool:
-        return isinstance(error, TransientError) and not isinstance(error, besides) and not stop.is_set()
+        # Who has waited for a lock in vain has been patient already.
+        in_vain = isinstance(error, (LockHeld, *besides))
+        return isinstance(error, TransientError) and not in_vain and not stop.is_set()
 
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(may_help),

@@ -95,7 +95,8 @@ def _enforced(table: Copied, sink: Sink, around: Surroundings) -> Copied:
     if table.errors:
         return table
     try:
-        added = patiently(lambda: sink.enforce(table.plan), table.plan.transfer.retry, around.stop)
+        with around.hearing_of_locks(str(table.plan.source.name)):
+            added = patiently(lambda: sink.enforce(table.plan), table.plan.transfer.retry, around.stop)
     except ArrowsyncError as error:
         return replace(table, errors=(error.at(table=str(table.plan.source.name)),))
     return replace(
@@ -143,7 +144,8 @@ class _TableRun:
         started = time.monotonic()
         self.around.stop.check()
         try:
-            outcome = self._locked() if self.plan.journal else self._copy()
+            with self.around.hearing_of_locks(self.name):
+                outcome = self._locked() if self.plan.journal else self._copy()
         except Stopped:
             raise
         except ArrowsyncError as error:

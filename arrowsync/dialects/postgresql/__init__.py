@@ -10,6 +10,7 @@ from arrowsync.core.contracts import BareConnection, Connection, Forms
 from arrowsync.core.plan import ColumnPlan, Partition, Receipt, TablePlan, Unfinished
 from arrowsync.core.table import Table, TableName, UserType, Widths
 from arrowsync.core.transfer import Transfer, WriteMode
+from arrowsync.core.waits import Wait
 from arrowsync.dialects.ansi import Dialect, Read
 from arrowsync.dialects.postgresql import (
     catalog,
@@ -30,6 +31,7 @@ from arrowsync.dialects.postgresql import (
     type_meaning,
     types,
     violations,
+    waits,
     widths,
 )
 from arrowsync.dialects.sieve import Sieve
@@ -51,6 +53,7 @@ class PostgreSQL(Dialect):
     most_columns: ClassVar[int | None] = 1600  # 1,664 of a result
     # At the commit nobody knows any more which row a deferred constraint means.
     check_at_once: ClassVar[tuple[str, ...]] = ("set constraints all immediate",)
+    short_waits: ClassVar[tuple[str, ...]] = ("set local lock_timeout = '2s'",)
     durable: ClassVar[tuple[str, ...]] = ("set local synchronous_commit = on",)
     export_snapshot: ClassVar[str | None] = "select pg_export_snapshot()"
 
@@ -83,6 +86,12 @@ class PostgreSQL(Dialect):
 
     def session(self, *, read_only: bool) -> tuple[str, ...]:
         return (connection.session(read_only=read_only, row_security=self.row_security),)
+
+    def session_id(self, connection: Connection) -> int | None:
+        return waits.session_id(connection)
+
+    def waits_for(self, connection: Connection, session_id: int) -> Wait | None:
+        return waits.waits_for(connection, session_id)
 
     def through_policies(self) -> PostgreSQL:
         return replace(self, row_security=True)

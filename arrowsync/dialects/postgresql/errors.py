@@ -11,6 +11,7 @@ from arrowsync.errors import (
     ConfigError,
     ConnectionRefused,
     DataError,
+    LockHeld,
     SchemaError,
     TransientError,
     Unreachable,
@@ -40,7 +41,7 @@ _STATES: dict[str, tuple[_Kind, str | None]] = {
     "40001": (TransientError, None),
     "40P01": (TransientError, None),
     "53300": (ConnectionRefused, FULL),
-    "55P03": (TransientError, "Another session holds the lock: see pg_stat_activity"),
+    "55P03": (LockHeld, "Another session holds the lock: see pg_stat_activity"),
     "57014": (TransientError, None),  # cancelled; the engine knows whether it did that itself
     "57P": (TransientError, None),
     # Our own connections fail without an SQLSTATE: this is the server's, to the server of a foreign table.
