@@ -30,7 +30,7 @@ BELONGINGS = {
         "select pubname, attnames::text, rowfilter from pg_publication_tables where tablename = 'o'",
     ),
     "publications": (
-        "create publication p for table o; create publication q for table o with (publish = 'insert')",
+        "create publication q for table o; create publication r for table o with (publish = 'insert')",
         "select pubname from pg_publication_rel r join pg_publication p on p.oid = prpubid order by 1",
     ),
     "columns' rights": (
@@ -101,19 +101,26 @@ def databases(
     return new_database(), new_database(), new_role("secret")
 
 
-@pytest.mark.parametrize("name", BELONGINGS)
+ALONE = [[name] for name in ("identity nothing", "identity by index")]
+TOGETHER = [name for name in BELONGINGS if [name] not in ALONE]
+
+
+@pytest.mark.parametrize(
+    "names", [TOGETHER, *ALONE], ids=["together", "identity nothing", "identity by index"]
+)
 def test_replace_keeps_what_belongs_to_the_table(
-    databases: tuple[Database, Database, str], name: str
+    databases: tuple[Database, Database, str], names: list[str]
 ) -> None:
     source, target, role = databases
-    made, shown = BELONGINGS[name]
     source.execute(SOURCE)
-    target.execute(f"{TARGET}; {made.replace('bob', role)}")
-    before = target.execute(shown)
+    target.execute(TARGET)
+    for name in names:
+        target.execute(BELONGINGS[name][0].replace("bob", role))
+    before = {name: target.execute(BELONGINGS[name][1]) for name in names}
     report = arrowsync.copy(source.uri, target.uri, table="o", mode="replace")
     assert target.execute("select count(*) from o") == [(10,)]
-    assert target.execute(shown) == before
-    assert before
+    assert {name: target.execute(BELONGINGS[name][1]) for name in names} == before
+    assert all(before.values())
     assert not [warning for warning in report.warnings if "not carried over" in warning]
 
 
