@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import pyarrow as pa
@@ -15,9 +15,9 @@ import pyarrow as pa
 from arrowsync.core.check import TableCheck
 from arrowsync.core.contracts import Sink, Source
 from arrowsync.core.events import Event, LockAwaited, Observer
-from arrowsync.core.plan import Skipped, TablePlan
+from arrowsync.core.plan import Skipped, TablePlan, TransferPlan
 from arrowsync.core.table import find_table, match_tables
-from arrowsync.core.transfer import Limits, Retry, Transfer, listed
+from arrowsync.core.transfer import Limits, Retry, Transfer, command_line, listed
 from arrowsync.core.waits import Wait, told
 from arrowsync.display import Shown
 from arrowsync.display.figures import noun
@@ -90,13 +90,12 @@ class Plan(Shown):
     """How a transfer will be done; nothing has been written yet. `run()` does it."""
 
     transfer: Transfer
-    tables: tuple[TablePlan, ...]
+    planned: TransferPlan
     source: Source
     sink: Sink
     executor: Executor | None = None
     observer: Observer | None = None
     progress: bool | None = None
-    skipped: tuple[Skipped, ...] = ()  # tables that cannot be copied and were not asked for by name
 
     def __repr__(self) -> str:
         rows = [plan.source.rows for plan in self.tables]
@@ -105,8 +104,18 @@ class Plan(Shown):
         return f"<Plan: {noun(len(self.tables), 'table')}{skipped}{known}, {self.transfer.mode}>"
 
     @property
+    def tables(self) -> tuple[TablePlan, ...]:
+        """The plan of each table that is copied, or was by an earlier run that this one goes on with."""
+        return self.planned.tables
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Tables that cannot be copied and were not asked for by name."""
+        return self.planned.skipped
+
+    @property
     def warnings(self) -> tuple[str, ...]:
-        return plan_warnings(self.tables, self.skipped)
+        return plan_warnings(self.planned)
 
     def run(self, *, observer: Observer | None = None, progress: bool | None = None) -> Report:
         """Copy the tables. Raises TransferError when one failed, or when all had to be skipped.
@@ -123,16 +132,52 @@ class Plan(Shown):
             Stop() as stop,
             show_progress(self.progress if progress is None else progress) as display,
         ):
+            for warning in self.planned.warnings:
+                display.say(warning)
             around = Surroundings(tracker, stop, _telling(collector, display, *observers))
             try:
-                copied = (
-                    run(self.tables, self.source, self.sink, around, self.executor) if self.tables else []
-                )
+                copied = run(self.planned, self.source, self.sink, around, self.executor)
             except KeyboardInterrupt as interrupt:
                 # By now everything is rolled back and closed; whoever catches it can say how far it came.
-                interrupt.report = collector.finish(peak_memory=tracker.peak, errors=[interrupt])  # type: ignore[attr-defined]
+                interrupt.report = self._report(collector, tracker, [interrupt])  # type: ignore[attr-defined]
                 raise
-            return _report(collector, copied, tracker, self._nothing_left())
+            return self._outcome(collector, copied, tracker)
+
+    def _outcome(self, collector: Collector, copied: Sequence[Copied], tracker: MemoryTracker) -> Report:
+        """The report of all tables. Raises TransferError where there is an error of one, or of all."""
+        for table in copied:
+            collector.finish_table(
+                str(table.plan.source.name),
+                verified=table.verified,
+                warnings=table.warnings,
+                unenforced=table.unenforced,
+                errors=table.errors,
+            )
+        of_all = self._nothing_left()
+        report = self._report(collector, tracker, of_all)
+        for error in (*of_all, *(error for table in copied for error in table.errors)):
+            failure = TransferError(str(error))
+            failure.report = report
+            raise failure from error
+        return report
+
+    def _report(
+        self, collector: Collector, tracker: MemoryTracker, errors: Sequence[BaseException]
+    ) -> Report:
+        report = collector.finish(peak_memory=tracker.peak, warnings=self.planned.warnings, errors=errors)
+        return replace(report, warnings=(*report.warnings, *self._rest(report)))
+
+    def _rest(self, report: Report) -> Iterator[str]:
+        """Without a journal nobody else knows which tables are done."""
+        done = {table.table for table in report.tables if table.status in ("complete", "partial")}
+        rest = [str(plan.source.name) for plan in self.tables if str(plan.source.name) not in done]
+        if self.transfer.journal is None and done and rest:
+            request = {**self.transfer.identity(), "tables": rest, "patterns": []}
+            yield (
+                f"finished: {', '.join(sorted(done))}. Without a journal the same command would copy "
+                f"{'it' if len(done) == 1 else 'them'} again; for the rest: "
+                f"{command_line(request)} --no-journal"
+            )
 
     def _nothing_left(self) -> list[ArrowsyncError]:
         """The error of a plan whose every table had to be skipped."""
@@ -154,10 +199,10 @@ class Plan(Shown):
 
     def to_dict(self) -> dict[str, Any]:  # Any: JSON
         """The plan as JSON values."""
-        return plan_dict(self.transfer, self.tables, self.skipped)
+        return plan_dict(self.transfer, self.planned)
 
     def sheet(self) -> Sheet:
-        return plan_sheet(self.transfer, self.tables, self.skipped)
+        return plan_sheet(self.transfer, self.planned)
 
 
 def plan(
@@ -206,8 +251,8 @@ def planned(
     if executor is not None:
         check_executor(transfer, reads, writes)
     with _asking(observer, progress):
-        plans, skipped = make_plans(transfer, reads, writes, presume=presume)
-    return Plan(transfer, tuple(plans), reads, writes, executor, observer, progress, skipped)
+        made = make_plans(transfer, reads, writes, presume=presume)
+    return Plan(transfer, made, reads, writes, executor, observer, progress)
 
 
 def copy(
@@ -250,13 +295,14 @@ def inspect(place: object, *, table: Names | None = None, tables: Names | None =
         return Tables(source.identity, tuple(found), odd.skipped())
 
 
-def status(target: object, *, journal: str = "arrowsync") -> Transfers:
+def status(target: object, *, journal: str = "arrowsync", by_table: bool = False) -> Transfers:
     """The transfers that the target's journal knows: running, interrupted, done; how far, since when.
 
-    Unfinished ones come first. Only looks: it keeps no copy from beginning or going on.
+    Unfinished ones come first; `by_table` shows the tables of each one, too. Only looks: it keeps no copy
+    from beginning or going on.
     """
     place = storage(target)
-    return Transfers(place.identity, tuple(place.transfers(journal)))
+    return Transfers(place.identity, tuple(place.transfers(journal)), by_table)
 
 
 def doctor(place: object = None) -> Checkup:
@@ -359,23 +405,3 @@ def _asking(observer: Observer | None = None, progress: bool | None = None) -> I
 
     with keep_open(), told(tell):
         yield
-
-
-def _report(
-    collector: Collector, copied: Sequence[Copied], tracker: MemoryTracker, errors: Sequence[ArrowsyncError]
-) -> Report:
-    """The report of all tables; `errors` are those of no table. Raises TransferError where there is any."""
-    for table in copied:
-        collector.finish_table(
-            str(table.plan.source.name),
-            verified=table.verified,
-            warnings=table.warnings,
-            unenforced=table.unenforced,
-            errors=table.errors,
-        )
-    report = collector.finish(peak_memory=tracker.peak, errors=errors)
-    for error in (*errors, *(error for table in copied for error in table.errors)):
-        failure = TransferError(str(error))
-        failure.report = report
-        raise failure from error
-    return report

@@ -158,7 +158,11 @@ def test_status_shows_what_has_been_copied(shop: Path, postgresql: Database) -> 
     assert arrowsync("copy", shop, postgresql.uri).returncode == 0
     done = arrowsync("status", postgresql.uri)
     assert done.returncode == 0, done.stderr
-    assert "public.orders" in done.stdout
+    assert "1 transfer" in done.stdout
+    assert "public.items" not in done.stdout
+    by_table = arrowsync("status", postgresql.uri, "--by-table").stdout
+    assert "public.orders" in by_table
+    assert "public.items" in by_table
 
 
 def test_the_environment_sets_the_memory_limit(shop: Path, target: Path) -> None:

@@ -78,11 +78,15 @@ def inspect(uri: Place, table: Table = None, tables: Tables = None) -> Result:
 
 
 @verb
-def status(target: Place, journal: Journal = None) -> Result:
+def status(
+    target: Place,
+    journal: Journal = None,
+    by_table: Annotated[bool, Option("--by-table", help="Show the tables of each transfer, too.")] = False,
+) -> Result:
     """Show the transfers into a database: how far they are, and since when."""
     from arrowsync import api
 
-    return reading(lambda: api.status(target, **api_arguments({"journal": journal})))
+    return reading(lambda: api.status(target, by_table=by_table, **api_arguments({"journal": journal})))
 
 
 @verb

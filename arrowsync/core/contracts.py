@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, Self
 
@@ -226,7 +226,7 @@ class Writer(Protocol):
 
 
 class Lock(Protocol):
-    """The right to be the one run of a transfer into one table, from entering on. Waits, then ResumeError."""
+    """The right to be the one run of a transfer, from entering on. Waits, then ResumeError."""
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *exc: object) -> None: ...
@@ -236,8 +236,12 @@ class Lock(Protocol):
         """Whether another run had it first."""
         ...
 
-    def renew(self) -> None:
-        """Take it again if it was lost with its connection."""
+    def table(self, name: TableName) -> AbstractContextManager[bool]:
+        """Also the right to be the one run of any transfer into that table; whether another had it first."""
+        ...
+
+    def renew(self, name: TableName) -> None:
+        """Take both again if they were lost with their connection."""
 
 
 class Sink(Source, Protocol):
@@ -300,16 +304,32 @@ class Sink(Source, Protocol):
         """Where receipts of transfers into that table are kept: transfers, receipts. Raises ConfigError."""
         ...
 
-    def unfinished(self, name: TableName, journal: tuple[TableName, TableName]) -> list[Unfinished]:
-        """Transfers into that table that have begun and not finished."""
+    @property
+    def identifies_rows(self) -> bool:
+        """Whether rows that an unfinished append has added can be told from all others, and taken away."""
         ...
 
-    def lock(self, plan: TablePlan) -> Lock:
-        """Keeps a second run of a transfer into the same table from wasting work."""
+    def unfinished(self, transfer: str, names: Sequence[TableName], journal: str) -> list[Unfinished]:
+        """What has begun and is not over: all of this transfer, and of others what goes into these tables."""
+        ...
+
+    def rows_lost(self, unfinished: Unfinished) -> int:
+        """How many rows have gone, as far as is known, from the table that it has appended to."""
+        ...
+
+    def lock(self, plans: Sequence[TablePlan]) -> Lock:
+        """Keeps a second run of these plans' transfer, and others into the same tables, from wasting work."""
+        ...
+
+    def begin(self, plans: Sequence[TablePlan], found: Sequence[Unfinished]) -> None:
+        """Note all tables of a transfer, and give up what was `found` in planning and no plan goes on with.
+
+        One transaction; a second call does no harm. Raises ResumeError when the journal is not as it was.
+        """
         ...
 
     def prepare(self, plan: TablePlan, state: Mapping[str, Any] | None) -> tuple[Receipt, ...]:
-        """What is committed already. A new run also makes its table and notes itself, its bounds and `state`.
+        """What is committed already. A new run also makes its table and notes its bounds and `state`.
 
         One transaction; a second call does no harm. `state` replaces that of a run that is resumed, unless
         None. Raises ResumeError when the journal is not as the plan found it.
@@ -318,12 +338,21 @@ class Sink(Source, Protocol):
 
     def open_writer(self, plan: TablePlan, partition: Partition) -> Writer: ...
 
-    def publish(self, plan: TablePlan, receipts: Sequence[Receipt], status: str) -> Published:
-        """Finish the table: indexes, swap, sequences, foreign keys, journal."""
+    def publish(
+        self, plan: TablePlan, receipts: Sequence[Receipt], outcome: Mapping[str, Any]
+    ) -> Published:  # Any: JSON
+        """Finish the table: indexes, swap, sequences, foreign keys; the journal remembers `outcome`."""
         ...
 
     def enforce(self, plan: TablePlan) -> Published:
         """Add the foreign keys that had to wait for other tables."""
+        ...
+
+    def finish(self, plans: Sequence[TablePlan], partial: Collection[TableName]) -> None:
+        """Mark the transfer, whose tables are all finished, as over; `partial` are tables that are just so.
+
+        Nothing resumes it any more; the last act of a copy.
+        """
         ...
 
     def is_empty(self, name: TableName) -> bool: ...

@@ -7,7 +7,7 @@ takes it. Forms and storages never change a value: they raise Refused, and the c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from secrets import randbits
 from typing import Any, Literal
@@ -199,21 +199,36 @@ REASONS = tuple(f"_arrowsync_{name}" for name in ("error", "sqlstate", "constrai
 REASONS_KEY = "arrowsync.quarantine.added"  # of a file's metadata: their names there, as JSON
 
 
-@dataclass(frozen=True, slots=True)
-class Unfinished:
-    """A transfer into a table that has begun and not finished, as the journal knows it.
+class Phase(StrEnum):
+    """How far an unfinished transfer is with one of its tables."""
 
-    `request` is its Transfer.identity(), `run` names this beginning of it. `state` is what `Sink.prepare`
-    was given to remember, with `exists`: whether the target table was there before. `landing` is what became
-    of the table that its rows went into: "kept" as it was, "changed" by others, or "other", not that table.
+    WAITING = "waiting"  # noted with its transfer; nothing is made yet
+    RUNNING = "running"
+    PUBLISHED = "published"  # finished, while its transfer is not over
+    GIVEN_UP = "given up"  # another transfer has taken its target over
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """One table of a transfer that has begun and is not over, as the journal knows it.
+
+    `request` is its Transfer.identity(), `run` names this beginning of the table. `state` is what
+    `Sink.prepare` and `Sink.publish` were given to remember, with `exists`: whether the target table was
+    there before. `landing` is what became of the table that its rows went into: "kept" as it was, "changed"
+    by others, or "other", not that table.
+    `committed`: the transfer has rows in the target, in this table or in another one.
     """
 
     transfer: str
+    target: str
     request: Mapping[str, Any]  # Any: JSON
     partitions: tuple[Partition, ...]
     receipts: tuple[Receipt, ...]
     state: Mapping[str, Any] = field(repr=False)  # Any: JSON; holds the secret seed
+    phase: Phase = Phase.RUNNING
     run: str = ""
+    journal: tuple[TableName, TableName] | None = None
+    committed: bool = False
     landing: Literal["kept", "changed", "other"] = "kept"
 
     @property
@@ -223,9 +238,30 @@ class Unfinished:
         return None if seed is None else int(seed, 16)
 
     @property
+    def source(self) -> TableName | None:
+        """The source's table; None where an older release has noted it."""
+        return TableName(*self.state["table"]) if "table" in self.state else None
+
+    @property
+    def rows(self) -> int:
+        """How many rows its receipts stand for."""
+        return sum(receipt.rows for receipt in self.receipts)
+
+    @property
+    def appends(self) -> bool:
+        return bool(self.request["mode"] == WriteMode.APPEND)
+
+    @property
     def made_landing(self) -> bool:
-        """Whether the table that its rows went into is of its own making."""
+        """Whether giving it up takes away the table that its rows went into, which is of its own making."""
+        if self.phase is Phase.PUBLISHED and self.request["mode"] == WriteMode.REPLACE:
+            return False  # it has taken the place of a table that was there
         return not self.state["exists"] or self.request["mode"] == WriteMode.REPLACE
+
+    @property
+    def has_landing(self) -> bool:
+        """Whether there is, or was, a table that its rows go into."""
+        return self.phase in (Phase.RUNNING, Phase.PUBLISHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +322,14 @@ class Reference:
     orphans: str
     comment: str | None = None
 
+    def to_dict(self) -> dict[str, Any]:  # Any: JSON
+        return asdict(self)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Reference:  # Any: JSON
+        """The inverse of to_dict."""
+        return cls(**{**values, "references": TableName(**values["references"])})
+
 
 @dataclass(frozen=True, slots=True)
 class TablePlan:
@@ -328,6 +372,16 @@ class TablePlan:
     presumed: bool = False
     avoids: tuple[str, ...] = ()
     secret: int = field(default_factory=lambda: randbits(128), repr=False, compare=False)
+
+    @property
+    def noted(self) -> dict[str, Any]:  # Any: JSON
+        """What a journal keeps to know which table of its transfer this is."""
+        return {"table": [self.source.name.name, self.source.name.schema], "number": self.number}
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether an earlier run of this transfer has copied and published the table."""
+        return self.resumes is not None and self.resumes.phase is Phase.PUBLISHED
 
     @property
     def refers_to_itself(self) -> bool:
@@ -389,3 +443,16 @@ class TablePlan:
         if not all(column.routes for column in columns):
             return None
         return replace(self, columns=columns, fell_back=(*self.fell_back, name))
+
+
+@dataclass(frozen=True, slots=True)
+class TransferPlan:
+    """How a transfer will be done: a plan for each table, and what was found unfinished when it was made.
+
+    `warnings` are about the transfer as a whole; those about one table are its plan's.
+    """
+
+    tables: tuple[TablePlan, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    found: tuple[Unfinished, ...] = ()
+    warnings: tuple[str, ...] = ()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from types import UnionType
-from typing import Self
+from typing import Any, Self
 
 from arrowsync.core.units import MiB, format_bytes, parse_bytes
 from arrowsync.errors import ConfigError
@@ -114,10 +115,11 @@ class Retry:
 _IDENTITY = (
     *("source", "target", "tables", "patterns", "query", "target_table", "mode", "key"),
     *("columns", "exclude", "rename", "where", "cast", "cursor", "lookback", "schema_only"),
-    *("row_security", "index"),
+    *("row_security", "views", "nul", "allow_lossy", "index"),
 )
 NOT_YET = ("cursor", "lookback", "delete_missing")  # part of every transfer's identity already
 _FIELDS = {"table": "tables", "tables": "patterns"}  # the API's word -> ours
+_FLAGS = {ours: theirs for theirs, ours in _FIELDS.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,6 +233,30 @@ class Transfer:
         transfer = cls(source=source, target=target, **arguments)  # type: ignore[arg-type]  # checked above and by the fields
         transfer.allows(0, 0)
         return transfer
+
+
+def command_line(request: Mapping[str, Any]) -> str:  # Any: JSON
+    """The shell command of a transfer, from its identity(); what is at its default is left out."""
+    words = ["arrowsync", "copy", str(request["source"]), str(request["target"])]
+    defaults = Transfer(source="", target="").identity()
+    for name, value in request.items():
+        if name not in ("source", "target") and value not in (defaults.get(name), None):
+            words += _flag(_FLAGS.get(name, name), value)
+    return shlex.join(words)
+
+
+def _flag(name: str, value: object) -> list[str]:
+    flag = f"--{name.replace('_', '-')}"
+    match value:
+        case bool():
+            return [flag]
+        case Mapping():
+            return [word for old, new in value.items() for word in (flag, f"{old}={new}")]
+        case list() if name in ("table", "tables"):
+            return [word for each in value for word in (flag, each)]
+        case list():
+            return [flag, ",".join(map(str, value))]
+    return [flag, str(value)]
 
 
 def _plain(value: object) -> object:

@@ -306,19 +306,31 @@ class Dialect:
         """What became of the table into which the transfer wrote: see Unfinished."""
         raise NotImplementedError
 
+    def rows_lost(self, connection: Connection, unfinished: Unfinished, name: TableName) -> int:
+        """How many rows have gone from the table into which the transfer appended, as far as is known."""
+        raise NotImplementedError
+
     def empty(self, name: TableName) -> str:
         """The statement that deletes every row."""
         return f"delete from {self.quote_table(name)}"
 
-    def lock_file(self, uri: str, name: TableName) -> Path | None:
-        """A file to lock for a run into that table, where the database has no locks of its own for that."""
+    def drop(self, tables: Sequence[Table]) -> tuple[str, ...]:
+        """The statements that drop tables and views, which may refer to one another."""
+        return tuple(f"drop {table.kind} {self.quote_table(table.name)}" for table in tables)
+
+    def lock_file(self, uri: str, key: str) -> Path | None:
+        """A file to lock for a run, where the database has no locks of its own for that."""
         return None
 
-    def lock(self, connection: Connection, name: TableName, seconds: float) -> bool:
-        """Lock out other runs into that table for as long as the connection lives; False: another has it."""
+    def lock(self, connection: Connection, key: str, seconds: float) -> bool:
+        """Take the lock of that name for as long as the connection lives; False: another one keeps it."""
         raise NotImplementedError
 
-    def is_locked(self, connection: Connection, name: TableName) -> bool:
+    def unlock(self, connection: Connection, key: str) -> None:
+        """Let go of the lock before the connection ends."""
+        raise NotImplementedError
+
+    def is_locked(self, connection: Connection, key: str) -> bool:
         """Whether some connection has that lock. Takes it from nobody, not for a moment."""
         raise NotImplementedError
 

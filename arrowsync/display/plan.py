@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from arrowsync.core.plan import ColumnPlan, Fidelity, Skipped, TablePlan
+from arrowsync.core.plan import ColumnPlan, Fidelity, TablePlan, TransferPlan
 from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.core.units import format_bytes
 from arrowsync.display.figures import about, about_rows, count, duration, noun
@@ -45,20 +45,22 @@ _BLOCK = re.compile(r"\s*do\s+\$\w*\$", re.IGNORECASE)  # plpgsql: guards, seque
 START_SECONDS = 0.3  # connections, catalogue, publish
 
 
-def plan_warnings(plans: Sequence[TablePlan], skipped: Sequence[Skipped] = ()) -> tuple[str, ...]:
-    """What to know before it runs, each with its table."""
+def plan_warnings(planned: TransferPlan) -> tuple[str, ...]:
+    """What to know before it runs: first of the whole transfer, then of each table."""
     return (
-        *(f"{plan.source.name}: {text}" for plan in plans for text in plan.warnings),
-        *map(str, skipped),
+        *planned.warnings,
+        *(f"{plan.source.name}: {text}" for plan in planned.tables for text in plan.warnings),
+        *map(str, planned.skipped),
     )
 
 
-def plan_sheet(transfer: Transfer, plans: Sequence[TablePlan], skipped: Sequence[Skipped] = ()) -> Sheet:
+def plan_sheet(transfer: Transfer, planned: TransferPlan) -> Sheet:
     """Table by table; at the end, where a terminal shows it, the sum and what people have to agree to."""
+    plans = planned.tables
     several = len(plans) > 1
     return Sheet(
         Toned(
-            f"plan: {noun(len(plans), 'table')}{_left_out(skipped)}, {_estimate(plans)}; "
+            f"plan: {noun(len(plans), 'table')}{_left_out(planned)}, {_estimate(plans)}; "
             "nothing has been written"
         ),
         parts(
@@ -67,7 +69,7 @@ def plan_sheet(transfer: Transfer, plans: Sequence[TablePlan], skipped: Sequence
                 *(_table(plan, is_open=not several) for plan in plans),
                 Section("tables", (_sum(plans),), open=True) if several else None,
                 _losses(plans),
-                Notes(tuple(Toned(text, "warn") for text in plan_warnings(plans, skipped))),
+                Notes(tuple(Toned(text, "warn") for text in plan_warnings(planned))),
             ]
         ),
     )
@@ -75,15 +77,22 @@ def plan_sheet(transfer: Transfer, plans: Sequence[TablePlan], skipped: Sequence
 
 def estimated_seconds(plans: Sequence[TablePlan]) -> float | None:
     """What the copy may take on a small machine; None while a row count is unknown."""
-    moving = [plan for plan in plans if plan.partitions]
+    moving = [plan for plan in plans if _moves_rows(plan)]
     if any(plan.source.rows is None for plan in moving):
         return None
     values = sum((plan.source.rows or 0) * len(plan.columns) for plan in moving)
     return START_SECONDS + max(values / VALUES_PER_SECOND, _bytes(plans) / BYTES_PER_SECOND)
 
 
-def _left_out(skipped: Sequence[Skipped]) -> str:
-    return f" and {len(skipped)} skipped" if skipped else ""
+def _left_out(planned: TransferPlan) -> str:
+    finished = sum(plan.is_finished for plan in planned.tables)
+    words = [f"{finished} of them copied already"] if finished else []
+    words += [f"{len(planned.skipped)} skipped"] if planned.skipped else []
+    return "".join(f" and {word}" if word.endswith("skipped") else f", {word}" for word in words)
+
+
+def _moves_rows(plan: TablePlan) -> bool:
+    return bool(plan.partitions) and not plan.is_finished
 
 
 def _estimate(plans: Sequence[TablePlan]) -> str:
@@ -96,11 +105,11 @@ def _estimate(plans: Sequence[TablePlan]) -> str:
 
 
 def _bytes(plans: Sequence[TablePlan]) -> int:
-    return sum(plan.source.bytes or 0 for plan in plans if plan.partitions)
+    return sum(plan.source.bytes or 0 for plan in plans if _moves_rows(plan))
 
 
 def _rows(plans: Sequence[TablePlan]) -> int:
-    return sum(plan.source.rows or 0 for plan in plans if plan.partitions)
+    return sum(plan.source.rows or 0 for plan in plans if _moves_rows(plan))
 
 
 def _table(plan: TablePlan, *, is_open: bool) -> Section:
@@ -111,13 +120,20 @@ def _table(plan: TablePlan, *, is_open: bool) -> Section:
 def _facts(plan: TablePlan) -> Facts:
     rows = about_rows(plan.source.rows, exact=plan.source.rows_exact)
     size = format_bytes(plan.source.bytes) if plan.source.bytes else None
-    resumed = len(plan.resumes.receipts) if plan.resumes else 0
     return facts(
         ("holds", ", ".join(filter(None, (rows, size)))),
         ("partitions", _partitions(plan)),
-        ("resumes", f"{noun(resumed, 'partition')} are there already" if resumed else None),
+        ("resumes", _resumed(plan)),
         ("target", EXISTING[plan.transfer.mode] if plan.exists else "will be made"),
     )
+
+
+def _resumed(plan: TablePlan) -> str | None:
+    if plan.resumes is None or not plan.resumes.receipts:
+        return None
+    if plan.is_finished:
+        return f"{noun(plan.resumes.rows, 'row')}: an earlier run has finished it"
+    return f"{noun(len(plan.resumes.receipts), 'partition')} are there already"
 
 
 def _partitions(plan: TablePlan) -> str:
@@ -196,9 +212,14 @@ def _sum_row(plan: TablePlan) -> tuple[Text, ...]:
         count(len(plan.partitions)),
         count(len(plan.columns)),
         Toned(
-            ", ".join(f"{found[kind]} {kind}" for kind in Fidelity if found[kind]) or "a view", TONES[worst]
+            ", ".join(f"{found[kind]} {kind}" for kind in Fidelity if found[kind]) or _without_columns(plan),
+            TONES[worst],
         ),
     )
+
+
+def _without_columns(plan: TablePlan) -> str:
+    return "copied already" if plan.is_finished else "a view"
 
 
 def _losses(plans: Sequence[TablePlan]) -> Notes:
@@ -213,10 +234,9 @@ def _losses(plans: Sequence[TablePlan]) -> Notes:
     return Notes(tuple(lines) or (Toned("every value arrives exactly as it is", "good"),))
 
 
-def plan_dict(
-    transfer: Transfer, plans: Sequence[TablePlan], skipped: Sequence[Skipped] = ()
-) -> dict[str, Any]:  # Any: JSON
+def plan_dict(transfer: Transfer, planned: TransferPlan) -> dict[str, Any]:  # Any: JSON
     """The same as JSON values."""
+    plans = planned.tables
     return {
         "transfer": transfer.id,
         "source": transfer.source,
@@ -225,9 +245,11 @@ def plan_dict(
         "estimated_rows": _rows(plans),
         "estimated_bytes": _bytes(plans),
         "estimated_seconds": estimated_seconds(plans),
-        "warnings": list(plan_warnings(plans, skipped)),
+        "warnings": list(plan_warnings(planned)),
         "tables": [_table_dict(plan) for plan in plans],
-        "skipped": [{"table": str(each.table), "reason": each.reason, "hint": each.hint} for each in skipped],
+        "skipped": [
+            {"table": str(each.table), "reason": each.reason, "hint": each.hint} for each in planned.skipped
+        ],
     }
 
 

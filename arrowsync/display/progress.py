@@ -57,6 +57,10 @@ class Progress:
     def __call__(self, event: Event, /) -> None:
         self._on_display(lambda display: self._tell(display, event))
 
+    def say(self, line: str) -> None:
+        """A line about the copy as a whole, which no event is about."""
+        self._on_display(lambda display: display.say(line))
+
     def _tell(self, display: Display, event: Event) -> None:
         now = self._clock()
         if line := self._board.take(event, now):

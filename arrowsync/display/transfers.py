@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
-from arrowsync.core.status import INTERRUPTED, RUNNING, TransferStatus
+from arrowsync.core.plan import Phase
+from arrowsync.core.status import INTERRUPTED, RUNNING, TableStatus, TransferStatus
 from arrowsync.display import Shown
 from arrowsync.display.figures import count, duration, noun
-from arrowsync.display.sheet import Heading, Notes, Sheet, Text, Tone, Toned, grid, parts
+from arrowsync.display.sheet import Heading, Notes, Section, Sheet, Text, Tone, Toned, grid, parts
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -18,6 +19,7 @@ class Transfers(Sequence[TransferStatus], Shown):
 
     place: str
     transfers: tuple[TransferStatus, ...]
+    by_table: bool = False  # what it shows of each
 
     def __len__(self) -> int:
         return len(self.transfers)
@@ -38,20 +40,24 @@ class Transfers(Sequence[TransferStatus], Shown):
         return {"place": self.place, "transfers": [transfer.to_dict() for transfer in self]}
 
     def sheet(self) -> Sheet:
+        """A line for each transfer; `by_table` shows each one's tables instead."""
         headings = (
-            Heading("table"),
+            Heading("transfer"),
             Heading("status"),
-            Heading("partitions", right=True),
+            Heading("tables", right=True),
             Heading("rows", right=True),
             Heading("quarantine", right=True, optional=True),
             Heading("mode", optional=True),
             Heading("age", right=True),
             Heading("source", optional=True),
-            Heading("transfer", optional=True),
         )
         title = Toned(f"{self.place}: {noun(len(self), 'transfer')}")
         table = grid(headings, map(_row, self)) if self.transfers else None
-        return Sheet(title, parts([table, Notes(tuple(self._notes()))]))
+        return Sheet(title, parts([table, *self._tables(), Notes(tuple(self._notes()))]))
+
+    def _tables(self) -> Iterator[Section]:
+        for transfer in self if self.by_table else ():
+            yield Section(transfer.transfer, (grid(_TABLE, map(_table_row, transfer.tables)),), open=True)
 
     def _notes(self) -> Iterator[Toned]:
         if any(transfer.status == INTERRUPTED for transfer in self):
@@ -60,18 +66,35 @@ class Transfers(Sequence[TransferStatus], Shown):
             )
 
 
-_TONES: dict[str, Tone] = {"complete": "good", RUNNING: "plain"}
+_TONES: dict[str, Tone] = {"complete": "good", RUNNING: "plain", Phase.WAITING: "plain"}
+_TABLE = (
+    Heading("table"),
+    Heading("status"),
+    Heading("partitions", right=True),
+    Heading("rows", right=True),
+    Heading("quarantine", right=True, optional=True),
+)
 
 
 def _row(transfer: TransferStatus) -> tuple[Text, ...]:
+    only = transfer.tables[0].table if len(transfer.tables) == 1 else None
     return (
-        transfer.table,
+        transfer.transfer,
         Toned(transfer.status, _TONES.get(transfer.status, "warn")),
-        f"{count(transfer.partitions_done)} of {count(transfer.partitions)}",
+        only or f"{count(transfer.tables_done)} of {count(len(transfer.tables))}",
         count(transfer.rows),
         count(transfer.quarantined) if transfer.quarantined else "",
         transfer.mode,
         duration(transfer.age_seconds),
         transfer.source,
-        Toned(transfer.transfer, "dim"),
+    )
+
+
+def _table_row(table: TableStatus) -> tuple[Text, ...]:
+    return (
+        table.table,
+        Toned(table.status, _TONES.get(table.status, "warn")),
+        f"{count(table.partitions_done)} of {count(table.partitions)}" if table.partitions else "",
+        count(table.rows),
+        count(table.quarantined) if table.quarantined else "",
     )

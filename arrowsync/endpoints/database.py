@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from arrowsync.core.contracts import Connection, Forms, Lock, Source
-from arrowsync.core.plan import ColumnPlan, Partition, Published, Receipt, Snapshot, TablePlan, Unfinished
+from arrowsync.core.plan import (
+    ColumnPlan,
+    Partition,
+    Phase,
+    Published,
+    Receipt,
+    Snapshot,
+    TablePlan,
+    Unfinished,
+)
 from arrowsync.core.status import TransferStatus
 from arrowsync.core.table import Table, TableName, UserType, Widths
 from arrowsync.core.transfer import Transfer, WriteMode
@@ -20,7 +29,7 @@ from arrowsync.endpoints.connections import AdbcConnection, Address
 from arrowsync.endpoints.drivers import find_driver
 from arrowsync.endpoints.journal import Journal
 from arrowsync.endpoints.kept import asking
-from arrowsync.endpoints.lock import FileLock, ServerLock, is_held, with_locks
+from arrowsync.endpoints.lock import FileLock, ServerLock, is_held, transfer_key, with_locks
 from arrowsync.endpoints.reader import DatabaseReader
 from arrowsync.endpoints.references import add_references
 from arrowsync.endpoints.secrets import fill_in, hide, is_uri
@@ -289,48 +298,106 @@ class Database:
         with asking(self.address) as connection:
             return self.speaks.locate_journal(connection, journal, name)
 
-    def unfinished(self, name: TableName, journal: tuple[TableName, TableName]) -> list[Unfinished]:
-        """Transfers into that table that have begun here and not finished, and what became of its rows."""
+    @property
+    def identifies_rows(self) -> bool:
+        return False
+
+    def unfinished(self, transfer: str, names: Sequence[TableName], journal: str) -> list[Unfinished]:
+        """See Sink.unfinished."""
         dialect = self.speaks
         if not dialect.exists(fill_in(self.uri)):
             return []
+        targets = {str(name) for name in names}
         with asking(self.address) as connection:
-            if dialect.mark(connection, journal[0]) is None:
-                return []
-            found = Journal(connection, journal).unfinished(name)
             return [
-                replace(each, landing=dialect.landing(connection, each, _landing(each))) for each in found
+                _with_landing(connection, each)
+                for tables in dialect.find_journals(connection, journal)
+                for each in Journal(connection, tables).unfinished(transfer, targets)
             ]
 
-    def lock(self, plan: TablePlan) -> Lock:
-        name = plan.target.name
-        path = self.speaks.lock_file(fill_in(self.uri), name)
-        return FileLock(path) if path else ServerLock(self.address, name)
+    def lock(self, plans: Sequence[TablePlan]) -> Lock:
+        transfer, uri, dialect = plans[0].transfer.id, fill_in(self.uri), self.speaks
+        path = dialect.lock_file(uri, transfer_key(transfer))
+        if path is None:
+            return ServerLock(self.address, transfer)
+        return FileLock(path, lambda name: dialect.lock_file(uri, str(name)) or path)
+
+    def rows_lost(self, unfinished: Unfinished) -> int:
+        with asking(self.address) as connection:
+            return self.speaks.rows_lost(connection, unfinished, _landing(unfinished))
+
+    def begin(self, plans: Sequence[TablePlan], found: Sequence[Unfinished]) -> None:
+        """See Sink.begin."""
+        transfer, targets = plans[0].transfer.id, {str(plan.target.name) for plan in plans}
+        places = {plan.journal for plan in plans} | {each.journal for each in found}
+        with self.connect(read_only=False) as connection, _transaction(connection):
+            journals = {place: self._opened(connection, place) for place in places if place}
+            noted = [old for each in journals.values() for old in each.unfinished(transfer, targets)]
+            _check_as_planned(plans, found, noted)
+            ours = {plan.run for plan in plans}
+            left = [each for each in noted if each.run not in ours and each.phase is not Phase.GIVEN_UP]
+            self._give_up(connection, left, to=transfer)
+            there = {each.run for each in noted}
+            for plan in plans:
+                if plan.journal is not None and plan.run not in there:
+                    journals[plan.journal].note(plan)
+
+    def _opened(self, connection: AdbcConnection, place: tuple[TableName, TableName]) -> Journal:
+        """The journal, made where there is none yet."""
+        for statement in self.speaks.create_journal(place[0].schema or ""):
+            connection.run(statement)
+        journal = Journal(connection, place)
+        journal.create()
+        return journal
+
+    def _give_up(self, connection: AdbcConnection, olds: Sequence[Unfinished], *, to: str) -> None:
+        """Take back what transfers that are given up have made, and forget them."""
+        self._take_back(connection, olds)
+        for old in olds:
+            assert old.journal is not None, "it was found in one"
+            Journal(connection, old.journal).give_up(old, to=to)
+
+    def _take_back(self, connection: AdbcConnection, olds: Sequence[Unfinished]) -> None:
+        """Drop tables of their making, and empty others; never a table that is no longer theirs.
+
+        Rows that were appended stay: nobody can tell them from others.
+        """
+        dialect = self.speaks
+        theirs = [
+            (old, name)
+            for old in sorted(olds, key=lambda old: int(old.state.get("number", 0)))
+            if old.has_landing and not old.appends
+            for name in [_landing(old)]
+            if dialect.landing(connection, old, name) != "other"
+        ]
+        made = [name for old, name in theirs if old.made_landing]
+        for statement in dialect.drop(dialect.describe(connection, made) if made else ()):
+            connection.run(statement)
+        # Those that refer to others come later in a transfer, and go first.
+        for old, name in reversed([(old, name) for old, name in theirs if not old.made_landing]):
+            if old.phase is Phase.RUNNING:
+                connection.run(dialect.empty(name))
+            elif old.request["mode"] == WriteMode.CREATE:
+                connection.run(f"delete from {dialect.quote_table(name)}")
 
     def prepare(self, plan: TablePlan, state: Mapping[str, Any] | None) -> tuple[Receipt, ...]:  # Any: JSON
         """See Sink.prepare."""
         if plan.journal is None:
             return ()  # the one transaction that writes the rows makes the table too
-        dialect = self.speaks
         with self.connect(read_only=False) as connection, _transaction(connection):
             journal = Journal(connection, plan.journal)
-            if plan.resumes is None:
-                for statement in dialect.create_journal(plan.journal[0].schema or ""):
-                    connection.run(statement)
-                journal.create()
-            running = {each.run: each for each in journal.unfinished(plan.target.name)}
-            if mine := running.pop(plan.run, None):
+            found = {each.run: each for each in journal.unfinished("", {str(plan.target.name)})}
+            mine = found.pop(plan.run, None)
+            if mine is not None and mine.phase is not Phase.WAITING:
+                if mine.partitions != plan.partitions:
+                    raise _not_as_planned(str(plan.target.name))
                 if state is not None:
                     journal.remember(plan, {**mine.state, **state})
                 return mine.receipts
-            if plan.resumes or running.keys() - {each.run for each in plan.discards}:
-                raise ResumeError(
-                    f"another run has begun or finished copying into {plan.target.name} meanwhile",
-                    hint="Run the same command again",
-                )
-            for old in plan.discards:
-                self._discard(connection, old)
-                journal.forget(old.transfer, plan.target.name)
+            others = {run for run, each in found.items() if each.phase is not Phase.GIVEN_UP}
+            if plan.resumes or others - {each.run for each in plan.discards}:
+                raise _not_as_planned(str(plan.target.name))
+            self._give_up(connection, [found[run] for run in others], to=plan.transfer.id)
             self._begin(connection, journal, plan, state or {})
             return ()
 
@@ -353,18 +420,12 @@ class Database:
         }
         journal.begin(plan, {**remembered, **state})
 
-    def _discard(self, connection: AdbcConnection, old: Unfinished) -> None:
-        """Take back what a transfer that is given up has made; never a table that is no longer its own."""
-        dialect, name = self.speaks, _landing(old)
-        if dialect.landing(connection, old, name) == "other" or old.request["mode"] == WriteMode.APPEND:
-            return
-        table = dialect.quote_table(name)
-        connection.run(f"drop table {table}" if old.made_landing else dialect.empty(name))
-
     def open_writer(self, plan: TablePlan, partition: Partition) -> DatabaseWriter:
         return DatabaseWriter(self.address, plan, partition)
 
-    def publish(self, plan: TablePlan, receipts: Sequence[Receipt], status: str) -> Published:
+    def publish(
+        self, plan: TablePlan, receipts: Sequence[Receipt], outcome: Mapping[str, Any]
+    ) -> Published:  # Any: JSON
         """See Sink.publish. Goes on where an earlier call was interrupted; a second call does no harm."""
         if plan.journal is None:
             if not plan.partitions:
@@ -384,12 +445,31 @@ class Database:
                 for statement in (*self.speaks.durable, *plan.after[plan.separate :]):
                     connection.run(statement)
                 published = add_references(connection, plan)
-                journal.finish(plan, status)
-                if self.speaks.drops_journal:
-                    journal.drop_if_idle()
+                journal.publish(plan, receipts, {**state, **outcome, **self._finished(connection, plan)})
                 return published
 
             return _in_short_transactions(connection, last, ALL_IN)
+
+    def _finished(self, connection: AdbcConnection, plan: TablePlan) -> dict[str, Any]:  # Any: JSON
+        """What tells, until the transfer is over, whether the table is still the one that was finished."""
+        name = plan.target.name
+        return {
+            "landing": [name.name, name.schema],
+            "mark": self.speaks.mark(connection, name),
+            "references": [reference.to_dict() for reference in plan.references],
+        }
+
+    def finish(self, plans: Sequence[TablePlan], partial: Collection[TableName]) -> None:
+        """See Sink.finish."""
+        transfer = plans[0].transfer.id
+        with self.connect(read_only=False) as connection, _transaction(connection):
+            for statement in self.speaks.durable:
+                connection.run(statement)
+            for tables in {plan.journal for plan in plans if plan.journal}:
+                journal = Journal(connection, tables)
+                journal.finish(transfer, {str(name) for name in partial})
+                if self.speaks.drops_journal:
+                    journal.drop_if_idle()
 
     def _make(self, plan: TablePlan) -> None:
         def make() -> None:
@@ -421,9 +501,9 @@ class Database:
                 return [entry for tables in journals for entry in Journal(connection, tables).entries()]
 
             def held(entry: TransferStatus) -> bool:
-                name = TableName.parse(entry.table)
-                path = dialect.lock_file(fill_in(self.uri), name)
-                return is_held(path) if path else dialect.is_locked(connection, name)
+                key = transfer_key(entry.transfer)
+                path = dialect.lock_file(fill_in(self.uri), key)
+                return is_held(path) if path else dialect.is_locked(connection, key)
 
             return with_locks(look, held)
 
@@ -449,6 +529,34 @@ def _in_short_transactions(connection: AdbcConnection, work: Callable[[], T], hi
 
     with connection.over_tries():
         return in_short_tries(once, hint=hint)
+
+
+def _with_landing(connection: AdbcConnection, found: Unfinished) -> Unfinished:
+    """With what became of the table that its rows went into."""
+    if not found.has_landing:
+        return found
+    return replace(found, landing=connection.dialect.landing(connection, found, _landing(found)))
+
+
+def _check_as_planned(
+    plans: Sequence[TablePlan], found: Sequence[Unfinished], noted: Sequence[Unfinished]
+) -> None:
+    """Raises ResumeError when the journal holds others than were found in planning."""
+    now, known = {each.run: each for each in noted}, {each.run for each in found}
+    ours = {plan.run: plan for plan in plans}
+    for each in (*found, *noted):
+        if each.run not in now or each.run not in known | ours.keys():
+            raise _not_as_planned(each.target)
+    for run, plan in ours.items():
+        if plan.resumes is not None and now[run].phase is not plan.resumes.phase:
+            raise _not_as_planned(str(plan.target.name))
+
+
+def _not_as_planned(target: str) -> ResumeError:
+    return ResumeError(
+        f"another run has begun or finished copying into {target} meanwhile",
+        hint="Run the same command again",
+    )
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -302,14 +302,25 @@ class Files:
         """The journal's file, and the parts, whose metadata are the receipts."""
         return TableName(FILE), TableName(f"*{SUFFIX}")
 
-    def unfinished(self, name: TableName, journal: tuple[TableName, TableName]) -> list[Unfinished]:
+    @property
+    def identifies_rows(self) -> bool:
+        return True  # by the names of its parts
+
+    def unfinished(self, transfer: str, names: Sequence[TableName], journal: str) -> list[Unfinished]:
         return self._target.unfinished()
+
+    def rows_lost(self, unfinished: Unfinished) -> int:
+        return 0  # they are taken back
 
     def transfers(self, journal: str) -> list[TransferStatus]:
         return self._target.transfers()
 
-    def lock(self, plan: TablePlan) -> Lock:
+    def lock(self, plans: Sequence[TablePlan]) -> Lock:
+        [plan] = plans
         return self._target.lock(plan)
+
+    def begin(self, plans: Sequence[TablePlan], found: Sequence[Unfinished]) -> None:
+        """Its one table notes itself in `prepare`."""
 
     def prepare(self, plan: TablePlan, state: Mapping[str, Any] | None) -> tuple[Receipt, ...]:  # Any: JSON
         return self._target.prepare(plan, state)
@@ -334,9 +345,17 @@ class Files:
             return list(planned.values())
         return [planned.get(name, column) for name, column in self._footers().columns.items()]
 
-    def publish(self, plan: TablePlan, receipts: Sequence[Receipt], status: str) -> Published:
-        self._target.publish(plan)
+    def publish(
+        self, plan: TablePlan, receipts: Sequence[Receipt], outcome: Mapping[str, Any]
+    ) -> Published:  # Any: JSON
+        """See Sink.publish."""
+        self._target.publish(plan, outcome)
         return Published(warnings=tuple(_texts(plan, receipts)))
+
+    def finish(self, plans: Sequence[TablePlan], partial: Collection[TableName]) -> None:
+        """See Sink.finish."""
+        [plan] = plans
+        self._target.finish(plan)
 
     def enforce(self, plan: TablePlan) -> Published:
         """Files have no foreign keys."""

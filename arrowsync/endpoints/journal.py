@@ -1,20 +1,23 @@
-"""The journal in the target database: which transfers run, their partitions' bounds, and the receipts.
+"""The journal in the target database: which transfers run, their tables' bounds, and the receipts.
 
-A receipt is inserted, as a claim, at the beginning of its partition's transaction and completed before the
-commit; a second writer of the same partition waits at the primary key and then finds the work done. A claim
-counts only for the run that the journal knows: a run that was started over or finished by another cannot add.
+A transfer notes all its tables when it begins, and is over when they are all marked so, in one transaction:
+until then every table that it has finished is "published", with its receipts. A receipt is inserted, as a
+claim, at the beginning of its partition's transaction and completed before the commit; a second writer of the
+same partition waits at the primary key and then finds the work done. A claim counts only for the run that the
+journal knows: a run that was started over or finished by another cannot add.
 """
 
 from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
-from arrowsync.core.plan import Fingerprint, Partition, Receipt, TablePlan, Unfinished
-from arrowsync.core.status import RUNNING, TransferStatus
+from arrowsync.core.plan import Fingerprint, Partition, Phase, Receipt, TablePlan, Unfinished
+from arrowsync.core.status import RUNNING, TableStatus, TransferStatus
 from arrowsync.core.table import TableName
 from arrowsync.endpoints.connections import AdbcConnection
 from arrowsync.errors import ResumeError
@@ -31,6 +34,7 @@ create table if not exists {} (
     receipt text not null, primary key (transfer, target_table, partition_number))
 """
 _OURS = "transfer = $1 and target_table = $2 and run = $3 and status = 'running'"
+_NOT_OVER = f"status in ({', '.join(repr(str(phase)) for phase in Phase)})"
 
 
 class Journal:
@@ -38,51 +42,93 @@ class Journal:
 
     def __init__(self, connection: AdbcConnection, tables: tuple[TableName, TableName]) -> None:
         self._connection = connection
+        self._tables = tables
         self._transfers, self._receipts = (connection.dialect.quote_table(table) for table in tables)
 
     def create(self) -> None:
         self._connection.run(_TRANSFERS.format(self._transfers))
         self._connection.run(_RECEIPTS.format(self._receipts))
 
-    def unfinished(self, target: TableName) -> list[Unfinished]:
-        """Transfers into that table that have not finished."""
+    def unfinished(self, transfer: str, targets: Collection[str] = ()) -> list[Unfinished]:
+        """What is not over: all of this transfer, and of others what goes into these tables."""
         rows = self._connection.rows(
-            f"select transfer, run, request, partitions, state from {self._transfers} "
-            "where target_table = $1 and status = $2",
-            (str(target), RUNNING),
+            "select transfer, target_table, run, status, request, partitions, state "
+            f"from {self._transfers} where {_NOT_OVER}"
         )
-        return [
-            Unfinished(
-                transfer,
-                json.loads(request),
-                tuple(Partition(**partition) for partition in json.loads(partitions)),
-                self.receipts(transfer, target),
-                json.loads(state),
-                run,
-            )
-            for transfer, run, request, partitions, state in rows
-        ]
+        meant = [row for row in rows if row[0] == transfer or row[1] in targets]
+        receipts = {each: self._receipts_of(each) for each in {row[0] for row in meant}}
+        return [self._unfinished(receipts[row[0]], *row) for row in meant]
+
+    def _unfinished(
+        self,
+        receipts: Mapping[str, tuple[Receipt, ...]],
+        transfer: str,
+        target: str,
+        run: str,
+        status: str,
+        request: str,
+        partitions: str,
+        state: str,
+    ) -> Unfinished:
+        return Unfinished(
+            transfer=transfer,
+            target=target,
+            request=json.loads(request),
+            partitions=tuple(Partition(**partition) for partition in json.loads(partitions)),
+            receipts=receipts.get(target, ()),
+            state=json.loads(state),
+            phase=Phase(status),
+            run=run,
+            journal=self._tables,
+            committed=any(receipts.values()),
+        )
+
+    def note(self, plan: TablePlan) -> None:
+        """Note that the table belongs to the transfer."""
+        self.forget(plan.transfer.id, str(plan.target.name))
+        self._insert(_noted(plan, Phase.WAITING, (), {}))
 
     def begin(self, plan: TablePlan, state: Mapping[str, Any]) -> None:  # Any: JSON
-        """Note the transfer and its bounds; an earlier run of it, finished or given up, is forgotten."""
-        self.forget(plan.transfer.id, plan.target.name)
-        request = json.dumps(plan.transfer.identity())
-        partitions = json.dumps([asdict(partition) for partition in plan.partitions])
+        """Note the table's bounds; an earlier beginning of it, finished or given up, is forgotten."""
+        self.forget(plan.transfer.id, str(plan.target.name))
+        self._insert(_noted(plan, Phase.RUNNING, plan.partitions, state))
+
+    def _insert(self, entry: Unfinished) -> None:
         self._connection.run(
             f"insert into {self._transfers} (transfer, target_table, run, source, status, request, "
             "partitions, state, started_at) "
             "values ($1, $2, $3, $4, $5, $6, $7, $8, cast(current_timestamp as text))",
-            (*_key(plan), plan.transfer.source, RUNNING, request, partitions, json.dumps(dict(state))),
+            (
+                *(entry.transfer, entry.target, entry.run, str(entry.request["source"]), str(entry.phase)),
+                json.dumps(dict(entry.request)),
+                json.dumps([asdict(partition) for partition in entry.partitions]),
+                json.dumps(dict(entry.state)),
+            ),
         )
 
-    def forget(self, transfer: str, target: TableName) -> None:
+    def forget(self, transfer: str, target: str) -> None:
         for table in (
             self._transfers,
             self._receipts,
         ):  # partitions hold the first one's row while they write
             self._connection.run(
-                f"delete from {table} where transfer = $1 and target_table = $2", (transfer, str(target))
+                f"delete from {table} where transfer = $1 and target_table = $2", (transfer, target)
             )
+
+    def give_up(self, old: Unfinished, *, to: str) -> None:
+        """Note that the table's target belongs to the transfer `to` now.
+
+        Of another transfer a mark stays, so that the table is not taken for one that came later; where
+        nothing else of it is left to do, it is over.
+        """
+        self.forget(old.transfer, old.target)
+        if old.transfer == to:
+            return
+        left = [each for each in self.unfinished(old.transfer) if each.transfer == old.transfer]
+        if any(each.phase in (Phase.WAITING, Phase.RUNNING) for each in left):
+            self._insert(replace(old, phase=Phase.GIVEN_UP, partitions=()))
+        else:
+            self.finish(old.transfer)
 
     def state(self, plan: TablePlan) -> dict[str, Any] | None:  # Any: JSON
         """What the run remembers; None when it runs no longer."""
@@ -133,79 +179,127 @@ class Journal:
             (receipt_text(receipt), transfer, target, receipt.partition),
         )
 
-    def receipts(self, transfer: str, target: TableName) -> tuple[Receipt, ...]:
+    def _receipts_of(self, transfer: str) -> dict[str, tuple[Receipt, ...]]:
+        """All receipts of the transfer, by target table, in the partitions' order."""
         rows = self._connection.rows(
-            f"select receipt from {self._receipts} where transfer = $1 and target_table = $2 "
-            "order by partition_number",
-            (transfer, str(target)),
+            f"select target_table, receipt from {self._receipts} where transfer = $1 "
+            "order by target_table, partition_number",
+            (transfer,),
         )
-        return tuple(read_receipt(text) for (text,) in rows)
+        found: dict[str, tuple[Receipt, ...]] = defaultdict(tuple)
+        for target, text in rows:
+            found[target] += (read_receipt(text),)
+        return found
 
-    def finish(self, plan: TablePlan, status: str) -> None:
-        """Keep one row of the finished transfer with its totals; receipts and their seed have served."""
-        transfer, target, run = _key(plan)
-        state = {name: value for name, value in (self.state(plan) or {}).items() if name != "secret"}
-        receipts = self.receipts(transfer, plan.target.name)
+    def publish(
+        self, plan: TablePlan, receipts: Collection[Receipt], state: Mapping[str, Any]
+    ) -> None:  # Any: JSON
+        """Note that the table is finished; its receipts stay until the transfer is over."""
         totals = {
             "partitions": len(plan.partitions),
             "rows": sum(receipt.rows for receipt in receipts),
             "quarantined": sum(receipt.quarantined for receipt in receipts),
         }
+        remembered = {name: value for name, value in state.items() if name != "secret"}  # it has served
+        transfer, target, run = _key(plan)
         self._connection.run(
-            f"delete from {self._receipts} where transfer = $1 and target_table = $2", (transfer, target)
-        )
-        self._connection.run(
-            f"update {self._transfers} set status = $1, partitions = '[]', state = $2, "
+            f"update {self._transfers} set status = $1, state = $2, "
             "finished_at = cast(current_timestamp as text) "
             "where transfer = $3 and target_table = $4 and run = $5",
-            (status, json.dumps({**state, "totals": totals}), transfer, target, run),
+            (str(Phase.PUBLISHED), json.dumps({**remembered, "totals": totals}), transfer, target, run),
         )
 
+    def finish(self, transfer: str, partial: Collection[str] = ()) -> None:
+        """Mark the transfer as over: a row for each table stays, with its totals; its receipts have served.
+
+        `partial` are tables that are so because of what came after they were published.
+        """
+        published = self._connection.rows(
+            f"select target_table, state from {self._transfers} where transfer = $1 and status = $2",
+            (transfer, str(Phase.PUBLISHED)),
+        )
+        for target, state in published:
+            self._connection.run(
+                f"update {self._transfers} set status = $1, partitions = '[]' "
+                "where transfer = $2 and target_table = $3",
+                ("partial" if target in partial else json.loads(state)["outcome"], transfer, target),
+            )
+        # What was given up, or noted and not begun.
+        self._connection.run(
+            f"delete from {self._transfers} where transfer = $1 and {_NOT_OVER}", (transfer,)
+        )
+        self._connection.run(f"delete from {self._receipts} where transfer = $1", (transfer,))
+
     def drop_if_idle(self) -> None:
-        """Leave no journal in a file whose transfers have all finished."""
-        if not self._connection.rows(f"select 1 from {self._transfers} where status = $1", (RUNNING,)):
+        """Leave no journal in a file whose transfers are all over."""
+        if not self._connection.rows(f"select 1 from {self._transfers} where {_NOT_OVER}"):
             self._connection.run(f"drop table {self._receipts}")
             self._connection.run(f"drop table {self._transfers}")
 
     def entries(self) -> list[TransferStatus]:
-        """Every transfer it knows, those that have not finished first, then the latest first.
+        """Every transfer it knows, those that are not over first, then the latest first.
 
-        What has not finished is running here: who holds the lock is not in the journal.
+        What is not over is running here: who holds the lock is not in the journal.
         """
         age = self._connection.dialect.seconds_since.format("started_at")
         rows = self._connection.rows(
-            "select transfer, target_table, source, status, request, partitions, state, started_at, "
-            f"finished_at, cast({age} as double precision) from {self._transfers} "
-            "order by finished_at is not null, started_at desc"
+            "select transfer, source, request, started_at, finished_at, "
+            f"cast({age} as double precision), target_table, status, partitions, state "
+            f"from {self._transfers} order by started_at, target_table"
         )
-        return [self._entry(*row) for row in rows]
+        tables: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+        for row in rows:
+            tables[row[0]].append(row)
+        entries = [self._entry(rows) for rows in reversed(tables.values())]
+        return sorted(entries, key=lambda entry: (entry.status != RUNNING, entry.age_seconds))
 
-    def _entry(
-        self,
-        transfer: str,
-        table: str,
-        source: str,
-        status: str,
-        request: str,
-        partitions: str,
-        state: str,
-        started_at: str,
-        finished_at: str | None,
-        age_seconds: float,
-    ) -> TransferStatus:
-        totals = json.loads(state).get("totals")
-        if totals is None:
-            receipts = self.receipts(transfer, TableName.parse(table))
-            done, count = len(receipts), len(json.loads(partitions))
-            rows, quarantined = sum(r.rows for r in receipts), sum(r.quarantined for r in receipts)
-        else:
-            done = count = totals["partitions"]
-            rows, quarantined = totals["rows"], totals["quarantined"]
-        mode = json.loads(request)["mode"]
+    def _entry(self, rows: list[tuple[Any, ...]]) -> TransferStatus:
+        transfer, source, request, started_at, _, age_seconds, *_ = rows[0]
+        receipts = self._receipts_of(transfer)
+        tables = tuple(_table_status(receipts, *row[6:]) for row in rows)
+        phases = {row[7] for row in rows}
+        is_over = phases <= {"complete", "partial"}
+        status = ("partial" if "partial" in phases else "complete") if is_over else RUNNING
+        finished_at = max(row[4] for row in rows) if is_over else None
         return TransferStatus(
-            *(transfer, source, table, mode, status, count, done, rows, quarantined),
-            *(started_at, finished_at, age_seconds),
+            transfer,
+            source,
+            json.loads(request)["mode"],
+            status,
+            started_at,
+            finished_at,
+            age_seconds,
+            tables,
         )
+
+
+def _table_status(
+    receipts: Mapping[str, tuple[Receipt, ...]], target: str, status: str, partitions: str, state: str
+) -> TableStatus:
+    noted = json.loads(state)
+    if totals := noted.get("totals"):
+        count = totals["partitions"]
+        outcome = noted["outcome"] if status == Phase.PUBLISHED else status
+        return TableStatus(target, outcome, count, count, totals["rows"], totals["quarantined"])
+    done = receipts.get(target, ())
+    rows, quarantined = sum(r.rows for r in done), sum(r.quarantined for r in done)
+    return TableStatus(target, status, len(json.loads(partitions)), len(done), rows, quarantined)
+
+
+def _noted(
+    plan: TablePlan, phase: Phase, partitions: Collection[Partition], state: Mapping[str, Any]
+) -> Unfinished:  # Any: JSON
+    """The plan's table as the journal knows it, with which of the transfer's tables it is."""
+    return Unfinished(
+        transfer=plan.transfer.id,
+        target=str(plan.target.name),
+        request=plan.transfer.identity(),
+        partitions=tuple(partitions),
+        receipts=(),
+        state={**plan.noted, **state},
+        phase=phase,
+        run=plan.run,
+    )
 
 
 def _key(plan: TablePlan) -> tuple[str, str, str]:

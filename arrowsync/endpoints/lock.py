@@ -5,8 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -21,82 +21,129 @@ PATIENCE_SECONDS = 10.0  # a killed run's sessions let go within a second or two
 LOOK_SECONDS = 0.1  # flock() can wait for ever or not at all
 
 
-def _taken() -> ResumeError:
+def _taken(what: str) -> ResumeError:
     return ResumeError(
-        "another run is copying into this table", hint="Wait for it to end, then run the same command again"
+        f"another run is copying into {what}", hint="Wait for it to end, then run the same command again"
     )
 
 
-class ServerLock:
-    """A lock of the database's own, held by a connection."""
+def transfer_key(transfer: str) -> str:
+    """What the lock of a transfer is called, beside those of tables, which have their names."""
+    return f"transfer {transfer}"
 
-    def __init__(self, address: Address, name: TableName) -> None:
+
+class ServerLock:
+    """Locks of the database's own, held by one connection."""
+
+    def __init__(self, address: Address, transfer: str) -> None:
         self._address = address
-        self._name = name
+        self._key = transfer_key(transfer)
         self.waited = False
 
     def __enter__(self) -> Self:
         self._connection = AdbcConnection(self._address, read_only=False)
         try:
-            self._take()
+            self.waited = self._take(self._key, "these tables")
         except BaseException:
             self._connection.close()
             raise
         return self
 
-    def _take(self) -> None:
+    def _take(self, key: str, what: str) -> bool:
+        """Whether another run had it first. Raises ResumeError when that one keeps it."""
         dialect = self._address.dialect
-        self.waited = not dialect.lock(self._connection, self._name, 0)
-        if self.waited and not dialect.lock(self._connection, self._name, PATIENCE_SECONDS):
-            raise _taken()
+        if dialect.lock(self._connection, key, 0):
+            return False
+        if not dialect.lock(self._connection, key, PATIENCE_SECONDS):
+            raise _taken(what)
+        return True
 
     def __exit__(self, *exc: object) -> None:
         self._connection.close()
 
-    def renew(self) -> None:
+    @contextmanager
+    def table(self, name: TableName) -> Iterator[bool]:
+        key = str(name)
+        waited = self._take(key, f"table {name}")
+        try:
+            yield waited
+        finally:
+            with suppress(ArrowsyncError):  # the connection is gone, and the lock with it
+                self._address.dialect.unlock(self._connection, key)
+
+    def renew(self, name: TableName) -> None:
         try:
             self._connection.rows("select 1")
         except ArrowsyncError:
             self._connection.close()
             self._connection = AdbcConnection(self._address, read_only=False)
-            self._take()
+            self._take(self._key, "these tables")
+            self._take(str(name), f"table {name}")
 
 
 class FileLock:
-    """A lock of the operating system's on a file beside the database; it ends with the process."""
+    """Locks of the operating system's on files beside the data; they end with the process.
 
-    def __init__(self, path: Path) -> None:
+    `path` is the transfer's file, `of_table` gives that of a table, where these have locks of their own.
+    """
+
+    def __init__(self, path: Path, of_table: Callable[[TableName], Path] | None = None) -> None:
         self._path = path
+        self._of_table = of_table
         self.waited = False
 
     def __enter__(self) -> Self:
-        until = time.monotonic() + PATIENCE_SECONDS
-        while not self._try():
-            self.waited = True
-            if time.monotonic() > until:
-                raise _taken()
-            time.sleep(LOOK_SECONDS)
+        self._descriptor, self.waited = _locked(self._path, "these tables")
         return self
 
-    def _try(self) -> bool:
-        with inherited.opening:
-            self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o666)
-            inherited.note([(self._descriptor, os.fstat(self._descriptor).st_ino)])
-        with suppress(BlockingIOError):
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Its owner removes the file before letting go: one that is not there any more locks nobody out.
-            with suppress(FileNotFoundError):
-                if os.stat(self._path).st_ino == os.fstat(self._descriptor).st_ino:
-                    return True
-        os.close(self._descriptor)
-        return False
-
     def __exit__(self, *exc: object) -> None:
-        self._path.unlink(missing_ok=True)
-        os.close(self._descriptor)
+        _unlocked(self._path, self._descriptor)
 
-    def renew(self) -> None:
+    @contextmanager
+    def table(self, name: TableName) -> Iterator[bool]:
+        if self._of_table is None:
+            yield False
+            return
+        path = self._of_table(name)
+        descriptor, waited = _locked(path, f"table {name}")
+        try:
+            yield waited
+        finally:
+            _unlocked(path, descriptor)
+
+    def renew(self, name: TableName) -> None:
         """The operating system takes it from nobody."""
+
+
+def _locked(path: Path, what: str) -> tuple[int, bool]:
+    """The locked file's descriptor, and whether another run had it first. Raises ResumeError."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    waited = False
+    while (descriptor := _try_lock(path)) is None:
+        waited = True
+        if time.monotonic() > until:
+            raise _taken(what)
+        time.sleep(LOOK_SECONDS)
+    return descriptor, waited
+
+
+def _try_lock(path: Path) -> int | None:
+    with inherited.opening:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+        inherited.note([(descriptor, os.fstat(descriptor).st_ino)])
+    with suppress(BlockingIOError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Its owner removes the file before letting go: one that is not there any more locks nobody out.
+        with suppress(FileNotFoundError):
+            if os.stat(path).st_ino == os.fstat(descriptor).st_ino:
+                return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _unlocked(path: Path, descriptor: int) -> None:
+    path.unlink(missing_ok=True)
+    os.close(descriptor)
 
 
 def is_held(path: Path) -> bool:
@@ -122,9 +169,9 @@ def is_held(path: Path) -> bool:
 
 def clear(path: Path) -> None:
     """Remove the lock's file where a killed run has left it."""
-    left = FileLock(path)
-    if path.exists() and left._try():  # held meanwhile, so that nobody comes to hold a file that is gone
-        left.__exit__()
+    # Held meanwhile, so that nobody comes to hold a file that is gone.
+    if path.exists() and (descriptor := _try_lock(path)) is not None:
+        _unlocked(path, descriptor)
 
 
 def with_locks(
@@ -135,10 +182,8 @@ def with_locks(
     A run may end after the first look and before its lock is asked for: the second one finds it done.
     """
     found = look()
-    left = {(each.transfer, each.table) for each in found if each.status == RUNNING and not held(each)}
+    left = {each.transfer for each in found if each.status == RUNNING and not held(each)}
     return [
-        replace(each, status=INTERRUPTED)
-        if each.status == RUNNING and (each.transfer, each.table) in left
-        else each
+        replace(each, status=INTERRUPTED) if each.status == RUNNING and each.transfer in left else each
         for each in (look() if left else found)
     ]

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from arrowsync.core.plan import Partition, Receipt, TablePlan, Unfinished
-from arrowsync.core.status import RUNNING, TransferStatus
+from arrowsync.core.plan import Partition, Phase, Receipt, TablePlan, Unfinished
+from arrowsync.core.status import RUNNING, TableStatus, TransferStatus
 from arrowsync.endpoints.parquet_writer import receipt_in, sync
 from arrowsync.errors import ResumeError
 
@@ -44,7 +44,7 @@ class FolderJournal:
                 "given_up": sorted(given_up),
                 "request": plan.transfer.identity(),
                 "partitions": [asdict(partition) for partition in plan.partitions],
-                "state": dict(state),
+                "state": {**plan.noted, **state},
                 "started_at": datetime.now(UTC).isoformat(),
             }
         )
@@ -52,6 +52,11 @@ class FolderJournal:
     def remember(self, state: Mapping[str, Any]) -> None:  # Any: JSON
         if (noted := self._read()) is not None:
             self._write({**noted, "state": {**noted["state"], **state}})
+
+    def publish(self, outcome: Mapping[str, Any]) -> None:  # Any: JSON
+        """Note that all parts are in. What is to take the target's place is finished when it stands there."""
+        if (noted := self._read()) is not None:
+            self._write({**noted, "published": True, "state": {**noted["state"], **outcome}})
 
     def finish(self) -> None:
         (self.folder / FILE).unlink(missing_ok=True)
@@ -84,18 +89,28 @@ class FolderJournal:
             raise ResumeError("this partition comes too late: its run has ended, or was gone on with")
 
     def unfinished(self, target: Path) -> Unfinished | None:
-        """The transfer into `target` that has begun here and not finished."""
+        """The transfer into `target` that has begun here and is not over."""
         noted = self._read()
         if noted is None or noted["target"] != str(target):
             return None
+        receipts, published = self.receipts(noted["run"]), self._is_published(noted)
+        gone = published and len(receipts) < len(noted["partitions"])
         return Unfinished(
-            noted["transfer"],
-            noted["request"],
-            tuple(Partition(**partition) for partition in noted["partitions"]),
-            self.receipts(noted["run"]),
-            noted["state"],
-            noted["run"],
+            transfer=noted["transfer"],
+            target=target.name,
+            request=noted["request"],
+            partitions=tuple(Partition(**partition) for partition in noted["partitions"]),
+            receipts=receipts,
+            state=noted["state"],
+            phase=Phase.PUBLISHED if published else Phase.RUNNING,
+            run=noted["run"],
+            committed=bool(receipts),
+            landing="changed" if gone else "kept",
         )
+
+    def _is_published(self, noted: Mapping[str, Any]) -> bool:  # Any: JSON
+        """Whether its parts stand in the target's place, all of them."""
+        return bool(noted.get("published")) and noted["target"] == str(self.folder)
 
     def status(self, target: Path) -> TransferStatus | None:
         """How far the transfer into `target` is that has begun here and not finished, run by whomever."""
@@ -103,19 +118,20 @@ class FolderJournal:
         if noted is None or noted["target"] != str(target):
             return None
         receipts = self.receipts(noted["run"])
-        return TransferStatus(
-            noted["transfer"],
-            noted["request"]["source"],
+        table = TableStatus(
             target.name,
-            noted["request"]["mode"],
-            RUNNING,
+            noted["state"]["outcome"] if self._is_published(noted) else RUNNING,
             len(noted["partitions"]),
             len(receipts),
             sum(receipt.rows for receipt in receipts),
             sum(receipt.quarantined for receipt in receipts),
-            noted["started_at"],
-            None,
-            (datetime.now(UTC) - datetime.fromisoformat(noted["started_at"])).total_seconds(),
+        )
+        began = datetime.fromisoformat(noted["started_at"])
+        age_seconds = (datetime.now(UTC) - began).total_seconds()
+        request = noted["request"]
+        return TransferStatus(
+            *(noted["transfer"], request["source"], request["mode"], RUNNING),
+            *(noted["started_at"], None, age_seconds, (table,)),
         )
 
     def parts(self, run: str) -> list[Path]:
@@ -134,8 +150,8 @@ class FolderJournal:
             raise ResumeError(
                 f"the journal {self.folder / FILE} cannot be read", hint="Take it away to start over"
             ) from error
-        # A folder that has been swapped in brings the journal of its making along.
-        return noted if noted["folder"] == str(self.folder) else None
+        # A folder brings the journal of its making along: swapped in, or moved by others.
+        return noted if noted["folder"] == str(self.folder) or self._is_published(noted) else None
 
     def _write(self, noted: Mapping[str, Any]) -> None:  # Any: JSON
         aside = self.folder / f"{FILE}.{noted['run']}"

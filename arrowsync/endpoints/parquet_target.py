@@ -86,7 +86,7 @@ class Target:
         return sorted(p.name for p in paths if p.is_dir() or (p.suffix != SUFFIX and p not in ours))
 
     def unfinished(self) -> list[Unfinished]:
-        """Transfers into the folder that have begun and not finished; into a file there are none."""
+        """Transfers into the folder that have begun and are not over; into a file there are none."""
         found = (journal.unfinished(self.path) for journal in self._journals())
         return [transfer for transfer in found if transfer is not None]
 
@@ -142,12 +142,15 @@ class Target:
             self._sweep(plan)
 
     def _begin(self, plan: TablePlan, journal: FolderJournal, state: Mapping[str, Any]) -> None:  # Any: JSON
-        given_up = {old.run for old in plan.discards}
-        if journal.run not in (None, *given_up):
+        if journal.run not in (None, *(old.run for old in plan.discards)):
             raise ResumeError(
                 f"another run has begun to write into {str(self.path)!r} since this was planned",
                 hint="Run the same command again",
             )
+        # A published replace has put its rows in the place of others: they are the users' now.
+        given_up = {
+            old.run for old in plan.discards if old.made_landing or old.request["mode"] != WriteMode.REPLACE
+        }
         # What these were about to take back, too, when they were killed.
         given_up.update(*(each.given_up for each in self._journals() if each.run in given_up))
         self._check_empty(plan, given_up)
@@ -198,21 +201,28 @@ class Target:
 
     # -- publishing ----------------------------------------------------------------------------------------
 
-    def publish(self, plan: TablePlan) -> None:
+    def publish(self, plan: TablePlan, outcome: Mapping[str, Any]) -> None:  # Any: JSON
         """Goes on where an earlier call was interrupted; a second call does no harm."""
         landing = FolderJournal(self.landing(plan))
         with storing(self.path):
             if self.is_folder and plan.journal is not None and landing.run is not None:
                 landing.check(plan)
+                landing.publish(outcome)
             if plan.aside and self._is_staged(plan, landing):
                 self._check_empty(plan, ())
                 self._put(plan, landing)
-            if self.is_folder:
-                FolderJournal(self.path).finish()
-                if not plan.aside:
-                    self._sweep(plan)
+            if self.is_folder and not plan.aside:
+                self._sweep(plan)
             self._clear(plan)
             sync(self.path.parent)
+
+    def finish(self, plan: TablePlan) -> None:
+        """From here on the parts are just files; what a run that was killed before left beside them goes."""
+        with storing(self.path):
+            self._clear(plan)
+            if self.is_folder:
+                FolderJournal(self.path).finish()
+                sync(self.path)
 
     def _is_staged(self, plan: TablePlan, landing: FolderJournal) -> bool:
         """Whether the new version is still beside the target; after an exchange the old one is."""

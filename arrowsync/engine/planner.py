@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cache
 from uuid import uuid4
 
 from arrowsync.core.contracts import Sink, Source
-from arrowsync.core.plan import Partition, Skipped, TablePlan, Unfinished
+from arrowsync.core.plan import Partition, Phase, TablePlan, TransferPlan, Unfinished
 from arrowsync.core.table import ForeignKey, Table, TableName, find_table, left_behind, match_tables
 from arrowsync.core.transfer import OFFERED, Transfer, WriteMode
 from arrowsync.core.units import MiB
@@ -17,14 +18,13 @@ from arrowsync.engine.designs import can_start_over, designed, refuse_losses, ty
 from arrowsync.engine.narrowing import narrowed
 from arrowsync.engine.odd_tables import OddTables
 from arrowsync.engine.pipes import connected_pipes
-from arrowsync.errors import ConfigError, ResumeError, SchemaError
+from arrowsync.engine.resume import Decision, Earlier, empties, finished_plan, given_up
+from arrowsync.errors import ConfigError, SchemaError
 
 SMALLEST_SHARE = 16 * MiB  # of a worker: with less, opening connections would cost more than sharing saves
 
 
-def make_plans(
-    transfer: Transfer, source: Source, sink: Sink, *, presume: bool = False
-) -> tuple[list[TablePlan], tuple[Skipped, ...]]:
+def make_plans(transfer: Transfer, source: Source, sink: Sink, *, presume: bool = False) -> TransferPlan:
     """Plan every table of the transfer. Writes nothing. Raises ConfigError, SchemaError or ResumeError.
 
     Tables that cannot be copied are skipped, unless they were asked for by name. With `presume` a sample is
@@ -35,17 +35,39 @@ def make_plans(
     connected_pipes(transfer.limits.max_connections, source, sink)  # raises where they are too few
     if transfer.schema_only:
         _check_schema_only(transfer, sink)
-    tables, odd = find_tables(transfer, source)
-    planned = _planned(transfer, in_reference_order(tables), source, sink, odd, presume=presume)
+    found, odd = find_tables(transfer, source)
+    earlier = Earlier.of(transfer, [target_name(transfer, table, sink) for table in found], sink)
+    tables = in_reference_order(earlier.chosen(found, odd.errors))
+    planned = [*_planned(transfer, tables, source, sink, earlier, odd, presume=presume)]
+    planned += [_of_finished(transfer, each, odd) for each in earlier.vanished(found)]
     _refuse_collisions(planned, sink)
     plans = _readable_views(_stated(sink.apart(planned), sink, odd), sink, odd)
     skipped = odd.skipped()
     refuse_losses(plans)
-    return plans, skipped
+    return TransferPlan(tuple(plans), skipped, earlier.found, tuple(earlier.warnings(found, _now())))
+
+
+def _now() -> str:
+    """As View notes when a snapshot was taken, which is right after planning."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _of_finished(transfer: Transfer, finished: Unfinished, odd: OddTables) -> TablePlan:
+    """The plan of a finished table that the source does not show any more, or not to us: its copy stays."""
+    if finished.source is not None:
+        odd.errors.pop(finished.source, None)
+    return finished_plan(transfer, finished, None, TableName.parse(finished.target))
 
 
 def _planned(
-    transfer: Transfer, tables: list[Table], source: Source, sink: Sink, odd: OddTables, *, presume: bool
+    transfer: Transfer,
+    tables: list[Table],
+    source: Source,
+    sink: Sink,
+    earlier: Earlier,
+    odd: OddTables,
+    *,
+    presume: bool,
 ) -> list[TablePlan]:
     """The plans of the tables that can be copied, without foreign keys to those that cannot."""
     names = {} if sink.adds_references else {t.name: target_name(transfer, t, sink) for t in tables}
@@ -54,12 +76,11 @@ def _planned(
     waiting = list(enumerate(tables))
     while waiting:
         copied = {sink.folded(target) for name, target in names.items() if name not in odd.errors}
+        planning = _Planning(transfer, source, sink, earlier, copied, is_source, presume)
         known = set(odd.errors)
         for number, table in waiting:
             with odd.set_aside(table.name):
-                plans[table.name] = _plan(
-                    transfer, table, number, source, sink, copied, is_source, presume=presume
-                )
+                plans[table.name] = planning.plan(table, number)
         lost = names.keys() & (odd.errors.keys() - known)
         waiting = [each for each in enumerate(tables) if each[1].name in plans and _needs(each[1]) & lost]
     return [plan for name, plan in plans.items() if name not in odd.errors]
@@ -76,7 +97,7 @@ def _stated(plans: Sequence[TablePlan], sink: Sink, odd: OddTables) -> list[Tabl
 
 def _readable_views(plans: Sequence[TablePlan], sink: Sink, odd: OddTables) -> list[TablePlan]:
     """The plans without the views that read what is skipped; a view comes after what it reads."""
-    for view in (plan.source for plan in plans if not plan.columns):
+    for view in (plan.source for plan in plans if plan.source.view):
         lost = sorted(str(name) for name in _needs(view) & odd.errors.keys() if sink.find(name) is None)
         if lost:
             odd.errors[view.name] = SchemaError(f"it reads {', '.join(lost)}, which cannot be copied")
@@ -180,88 +201,122 @@ def _check_schema_only(transfer: Transfer, sink: Sink) -> None:
         raise ConfigError("schema_only: mode append only adds rows", hint="Modes are create and replace")
 
 
-def _plan(
-    transfer: Transfer,
-    table: Table,
-    number: int,
-    source: Source,
-    sink: Sink,
-    copied: set[TableName],
-    is_source: Callable[[], bool],
-    *,
-    presume: bool,
-) -> TablePlan:
-    name = target_name(transfer, table, sink)
-    if table.kind != "query" and sink.locate(table.name) == name and is_source():
-        raise ConfigError("source and target are the same table", hint="Name another with --target-table")
-    if source.server is None and sink.writers is not None and is_source():
-        # SQLite: the snapshot that is read would keep the writer from committing, until it gives up.
-        raise ConfigError(
-            "a file cannot be read and written at once",
-            hint="Within one file SQL does it: create table … as select …; or copy by way of another file",
+@dataclass(frozen=True, slots=True)
+class _Planning:
+    """One transfer's planning, table by table, and what all tables need for it."""
+
+    transfer: Transfer
+    source: Source
+    sink: Sink
+    earlier: Earlier
+    copied: Collection[TableName]
+    is_source: Callable[[], bool]  # whether source and target are one place; asked only where it matters
+    presume: bool
+
+    def plan(self, table: Table, number: int) -> TablePlan:
+        name = target_name(self.transfer, table, self.sink)
+        self._check_places(table, name)
+        decision = self.earlier.decide(table.name, name, self.sink)
+        if decision.resumes and decision.resumes.phase is Phase.PUBLISHED:
+            finished = finished_plan(self.transfer, decision.resumes, table, name)
+            return replace(finished, journal=self._journal(name, decision.resumes))
+        plan = self._view_or_rows(table, name, decision)
+        return replace(
+            plan,
+            number=self._number(table.name, number),
+            journal=self._journal(name, plan.resumes),
+            run=plan.resumes.run if plan.resumes else decision.run or uuid4().hex,
         )
-    existing = sink.find(name)
-    if table.view and name == table.name and (statements := sink.view(table, transfer)):
-        return _plan_view(transfer, table, number, existing, statements)
-    journal = sink.journal_for(name, transfer.journal) if transfer.journal is not None else None
-    found = sink.unfinished(name, journal) if journal is not None else []
-    resumes = _resumed(transfer, name, found)
-    discards = tuple(each for each in found if each is not resumes)
-    if any(each.made_landing and each.landing != "other" for each in found if _landing(each) == name):
-        existing = None  # an earlier run has made it: this one goes on with it, or drops it
-    if resumes is None and not any(_emptied(each) for each in discards):
-        _check_mode(transfer, name, existing, sink)
-    if not transfer.schema_only:
-        table = measured(source, table, transfer.where)
-    made = existing is None or transfer.mode is WriteMode.REPLACE
-    dangling = _dangling(table, copied, sink) if made and not sink.adds_references else []
-    table = replace(table, foreign_keys=tuple(key for key in table.foreign_keys if key not in dangling))
-    presumable = presume and made and not found and can_start_over(transfer, sink)
-    target, columns, presumed = designed(
-        transfer, table, source, sink, existing.name if existing else name, existing, presume=presumable
-    )
-    if resumes and resumes.state.get("presumed") not in (None, types(columns)):
-        discards, resumes = (*discards, resumes), None
-    plan = TablePlan(
-        transfer,
-        table,
-        target,
-        columns,
-        resumes.partitions if resumes else cut(transfer, table, source),
-        exists=resumes.state["exists"] if resumes else existing is not None,
-        number=number,
-        resumes=resumes,
-        journal=journal,
-        run=resumes.run if resumes else uuid4().hex,
-        discards=discards,
-        warnings=(
-            *(_given_up(each, sink) for each in discards if each.receipts),
-            *_of_view(transfer, table),
-            *table.remarks,
-            *(f"column {column.name!r} {column.remark}" for column in table.columns if column.remark),
-            *(_left_out(key) for key in dangling),
-        ),
-        presumed=presumed,
-    )
-    if resumes and resumes.secret is not None:
-        plan = replace(plan, secret=resumes.secret)
-    if resumes is None and plan.exists and plan.landing == plan.target.name and plan.refers_to_itself:
-        # One ingest, whose end is when the database looks for the rows that others refer to.
-        plan = replace(plan, partitions=plan.partitions and (Partition(0),))
-    return plan
+
+    def _check_places(self, table: Table, name: TableName) -> None:
+        """Raises ConfigError where source and target are in each other's way."""
+        if table.kind != "query" and self.sink.locate(table.name) == name and self.is_source():
+            raise ConfigError("source and target are the same table", hint="Name another with --target-table")
+        if self.source.server is None and self.sink.writers is not None and self.is_source():
+            # SQLite: the snapshot that is read would keep the writer from committing, until it gives up.
+            raise ConfigError(
+                "a file cannot be read and written at once",
+                hint="Within one file SQL does it: create table … as select …; or copy to another file first",
+            )
+
+    def _view_or_rows(self, table: Table, name: TableName, decision: Decision) -> TablePlan:
+        existing = self._existing(name, decision)
+        if table.view and name == table.name and (statements := self.sink.view(table, self.transfer)):
+            _check_view(table, existing)
+            warnings = tuple(left_behind(table.attached))
+            plan = TablePlan(self.transfer, table, table, (), (), before=statements, warnings=warnings)
+            return replace(plan, resumes=decision.resumes, discards=decision.discards)
+        return self._rows(table, name, decision, existing)
+
+    def _number(self, source: TableName, number: int) -> int:
+        """The table's number in its transfer, which names what is made for it while it is copied."""
+        if not self.earlier.goes_on:
+            return number
+        return int(self.earlier.mine[source].state.get("number", number))
+
+    def _existing(self, name: TableName, decision: Decision) -> Table | None:
+        """The target table, unless an earlier run has made it: this one goes on with it, or drops it."""
+        left = (*decision.discards, *([decision.resumes] if decision.resumes else ()))
+        made = any(
+            each.has_landing and each.made_landing and each.landing != "other" and _landing(each) == name
+            for each in left
+        )
+        return None if made else self.sink.find(name)
+
+    def _rows(self, table: Table, name: TableName, decision: Decision, existing: Table | None) -> TablePlan:
+        transfer, source, sink = self.transfer, self.source, self.sink
+        resumes, discards = decision.resumes, decision.discards
+        if resumes is None and not any(map(empties, discards)):
+            _check_mode(transfer, name, existing, sink)
+        if not transfer.schema_only:
+            table = measured(source, table, transfer.where)
+        made = existing is None or transfer.mode is WriteMode.REPLACE
+        dangling = _dangling(table, self.copied, sink) if made and not sink.adds_references else []
+        table = replace(table, foreign_keys=tuple(key for key in table.foreign_keys if key not in dangling))
+        fresh = resumes is None and not discards
+        presumable = self.presume and made and fresh and can_start_over(transfer, sink)
+        target, columns, presumed = designed(
+            transfer, table, source, sink, existing.name if existing else name, existing, presume=presumable
+        )
+        if resumes and resumes.state.get("presumed") not in (None, types(columns)):
+            discards, resumes = (*discards, resumes), None
+        plan = TablePlan(
+            transfer,
+            table,
+            target,
+            columns,
+            resumes.partitions if resumes else cut(transfer, table, source),
+            exists=resumes.state["exists"] if resumes else existing is not None,
+            resumes=resumes,
+            discards=discards,
+            warnings=(
+                *(given_up(each, sink) for each in discards if each.receipts),
+                *_of_view(transfer, table),
+                *table.remarks,
+                *(f"column {column.name!r} {column.remark}" for column in table.columns if column.remark),
+                *(_left_out(key) for key in dangling),
+            ),
+            presumed=presumed,
+        )
+        if resumes and resumes.secret is not None:
+            plan = replace(plan, secret=resumes.secret)
+        if resumes is None and plan.exists and plan.landing == plan.target.name and plan.refers_to_itself:
+            # One ingest, whose end is when the database looks for the rows that others refer to.
+            plan = replace(plan, partitions=plan.partitions and (Partition(0),))
+        return plan
+
+    def _journal(self, name: TableName, resumes: Unfinished | None) -> tuple[TableName, TableName] | None:
+        if self.transfer.journal is None:
+            return None
+        return (resumes and resumes.journal) or self.sink.journal_for(name, self.transfer.journal)
 
 
-def _plan_view(
-    transfer: Transfer, view: Table, number: int, existing: Table | None, statements: tuple[str, ...]
-) -> TablePlan:
-    """One transaction makes the view: there is nothing to copy, and nothing to resume."""
+def _check_view(view: Table, existing: Table | None) -> None:
     if existing is not None:
         raise ConfigError(
             f"the target has a {existing.kind} {view.name}",
             hint=f"Drop it first, or leave it out with the patterns '*', '!{view.name.name}'",
         )
-    warnings = tuple(left_behind(view.attached))
-    return TablePlan(transfer, view, view, (), (), before=statements, number=number, warnings=warnings)
 
 
 def _of_view(transfer: Transfer, table: Table) -> tuple[str, ...]:
@@ -269,7 +324,7 @@ def _of_view(transfer: Transfer, table: Table) -> tuple[str, ...]:
     return ("it is a view; its copy is a table of its rows",) if asked else ()
 
 
-def _dangling(table: Table, copied: set[TableName], sink: Sink) -> list[ForeignKey]:
+def _dangling(table: Table, copied: Collection[TableName], sink: Sink) -> list[ForeignKey]:
     """Keys to tables that are neither copied nor there: SQLite takes such a key, and then no row."""
     others = {key.references: sink.locate(key.references) for key in table.foreign_keys}
     missing = {
@@ -289,23 +344,6 @@ def _landing(unfinished: Unfinished) -> TableName:
     return TableName(*unfinished.state["landing"])
 
 
-def _emptied(discarded: Unfinished) -> bool:
-    """Whether giving it up empties a table that is not of its making."""
-    mode = discarded.request["mode"]
-    return not discarded.made_landing and discarded.landing != "other" and mode != WriteMode.APPEND
-
-
-def _given_up(unfinished: Unfinished, sink: Sink) -> str:
-    """What the report says about an unfinished run that is not resumed."""
-    rows = sum(receipt.rows for receipt in unfinished.receipts)
-    if unfinished.landing == "kept":
-        # A part of a folder can be told from the rows before it, and is taken back.
-        stay = unfinished.request["mode"] == WriteMode.APPEND and not sink.is_one_table
-        kept = "stay in the table" if stay else "are copied again"
-        return f"started over: the {rows:,} rows of an unfinished run {kept}"
-    return "started over: the target table is not what an unfinished run left"
-
-
 def cut(transfer: Transfer, table: Table, source: Source) -> tuple[Partition, ...]:
     if transfer.schema_only:
         return ()
@@ -323,44 +361,6 @@ def even_share(size: int, nbytes: int, workers: int) -> int:
     turns = math.ceil(nbytes / (size * workers))
     share = math.ceil(nbytes / max(1, turns * workers))
     return share if share >= min(size, SMALLEST_SHARE) else size
-
-
-def _resumed(transfer: Transfer, name: TableName, found: Sequence[Unfinished]) -> Unfinished | None:
-    """What an earlier run of this very transfer has left, if this one goes on there.
-
-    Raises ResumeError for what another transfer has left, or where neither going on nor over is safe.
-    """
-    if transfer.restart or not found:
-        return None
-    for other in found:
-        if other.transfer != transfer.id and other.receipts and not _is_lost(other):
-            raise _different(transfer, name, other)
-    mine = next((each for each in found if each.transfer == transfer.id), None)
-    if mine is None:
-        return None  # the others have written nothing yet
-    if mine.landing == "kept":
-        return mine
-    if mine.landing == "changed" and transfer.mode is WriteMode.APPEND:
-        raise ResumeError(
-            f"rows of an unfinished run may be missing from {name}: it was rewritten or lost rows since",
-            hint="Remove what that run has added, then start over with restart (--restart)",
-        )
-    return None
-
-
-def _is_lost(unfinished: Unfinished) -> bool:
-    """Whether nobody can go on with it, and giving it up takes nothing away: no frame comes twice."""
-    return str(unfinished.request["source"]).startswith("frame:") and unfinished.made_landing
-
-
-def _different(transfer: Transfer, name: TableName, other: Unfinished) -> ResumeError:
-    asked = transfer.identity()
-    differing = [key for key, value in other.request.items() if value != asked.get(key)]
-    return ResumeError(
-        f"an unfinished transfer into {name} differs in "
-        + ", ".join(f"{key} ({other.request[key]!r}, now {asked.get(key)!r})" for key in differing),
-        hint="Finish it with the same arguments as then, or give it up with restart (--restart)",
-    )
 
 
 def target_name(transfer: Transfer, table: Table, sink: Sink) -> TableName:

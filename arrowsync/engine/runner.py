@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from arrowsync.core.contracts import Lock, Sink, Source
 from arrowsync.core.events import Retried, TableFinished, TableStarted
-from arrowsync.core.plan import Fingerprint, Partition, Receipt, TablePlan
+from arrowsync.core.plan import Fingerprint, Partition, Receipt, TablePlan, TransferPlan, Unfinished
 from arrowsync.core.table import Widths
 from arrowsync.core.transfer import Verify, WriteMode
 from arrowsync.engine import quarantine, verify
@@ -66,7 +66,7 @@ class Copied:
 
 
 def run(
-    plans: Sequence[TablePlan],
+    planned: TransferPlan,
     source: Source,
     sink: Sink,
     around: Surroundings,
@@ -75,19 +75,68 @@ def run(
     """Copy every table, one after another, over one snapshot of the source; on the executor, if there is one.
 
     A table that fails does not keep the others from being copied. When interrupted, the partitions under way
-    are rolled back, and nothing is left but what is committed.
+    are rolled back, and nothing is left but what is committed. The transfer is over when no table has failed.
     """
+    plans = planned.tables
+    if not plans:
+        return []
     # Polars' handler of SIGINT makes the kernel restart what it interrupts: waiting for the pipes, the main
     # thread would never learn of Ctrl-C. This is how Python itself sets it.
     signal.siginterrupt(signal.SIGINT, True)
-    readers = max((_pipes(plan, source, sink, executor) for plan in plans), default=1)
+    with ExitStack() as stack:
+        try:
+            lock = _begin(stack, planned, sink, around) if plans[0].transfer.journal else None
+        except Stopped:
+            raise
+        except ArrowsyncError as error:
+            return [Copied(plan, errors=(error,)) for plan in plans[:1]]
+        tables = _copy_all(plans, source, sink, around, executor, lock)
+        tables = [_enforced(table, sink, around) for table in tables]
+        return _finished(tables, sink, around) if lock else tables
+
+
+def _begin(stack: ExitStack, planned: TransferPlan, sink: Sink, around: Surroundings) -> Lock:
+    """The transfer's lock, taken until the stack is closed, with its tables noted in the journal."""
+    plans, found, transfer = planned.tables, planned.found, planned.tables[0].transfer
+    lock = patiently(lambda: stack.enter_context(sink.lock(plans)), transfer.retry, around.stop)
+    if lock.waited and not any(each.transfer == transfer.id for each in found):
+        raise ResumeError(
+            "another run was copying these tables when this one was planned",
+            hint="Run the same command again if it is still to be done",
+        )
+    patiently(lambda: sink.begin(plans, found), transfer.retry, around.stop)
+    return lock
+
+
+def _copy_all(
+    plans: Sequence[TablePlan],
+    source: Source,
+    sink: Sink,
+    around: Surroundings,
+    executor: Executor | None,
+    lock: Lock | None,
+) -> list[Copied]:
+    left = [plan for plan in plans if not plan.is_finished]
+    readers = max((_pipes(plan, source, sink, executor) for plan in left), default=1)
     # Workers elsewhere could not get past DDL that waits for our locks. In one database the swap of a target
     # may need a source table for itself.
-    swaps = any(plan.landing != plan.target.name for plan in plans)
+    swaps = any(plan.landing != plan.target.name for plan in left)
     locks = executor is None and not (swaps and sink.is_source(source))
-    with View(plans, source, readers, around.stop, locks=locks) as view:
-        tables = [_TableRun(plan, source, sink, view, around, executor).outcome() for plan in plans]
-    return [_enforced(table, sink, around) for table in tables]
+    with View(left, source, readers, around.stop, locks=locks) as view:
+        return [_TableRun(plan, source, sink, view, around, executor, lock).outcome() for plan in plans]
+
+
+def _finished(tables: list[Copied], sink: Sink, around: Surroundings) -> list[Copied]:
+    """Mark the transfer as over, unless a table has failed: then the same command goes on with it."""
+    if any(table.errors for table in tables):
+        return tables
+    plans = [table.plan for table in tables]
+    partial = [table.plan.target.name for table in tables if table.status == "partial"]
+    try:
+        patiently(lambda: sink.finish(plans, partial), plans[0].transfer.retry, around.stop)
+    except ArrowsyncError as error:
+        return [*tables[:-1], replace(tables[-1], errors=(error,))]
+    return tables
 
 
 def _enforced(table: Copied, sink: Sink, around: Surroundings) -> Copied:
@@ -135,6 +184,7 @@ class _TableRun:
     view: View
     around: Surroundings
     executor: Executor | None
+    lock: Lock | None
 
     @property
     def name(self) -> str:
@@ -145,7 +195,7 @@ class _TableRun:
         self.around.stop.check()
         try:
             with self.around.hearing_of_locks(self.name):
-                outcome = self._locked() if self.plan.journal else self._copy()
+                outcome = self._outcome()
         except Stopped:
             raise
         except ArrowsyncError as error:
@@ -160,10 +210,22 @@ class _TableRun:
     def _patiently(self, work: Callable[[], T]) -> T:
         return patiently(work, self.plan.transfer.retry, self.around.stop)
 
-    def _locked(self) -> Copied:
+    def _outcome(self) -> Copied:
+        if self.plan.resumes is not None and self.plan.is_finished:
+            return self._kept(self.plan.resumes)
+        return self._locked(self.lock) if self.lock and self.plan.journal else self._copy()
+
+    def _kept(self, finished: Unfinished) -> Copied:
+        """The table as an earlier run of this transfer has finished it."""
+        plan, receipts = self.plan, finished.receipts
+        self.around.observe(TableStarted(table=self.name, plan=plan, resumed=receipts))
+        return Copied(plan, receipts, receipts, warnings=plan.warnings, verified=finished.state["verified"])
+
+    def _locked(self, lock: Lock) -> Copied:
         with ExitStack() as stack:
-            lock = self._patiently(lambda: stack.enter_context(self.sink.lock(self.plan)))
-            if lock.waited and self.plan.resumes is None:
+            name = self.plan.target.name
+            waited = self._patiently(lambda: stack.enter_context(lock.table(name)))
+            if waited and self.plan.resumes is None:
                 raise ResumeError(
                     "another run was copying into this table when this one was planned",
                     hint="Run the same command again if it is still to be done",
@@ -182,7 +244,7 @@ class _TableRun:
         if outcome.errors:
             return outcome
         if lock is not None:
-            self._patiently(lock.renew)
+            self._patiently(lambda: lock.renew(self.plan.target.name))
         return self._finish(outcome)
 
     def _start(self, begun: _Begun) -> Copied:
@@ -242,8 +304,8 @@ class _TableRun:
     def _over(self, plan: TablePlan) -> TablePlan:
         """The plan for another run, which gives up what this one has left."""
         assert plan.journal is not None, "without one a table is one transaction, of which nothing stays"
-        journal = plan.journal
-        found = self._patiently(lambda: self.sink.unfinished(plan.target.name, journal))
+        names, transfer = [plan.target.name], plan.transfer
+        found = self._patiently(lambda: self.sink.unfinished(transfer.id, names, transfer.journal or ""))
         mine = tuple(each for each in found if each.run == plan.run)
         return replace(plan, discards=mine, run=uuid4().hex)
 
@@ -342,7 +404,8 @@ class _TableRun:
                 checked = self._patiently(lambda: self._check(outcome))
             except ArrowsyncError as error:
                 return replace(outcome, errors=(error.at(table=self.name),))
-        published = self._patiently(lambda: self.sink.publish(plan, outcome.receipts, outcome.status))
+        noted = {"outcome": outcome.status, "verified": checked and checked.verified}
+        published = self._patiently(lambda: self.sink.publish(plan, outcome.receipts, noted))
         return replace(
             outcome,
             verified=checked and checked.verified,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from arrowsync.core.contracts import Source
@@ -43,6 +44,7 @@ class View:
         patiently(self._take, self._plans[0].transfer.retry, self._stop)
 
     def _take(self) -> None:
+        self._moment = datetime.now(UTC)
         plans = [plan for plan in self._plans if plan.partitions]
         states = self._source.states(plans)
         self._states = dict(zip((plan.source.name for plan in plans), states, strict=True))
@@ -62,6 +64,7 @@ class View:
         presumed = {"presumed": types(plan.columns)} if plan.presumed else {}
         return {
             "source": self.source_state(plan),
+            "moment": self._moment.isoformat(timespec="seconds"),
             "turn": plan.turn,
             "secret": f"{plan.secret:032x}",  # so that the receipts of several runs add up
             **presumed,

@@ -80,7 +80,7 @@ def test_a_second_run_is_refused_while_the_first_goes_on(
     if mode != "create":
         make_rows(target, 0)
     report, error = race(source.uri, target.uri, mode=mode)
-    assert "another run is copying into this table" in str(error)
+    assert "another run is copying into these tables" in str(error)
     assert report.rows_written == ROWS
     assert content(target) == content(source)
 

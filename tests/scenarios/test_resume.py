@@ -390,7 +390,8 @@ def test_without_the_right_to_a_schema_the_journal_stands_beside_the_table(
         ("arrowsync_transfers",),
         ("t",),
     ]
-    assert [(entry.table, entry.status) for entry in arrowsync.status(uri)] == [("theirs.t", "complete")]
+    [entry] = arrowsync.status(uri)
+    assert [(table.table, table.status) for table in entry.tables] == [("theirs.t", "complete")]
 
 
 def test_without_any_right_to_a_journal_the_error_names_the_flag(
@@ -416,11 +417,16 @@ def test_status_tells_of_unfinished_and_finished_transfers(pair: tuple[Database,
     copy(source.uri, target.uri, target_table="done")
     kill(source.uri, target.uri)
     unfinished, done = arrowsync.status(target.uri)
-    assert (unfinished.table, unfinished.status, unfinished.mode) == ("public.t", "interrupted", "create")
+    assert (unfinished.status, unfinished.mode) == ("interrupted", "create")
+    assert [(table.table, table.status) for table in unfinished.tables] == [("public.t", "running")]
     assert 0 < unfinished.partitions_done == committed(target) < unfinished.partitions
     assert unfinished.rows > 0
     assert 0 <= unfinished.age_seconds < 100
-    assert (done.table, done.status, done.rows) == ("public.done", "complete", ROWS)
+    assert ([table.table for table in done.tables], done.status, done.rows) == (
+        ["public.done"],
+        "complete",
+        ROWS,
+    )
     assert done.partitions_done == done.partitions > 1
     shown = str(arrowsync.status(target.uri))
     assert "public.done" in shown

@@ -249,14 +249,23 @@ class PostgreSQL(Dialect):
     ) -> Literal["kept", "changed", "other"]:
         return changes.landing(connection, self, unfinished, name)
 
+    def rows_lost(self, connection: Connection, unfinished: Unfinished, name: TableName) -> int:
+        return changes.rows_lost(connection, self, unfinished, name)
+
     def empty(self, name: TableName) -> str:
         return f"truncate {self.quote_table(name)}"
 
-    def lock(self, connection: Connection, name: TableName, seconds: float) -> bool:
-        return changes.lock(connection, self, name, seconds)
+    def drop(self, tables: Sequence[Table]) -> tuple[str, ...]:
+        return tuple(ddl.drop(self, tables))
 
-    def is_locked(self, connection: Connection, name: TableName) -> bool:
-        return changes.is_locked(connection, self, name)
+    def lock(self, connection: Connection, key: str, seconds: float) -> bool:
+        return changes.lock(connection, key, seconds)
+
+    def unlock(self, connection: Connection, key: str) -> None:
+        changes.unlock(connection, key)
+
+    def is_locked(self, connection: Connection, key: str) -> bool:
+        return changes.is_locked(connection, key)
 
     def locate_journal(
         self, connection: Connection, journal: str, name: TableName

@@ -7,30 +7,54 @@ import time
 from typing import Any, Literal
 
 from arrowsync.core.contracts import Connection
-from arrowsync.core.plan import Unfinished
+from arrowsync.core.plan import Phase, Unfinished
 from arrowsync.core.table import TableName
 from arrowsync.core.units import MiB
 from arrowsync.dialects.ansi import Dialect
 from arrowsync.dialects.postgresql.blocks import do_block, quote_text
 from arrowsync.errors import ConfigError, TransientError
 
+_MARK = """
+select oid::int8, coalesce(pg_relation_filenode(oid), 0)::int8, pg_stat_get_tuples_deleted(oid)
+from pg_class where oid = to_regclass($1)
+"""
+
 
 def mark(connection: Connection, dialect: Dialect, name: TableName) -> dict[str, Any] | None:
-    query = (
-        "select oid::int8, coalesce(pg_relation_filenode(oid), 0)::int8 from pg_class "
-        "where oid = to_regclass($1)"
-    )
-    found = connection.rows(query, [dialect.quote_table(name)])
-    return {"oid": found[0][0], "file": found[0][1]} if found else None
+    """The table's oid and file, which it changes when it is emptied or rewritten; rows deleted so far."""
+    found = connection.rows(_MARK, [dialect.quote_table(name)])
+    return dict(zip(("oid", "file", "deleted"), found[0], strict=True)) if found else None
 
 
 def landing(
     connection: Connection, dialect: Dialect, unfinished: Unfinished, name: TableName
 ) -> Literal["kept", "changed", "other"]:
     now, then = mark(connection, dialect, name), unfinished.state["mark"]
-    if now == then:
-        return "kept"
-    return "changed" if now and now["oid"] == then["oid"] else "other"
+    if now is None or now["oid"] != then["oid"]:
+        return "other"
+    if unfinished.phase is Phase.PUBLISHED:
+        # VACUUM FULL rewrites a table, too.
+        return "kept" if _holds(connection, dialect, unfinished, name, now["file"]) else "changed"
+    return "kept" if now["file"] == then["file"] else "changed"
+
+
+def _holds(
+    connection: Connection, dialect: Dialect, published: Unfinished, name: TableName, file: int
+) -> bool:
+    """Whether the table has not been emptied since: of another file it holds as many rows as came in."""
+    table = dialect.quote_table(name)
+    if file != published.state["mark"]["file"]:
+        return int(connection.rows(f"select count(*) from {table}")[0][0]) >= published.rows
+    return not published.rows or bool(connection.rows(f"select 1 from {table} limit 1"))
+
+
+def rows_lost(connection: Connection, dialect: Dialect, unfinished: Unfinished, name: TableName) -> int:
+    """By the server's statistics, which sessions report when they end; all where the table was emptied."""
+    now, then = mark(connection, dialect, name), unfinished.state["mark"]
+    if now is None or now["oid"] != then["oid"]:
+        return unfinished.rows
+    [(rows,)] = connection.rows(f"select count(*) from {dialect.quote_table(name)}")
+    return max(int(now["deleted"]) - int(then["deleted"]), unfinished.rows if rows < unfinished.rows else 0)
 
 
 # Counting sets the hint bits of rows just committed. With checksums, PostgreSQL 18's default, each page that
@@ -62,21 +86,25 @@ def booked(connection: Connection, dialect: Dialect, name: TableName, rows: int)
 _LOCK_TIMEOUT = "55P03"
 
 
-def lock(connection: Connection, dialect: Dialect, name: TableName, seconds: float) -> bool:
+def lock(connection: Connection, key: str, seconds: float) -> bool:
     """An advisory lock of the session: the server releases it when the connection is gone."""
-    key = _lock_key(dialect, name)
-    if connection.rows("select pg_try_advisory_lock($1)", [key])[0][0]:
+    number = _lock_number(key)
+    if connection.rows("select pg_try_advisory_lock($1)", [number])[0][0]:
         return True
     if not seconds:
         return False
     connection.run(f"set lock_timeout = {round(seconds * 1000)}")
     try:
-        connection.rows("select pg_advisory_lock($1)::text", [key])
+        connection.rows("select pg_advisory_lock($1)::text", [number])
     except TransientError as error:
         if error.sqlstate == _LOCK_TIMEOUT:
             return False
         raise
     return True
+
+
+def unlock(connection: Connection, key: str) -> None:
+    connection.rows("select pg_advisory_unlock($1)", [_lock_number(key)])
 
 
 _HOLDERS = """
@@ -86,13 +114,13 @@ where l.locktype = 'advisory' and l.objsubid = 1 and l.granted and d.datname = c
 """
 
 
-def is_locked(connection: Connection, dialect: Dialect, name: TableName) -> bool:
-    halves = divmod(_lock_key(dialect, name) % 2**64, 2**32)
+def is_locked(connection: Connection, key: str) -> bool:
+    halves = divmod(_lock_number(key) % 2**64, 2**32)
     return bool(connection.rows(_HOLDERS, halves))
 
 
-def _lock_key(dialect: Dialect, name: TableName) -> int:
-    digest = hashlib.sha256(f"arrowsync {dialect.quote_table(name)}".encode()).digest()
+def _lock_number(key: str) -> int:
+    digest = hashlib.sha256(f"arrowsync {key}".encode()).digest()
     return int.from_bytes(digest[:8], signed=True)
 
 

@@ -373,3 +373,14 @@ def insert_from_staging(dialect: Dialect, plan: TablePlan) -> tuple[str, ...]:
         f"select {', '.join(values)} from {staged}",
         f"truncate {staged}",
     )
+
+
+def drop(dialect: Dialect, tables: Sequence[Table]) -> Iterator[str]:
+    """Views one by one, those first that read others; tables at once, which their keys then do not hold."""
+    for table in reversed(tables):
+        if table.kind == "view":
+            kind = "materialized view" if table.view and table.view.materialized else "view"
+            yield f"drop {kind} {dialect.quote_table(table.name)}"
+    names = [dialect.quote_table(table.name) for table in tables if table.kind != "view"]
+    if names:
+        yield f"drop table {', '.join(names)}"

@@ -196,8 +196,11 @@ class SQLite(Dialect):
     ) -> Literal["kept", "changed", "other"]:
         return changes.landing(connection, unfinished, name)
 
-    def lock_file(self, uri: str, name: TableName) -> Path | None:
-        return changes.lock_file(location.locate(uri).path, name)
+    def rows_lost(self, connection: Connection, unfinished: Unfinished, name: TableName) -> int:
+        return changes.rows_lost(connection, unfinished, name)
+
+    def lock_file(self, uri: str, key: str) -> Path | None:
+        return changes.lock_file(location.locate(uri).path, key)
 
     def sieve(self, connection: Connection, plan: TablePlan) -> Sieve:
         return violations.sieve(connection, plan)

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from arrowsync.core.contracts import Connection
-from arrowsync.core.plan import TablePlan, Unfinished
+from arrowsync.core.plan import Phase, TablePlan, Unfinished
 from arrowsync.core.table import TableName
-from arrowsync.core.transfer import WriteMode
 from arrowsync.dialects.sqlite.location import header
 from arrowsync.dialects.sqlite.sql import quote
 
@@ -67,16 +66,30 @@ def mark(connection: Connection, name: TableName) -> dict[str, Any] | None:
 def landing(
     connection: Connection, unfinished: Unfinished, name: TableName
 ) -> Literal["kept", "changed", "other"]:
-    """By its count: as many rows as there were plus those of the receipts; others may append, too."""
+    """By its count: as many rows as there were plus those of the receipts; others may append, too.
+
+    A published table is the users' already: it may have lost rows, but not all.
+    """
     now, then = mark(connection, name), unfinished.state["mark"]
     if now is None or now["sql"] != then["sql"]:
         return "other"
-    expected = then["rows"] + sum(receipt.rows for receipt in unfinished.receipts)
-    appended = unfinished.request["mode"] == WriteMode.APPEND and now["rows"] >= expected
+    if unfinished.phase is Phase.PUBLISHED:
+        return "kept" if now["rows"] or not unfinished.rows else "changed"
+    expected = then["rows"] + unfinished.rows
+    appended = unfinished.appends and now["rows"] >= expected
     return "kept" if appended or now["rows"] == expected else "changed"
 
 
-def lock_file(path: Path, name: TableName) -> Path:
+def rows_lost(connection: Connection, unfinished: Unfinished, name: TableName) -> int:
+    """By the count: how many of the rows that were there, or came in, are not there."""
+    now, then = mark(connection, name), unfinished.state["mark"]
+    if now is None or now["sql"] != then["sql"]:
+        return unfinished.rows
+    came = 0 if unfinished.phase is Phase.PUBLISHED else unfinished.rows
+    return max(0, int(then["rows"]) + came - int(now["rows"]))
+
+
+def lock_file(path: Path, key: str) -> Path:
     """Beside the database, so that every user of the file finds it."""
-    digest = hashlib.sha256(name.name.lower().encode()).hexdigest()[:8]
+    digest = hashlib.sha256(key.lower().encode()).hexdigest()[:8]
     return path.with_name(f"{path.name}-arrowsync-{digest}")

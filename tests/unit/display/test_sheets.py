@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from arrowsync.core.plan import Fidelity, Partition
+from arrowsync.core.plan import Fidelity, Partition, TransferPlan
 from arrowsync.core.table import Check, Column, ForeignKey, Index, Key, NativeType, TableName
 from arrowsync.display import Shown, html
 from arrowsync.display.plan import estimated_seconds, plan_dict, plan_sheet
@@ -143,33 +143,45 @@ LOSSY = a_plan(ORDERS, fidelity=Fidelity.LOSSY, reason="keeps 6 digits")
 
 
 def test_a_plan_shows_each_columns_types_fidelity_and_reason() -> None:
-    text = plain_text(plan_sheet(TRANSFER, [LOSSY]), 140)
+    text = plain_text(plan_sheet(TRANSFER, TransferPlan((LOSSY,))), 140)
     line = next(line for line in text.splitlines() if line.split()[:1] == ["total"])
     assert line.split()[:4] == ["total", "bigint", "bigint", "lossy"]
     assert "keeps 6 digits" in line
 
 
 def test_a_plan_ends_with_what_would_be_lost() -> None:
-    text = plain_text(plan_sheet(TRANSFER, [a_plan(a_table("fine")), LOSSY]))
+    text = plain_text(
+        plan_sheet(
+            TRANSFER,
+            TransferPlan(
+                (
+                    a_plan(a_table("fine")),
+                    LOSSY,
+                )
+            ),
+        )
+    )
     assert "✗ orders.total is lossy: keeps 6 digits" in text
     assert "arrives exactly" not in text
 
 
 def test_a_plan_without_losses_says_so() -> None:
-    assert "✓ every value arrives exactly as it is" in plain_text(plan_sheet(TRANSFER, [a_plan(ORDERS)]))
+    assert "✓ every value arrives exactly as it is" in plain_text(
+        plan_sheet(TRANSFER, TransferPlan((a_plan(ORDERS),)))
+    )
 
 
 def test_a_plan_shows_its_statements_in_order() -> None:
     plan = a_plan(
         ORDERS, before=("create table orders (id bigint);",), after=("create index i on orders (id)",)
     )
-    text = plain_text(plan_sheet(TRANSFER, [plan]))
+    text = plain_text(plan_sheet(TRANSFER, TransferPlan((plan,))))
     assert re.search(r"create table orders \(id bigint\);\n +-- when all rows are in\n +create index i", text)
 
 
 def test_a_plan_shows_partitions_sizes_and_time() -> None:
     plan = a_plan(ORDERS, partitions=tuple(Partition(n, "key", "id") for n in range(7)))
-    text = plain_text(plan_sheet(TRANSFER, [plan]))
+    text = plain_text(plan_sheet(TRANSFER, TransferPlan((plan,))))
     assert "plan: 1 table, ~6,001,215 rows, 782 MiB, about 10.6 s; nothing has been written" in text
     assert "7 by id" in text
 
@@ -177,13 +189,23 @@ def test_a_plan_shows_partitions_sizes_and_time() -> None:
 def test_a_plan_shows_renamed_columns_and_warnings() -> None:
     plan = a_plan(ORDERS, warnings=("the check total > 0 is not carried",))
     renamed = replace(plan.columns[0], target=replace(plan.columns[0].target, name="order_id"))
-    text = plain_text(plan_sheet(TRANSFER, [replace(plan, columns=(renamed,))]))
+    text = plain_text(plan_sheet(TRANSFER, TransferPlan((replace(plan, columns=(renamed,)),))))
     assert "id → order_id" in text
     assert "! orders: the check total > 0 is not carried" in text
 
 
 def test_a_plan_of_several_tables_sums_them_up() -> None:
-    text = plain_text(plan_sheet(TRANSFER, [a_plan(a_table("first")), LOSSY]))
+    text = plain_text(
+        plan_sheet(
+            TRANSFER,
+            TransferPlan(
+                (
+                    a_plan(a_table("first")),
+                    LOSSY,
+                )
+            ),
+        )
+    )
     rows = {line.split()[0]: line for line in text.splitlines() if "public." in line and "→" not in line}
     assert rows["first"].endswith("1 exact")
     assert rows["orders"].endswith("2 lossy")
@@ -194,7 +216,9 @@ def test_time_is_not_guessed_without_a_row_count() -> None:
 
 
 def test_a_plan_is_json() -> None:
-    plan = plan_dict(TRANSFER, [replace(LOSSY, before=("create table t ()",), after=("analyze t",))])
+    plan = plan_dict(
+        TRANSFER, TransferPlan((replace(LOSSY, before=("create table t ()",), after=("analyze t",)),))
+    )
     assert json.loads(json.dumps(plan)) == plan
     assert plan["estimated_rows"] == 6_001_215
     (table,) = plan["tables"]
@@ -269,4 +293,4 @@ def test_a_place_without_tables_says_so() -> None:
 def test_tables_of_any_width_are_shown_quickly(columns: int) -> None:
     table = a_table("wide", tuple(f"c{n}" for n in range(columns)))
     assert f"c{columns - 1}" in str(Tables("p", (table,)))
-    assert f"c{columns - 1}" in html.render(plan_sheet(TRANSFER, [a_plan(table)]))
+    assert f"c{columns - 1}" in html.render(plan_sheet(TRANSFER, TransferPlan((a_plan(table),))))

@@ -822,7 +822,7 @@ def test_a_folder_tells_how_far_an_unfinished_transfer_is(tmp_path: Path, mode: 
     out = Files(f"{tmp_path}/out/")
     plan = half_done(numbers(tmp_path / "a.parquet"), tmp_path / "out", mode=mode)
     [status] = out.transfers("arrowsync")
-    assert (status.table, status.mode, status.status) == ("out", mode, "interrupted")
+    assert (status.tables[0].table, status.mode, status.status) == ("out", mode, "interrupted")
     assert (status.partitions, status.partitions_done) == (len(plan.tables[0].partitions), 2)
     assert status.rows == sum(partition.rows for partition in plan.sink.prepare(plan.tables[0], None))
     assert 0 <= status.age_seconds < 60
@@ -868,7 +868,7 @@ def test_finishing_twice_does_no_harm(tmp_path: Path) -> None:
     for place in ("b.parquet", "b/"):
         plan = arrowsync.plan(numbers(tmp_path / "a.parquet"), f"{tmp_path}/{place}", mode="create")
         plan.run(progress=False)
-        plan.sink.publish(plan.tables[0], (), "complete")
+        plan.sink.publish(plan.tables[0], (), {"outcome": "complete", "verified": None})
         assert ids(tmp_path / place) == list(range(1_000))
 
 

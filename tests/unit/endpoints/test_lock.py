@@ -21,6 +21,6 @@ def test_who_asks_for_a_lock_makes_none_and_keeps_none(tmp_path: Path) -> None:
 
 
 def test_a_copy_that_ends_while_status_looks_was_not_interrupted() -> None:
-    running = TransferStatus("1", "s", "t", "create", "running", 1, 0, 0, 0, "", None, 0.0)
+    running = TransferStatus("1", "s", "create", "running", "", None, 0.0)
     looks = iter([[running], [replace(running, status="complete")]])
     assert [each.status for each in lock.with_locks(lambda: next(looks), lambda _: False)] == ["complete"]
