@@ -17,7 +17,7 @@ import pytest
 import arrowsync
 from arrowsync import Limits, ResumeError, SchemaError, TransferError
 from arrowsync.core.events import BatchWritten, Event, TableStarted
-from tests.fix_postgresql import Database
+from tests.fix_postgresql import Database, LocalServer, Server, twin_of
 from tests.scenarios.copies import QUICK, content, copy, make_rows
 
 RELOAD = "begin; truncate s; insert into s select g, 'new' from generate_series(1, 1000) g; commit"
@@ -223,6 +223,27 @@ def test_a_stream_of_a_table_that_was_emptied_before_it_is_read_raises(
         reader = read.open_reader(plan.tables[0], plan.tables[0].partitions[0], noted, batch_bytes=1 << 20)
         with pytest.raises(arrowsync.ArrowsyncError, match="emptied"), reader:
             pass
+
+
+def test_a_hot_standby_is_guarded(
+    pair: tuple[Database, Database], executor: ThreadPoolExecutor, postgresql_server: Server
+) -> None:
+    source, target = pair
+    if not isinstance(postgresql_server, LocalServer):
+        pytest.skip("a server that is not ours cannot be doubled")
+    with twin_of(postgresql_server, follows=True) as standby:
+
+        def reload() -> None:
+            source.execute(RELOAD)
+            [(written,)] = source.execute("select pg_current_wal_lsn()::text")
+            caught_up = f"select pg_last_wal_replay_lsn() >= '{written}'"
+            while standby.execute(caught_up) != [(True,)]:
+                pass
+
+        at = Once(reload, TableStarted, "public.a")
+        report = copy(standby.uri(source.name), target.uri, table=["a", "s"], observer=at, executor=executor)
+    assert values(target) == [(1_000, "new", "new")]
+    assert report.retries == 1
 
 
 def test_a_table_that_is_not_what_was_planned_fails(pair: tuple[Database, Database]) -> None:
