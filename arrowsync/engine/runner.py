@@ -236,7 +236,7 @@ class _TableRun:
         self.around.tracker.check(_widths(self.plan))
         outcome = self._start(self._begin())
         for _ in range(1, self.plan.transfer.retry.attempts):
-            if not any(isinstance(error, TableChanged) for error in outcome.errors):
+            if not _is_to_start_over(outcome):
                 break
             outcome = self._started_over(outcome.plan, "the source changed while it was copied")
         if outcome.plan.presumed and outcome.errors:
@@ -254,7 +254,7 @@ class _TableRun:
 
     def _go_on(self, begun: Copied) -> Copied:
         """The table with the partitions that it lacked, as far as they could be copied."""
-        plan, receipts = begun.plan, begun.receipts
+        plan, receipts, warnings = begun.plan, begun.receipts, begun.warnings
         fruitless = 0
         for times in count(1):
             further, errors = self._copy_partitions(plan, receipts)
@@ -267,7 +267,9 @@ class _TableRun:
                 break
             # One for each snapshot, of which all partitions that are left have lost sight.
             self._tell_again(lost, times)
-        return replace(begun, receipts=receipts, errors=tuple(errors))
+            if isinstance(lost, TableChanged) and _LATER not in warnings:
+                warnings = (*warnings, _LATER)
+        return replace(begun, receipts=receipts, errors=tuple(errors), warnings=warnings)
 
     def _tell_again(self, lost: SnapshotLost, times: int) -> None:
         self.around.observe(
@@ -499,6 +501,16 @@ class _TableRun:
         cut = self._patiently(lambda: self.source.slices(plan, target_bytes=slice_bytes(memory)))
         by_number = {each.number: parts for each, parts in zip(plan.partitions, cut, strict=True)}
         return min(readers, max(map(len, cut), default=1)), by_number
+
+
+_LATER = "it changed before it was read: its rows are of a later moment than those of the other tables"
+
+
+def _is_to_start_over(outcome: Copied) -> bool:
+    """Whether DDL has changed the source, and what is in can be given up: appended rows cannot."""
+    plan = outcome.plan
+    changed = any(isinstance(error, TableChanged) for error in outcome.errors)
+    return changed and plan.journal is not None and plan.transfer.mode is not WriteMode.APPEND
 
 
 def _contradicted(presumed: TablePlan, plan: TablePlan) -> str:

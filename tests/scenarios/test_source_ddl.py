@@ -101,6 +101,7 @@ def test_a_table_that_was_emptied_and_filled_again_before_it_is_read_arrives_who
     )
     assert values(target) == [(1_000, "new", "new")]
     assert report.retries == 1
+    assert "of a later moment" in report.warnings[0]
 
 
 def test_a_table_that_was_rewritten_half_way_is_started_over(
