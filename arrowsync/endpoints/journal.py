@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import socket
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from arrowsync.core.plan import Fingerprint, Partition, Phase, Receipt, TablePla
 from arrowsync.core.status import RUNNING, TableStatus, TransferStatus
 from arrowsync.core.table import TableName
 from arrowsync.endpoints.connections import AdbcConnection
-from arrowsync.errors import ResumeError
+from arrowsync.errors import ResumeError, SchemaError
 
 _TRANSFERS = """
 create table if not exists {} (
@@ -57,7 +58,11 @@ class Journal:
         )
         meant = [row for row in rows if row[0] == transfer or row[1] in targets]
         receipts = {each: self._receipts_of(each) for each in {row[0] for row in meant}}
-        return [self._unfinished(receipts[row[0]], *row) for row in meant]
+        found = []
+        for row in meant:
+            with self._reading(row[0]):
+                found.append(_whole(self._unfinished(receipts[row[0]], *row)))
+        return found
 
     def _unfinished(
         self,
@@ -169,7 +174,8 @@ class Journal:
                 "another run has finished this transfer, or started it over",
                 hint="`arrowsync status` shows what is under way",
             )
-        return read_receipt(found[0][0])
+        with self._reading(plan.transfer.id):
+            return read_receipt(found[0][0])
 
     def complete(self, plan: TablePlan, receipt: Receipt) -> None:
         transfer, target, _ = _key(plan)
@@ -181,14 +187,18 @@ class Journal:
 
     def _receipts_of(self, transfer: str) -> dict[str, tuple[Receipt, ...]]:
         """All receipts of the transfer, by target table, in the partitions' order."""
-        rows = self._connection.rows(
-            f"select target_table, receipt from {self._receipts} where transfer = $1 "
-            "order by target_table, partition_number",
-            (transfer,),
-        )
+        try:
+            rows = self._connection.rows(
+                f"select target_table, receipt from {self._receipts} where transfer = $1 "
+                "order by target_table, partition_number",
+                (transfer,),
+            )
+        except SchemaError as error:
+            raise self._without_receipts() from error
         found: dict[str, tuple[Receipt, ...]] = defaultdict(tuple)
-        for target, text in rows:
-            found[target] += (read_receipt(text),)
+        with self._reading(transfer):
+            for target, text in rows:
+                found[target] += (read_receipt(text),)
         return found
 
     def publish(
@@ -230,6 +240,28 @@ class Journal:
         )
         self._connection.run(f"delete from {self._receipts} where transfer = $1", (transfer,))
 
+    @contextmanager
+    def _reading(self, transfer: str) -> Iterator[None]:
+        """Say of what is no text of ours which transfer it belongs to, and how to be rid of it."""
+        try:
+            yield
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            own = f"where transfer = '{transfer}'"
+            raise ResumeError(
+                f"the journal of transfer {transfer} is damaged: {type(error).__name__}: {error}",
+                hint="Its rows are in the target, and nothing tells which are missing. Give it up with\n"
+                f"delete from {self._receipts} {own};\ndelete from {self._transfers} {own};\n"
+                "and copy its tables anew, with mode replace",
+            ) from error
+
+    def _without_receipts(self) -> ResumeError:
+        return ResumeError(
+            f"the journal lacks its table {self._tables[1]}: nothing tells which rows of unfinished "
+            "transfers are in the target",
+            hint=f"Give them up with\ndrop table {self._transfers};\n"
+            "and copy their tables anew, with mode replace",
+        )
+
     def drop_if_idle(self) -> None:
         """Leave no journal in a file whose transfers are all over."""
         if not self._connection.rows(f"select 1 from {self._transfers} where {_NOT_OVER}"):
@@ -250,7 +282,10 @@ class Journal:
         tables: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
         for row in rows:
             tables[row[0]].append(row)
-        entries = [self._entry(rows) for rows in reversed(tables.values())]
+        entries = []
+        for transfer, rows in reversed(tables.items()):
+            with self._reading(transfer):
+                entries.append(self._entry(rows))
         return sorted(entries, key=lambda entry: (entry.status != RUNNING, entry.age_seconds))
 
     def _entry(self, rows: list[tuple[Any, ...]]) -> TransferStatus:
@@ -300,6 +335,15 @@ def _noted(
         phase=phase,
         run=plan.run,
     )
+
+
+def _whole(entry: Unfinished) -> Unfinished:
+    """The entry. Raises KeyError for one that lacks what every run goes by."""
+    for name in ("source", "target", "mode"):
+        entry.request[name]
+    for name in ("exists", "landing") if entry.phase is Phase.RUNNING else ():
+        entry.state[name]
+    return entry
 
 
 def _key(plan: TablePlan) -> tuple[str, str, str]:
