@@ -80,6 +80,7 @@ class Arguments(TypedDict, total=False):
     nul: str  # text with U+0000 for a target that cannot store it: quarantine, error, strip
     verify: str  # count, hash, off
     allow_lossy: bool
+    allow_empty: bool | Names  # let replace exchange rows for none: in all tables, or those of these patterns
     journal: str | None  # schema or prefix of the journal; None: each table in one transaction, no resume
     restart: bool  # give up what an unfinished transfer has left, and begin anew
     not_consistent: bool  # resume a table with a key although its source may have changed

@@ -80,6 +80,9 @@ class TransferFlags(RowFlags, total=False):
         str | None, _how(metavar="quarantine|error|strip", help="Text with U+0000 that cannot be stored.")
     ]
     allow_lossy: Annotated[bool | None, _safe("--allow-lossy", help="Agree to the losses the plan lists.")]
+    allow_empty: Annotated[
+        bool | None, _safe("--allow-empty", help="Let replace exchange a table's rows for none.")
+    ]
     verify: Annotated[
         str | None, _safe(metavar="count|hash|off", help="How the copy is checked. [default: count]")
     ]

@@ -194,6 +194,17 @@ class Refusal:
     column: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class RowsHeld:
+    """How many rows a table holds, by count or by the database's estimate."""
+
+    rows: int
+    exact: bool = True
+
+    def __str__(self) -> str:
+        return f"{'' if self.exact else 'about '}{self.rows:,} row{'s' * (self.rows != 1)}"
+
+
 # Columns that quarantined rows have beside their own; rows that are copied again leave them behind.
 REASONS = tuple(f"_arrowsync_{name}" for name in ("error", "sqlstate", "constraint", "partition"))
 REASONS_KEY = "arrowsync.quarantine.added"  # of a file's metadata: their names there, as JSON
@@ -250,6 +261,12 @@ class Unfinished:
     @property
     def appends(self) -> bool:
         return bool(self.request["mode"] == WriteMode.APPEND)
+
+    @property
+    def came_to_nothing(self) -> bool:
+        """Whether it is a replace that read no row, and was refused: the source may hold some by now."""
+        refused = self.phase is Phase.RUNNING and self.request["mode"] == WriteMode.REPLACE
+        return bool(refused and self.receipts and not self.rows)
 
     @property
     def made_landing(self) -> bool:
@@ -399,9 +416,20 @@ class TablePlan:
         return f"{self.own_name}_staging"
 
     @property
+    def swaps(self) -> bool:
+        """Whether publishing puts a new table in the place of one that is there."""
+        return self.transfer.mode is WriteMode.REPLACE and self.exists
+
+    @property
+    def may_be_emptied(self) -> bool:
+        """Whether no row at all may take the place of those that are there."""
+        names = (self.source.name, self.target.name)
+        return self.transfer.schema_only or any(map(self.transfer.may_empty, names))
+
+    @property
     def landing(self) -> TableName:
         """The table that the partitions' rows go into."""
-        if self.aside or (self.transfer.mode is WriteMode.REPLACE and self.exists):
+        if self.aside or self.swaps:
             return replace(self.target.name, name=self.own_name)
         return self.target.name
 

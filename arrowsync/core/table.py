@@ -120,6 +120,13 @@ def match_tables(patterns: Iterable[str], names: Iterable[TableName]) -> list[Ta
     return left
 
 
+def any_fits(patterns: Sequence[str], name: TableName) -> bool:
+    """Whether some pattern takes the name and no "!pattern" excludes it."""
+    taken = [p for p in patterns if not p.startswith("!")] or ["*"]
+    excluded = [p[1:] for p in patterns if p.startswith("!")]
+    return any(_fits(p, name) for p in taken) and not any(_fits(p, name) for p in excluded)
+
+
 def _fits(pattern: str, name: TableName) -> bool:
     qualified = f"{name.schema}.{name.name}" if name.schema else name.name
     return fnmatchcase(qualified, pattern) or fnmatchcase(name.name, pattern) or str(name) == pattern

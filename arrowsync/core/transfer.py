@@ -13,6 +13,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Self
 
+from arrowsync.core.table import TableName, any_fits
 from arrowsync.core.units import MiB, format_bytes, parse_bytes
 from arrowsync.errors import ConfigError
 
@@ -159,6 +160,7 @@ class Transfer:
     nul: Nul = Nul.QUARANTINE
     verify: Verify = Verify.COUNT
     allow_lossy: bool = False
+    allow_empty: bool | tuple[str, ...] = False
     journal: str | None = "arrowsync"
     restart: bool = False
     not_consistent: bool = False
@@ -176,6 +178,12 @@ class Transfer:
     @property
     def quarantine_folder(self) -> Path:
         return Path(self.quarantine) / self.id
+
+    def may_empty(self, name: TableName) -> bool:
+        """Whether a replace by no rows was asked for, of all tables or by a pattern."""
+        if isinstance(self.allow_empty, bool):
+            return self.allow_empty
+        return any_fits(self.allow_empty, name)
 
     def allows(self, bad: int, read: int) -> bool:
         """Whether max_bad_rows lets so many of the rows read so far be bad. Raises ConfigError."""
@@ -307,6 +315,8 @@ def _checked(name: str, value: object) -> object:
         if not (names := listed(name, value)) and name != "exclude":
             raise ConfigError(f"{name}: is empty", hint="Leave it out where none is meant")
         return names
+    if name == "allow_empty" and not isinstance(value, bool):
+        return listed(name, value)
     wanted, words = _TYPES.get(name, (object, ""))
     fits = isinstance(value, wanted) and not (wanted is int and isinstance(value, bool))
     if isinstance(value, Mapping) and not all(isinstance(text, str) for text in (*value, *value.values())):

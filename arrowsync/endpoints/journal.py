@@ -85,7 +85,7 @@ class Journal:
             phase=Phase(status),
             run=run,
             journal=self._tables,
-            committed=any(receipts.values()),
+            committed=any(receipt.rows for each in receipts.values() for receipt in each),
         )
 
     def note(self, plan: TablePlan) -> None:

@@ -104,7 +104,7 @@ class FolderJournal:
             state=noted["state"],
             phase=Phase.PUBLISHED if published else Phase.RUNNING,
             run=noted["run"],
-            committed=bool(receipts),
+            committed=any(receipt.rows for receipt in receipts),
             landing="changed" if gone else "kept",
         )
 

@@ -24,6 +24,7 @@ from arrowsync.engine.deadline import Deadline
 from arrowsync.engine.pipe import Surroundings, Task, found
 from arrowsync.engine.prefetch import Prefetch, as_read
 from arrowsync.engine.quarantine import BadRowFile, Tally, as_text, file, folder, remove
+from arrowsync.engine.replacing import commit
 from arrowsync.engine.sizing import AdaptiveSizer
 from arrowsync.errors import ArrowsyncError, DataError, Refused
 
@@ -178,7 +179,7 @@ class _Careful:
                 else:
                     remove(self._plan, task.partition)
             receipt = self._receipt(feed, bad)
-            writer.commit(receipt)
+            commit(writer, receipt, self._plan, task.sink)
         self._tell(receipt, time.monotonic() - started, feed)
         return receipt
 

@@ -19,6 +19,7 @@ from arrowsync.engine.deadline import Deadline
 from arrowsync.engine.fingerprint import ALGORITHM
 from arrowsync.engine.memory import MemoryTracker, trim
 from arrowsync.engine.prefetch import Prefetch, Ready
+from arrowsync.engine.replacing import commit
 from arrowsync.engine.sizing import AdaptiveSizer
 from arrowsync.engine.stop import Stop
 from arrowsync.engine.turns import Turns
@@ -109,7 +110,7 @@ def _store(feed: Prefetch, task: Task, sizer: AdaptiveSizer, around: Surrounding
             algorithm=ALGORITHM,
         )
         quarantine.remove(plan, partition)  # what an attempt left that refused rows and was not committed
-        writer.commit(receipt)
+        commit(writer, receipt, plan, task.sink)
     # The next partition's threads use what they find: without this 8 partitions took 33 MiB more than 2 in a
     # process with a heap for each thread, 3 more in one with one heap.
     trim()

@@ -136,6 +136,8 @@ def _tables(transfer: Transfer, source: Source) -> tuple[list[Table], OddTables]
         rows = source.describe_query(TableName.parse(transfer.target_table), transfer.query)
         return [rows], OddTables(named=[rows.name])
     names = source.names(views=transfer.views)
+    if not names:
+        _check_holds_tables(transfer, source)
     if transfer.tables or transfer.patterns:
         named = [find_table(wanted, source.names(views=True)) for wanted in transfer.tables]
         chosen = list(named)
@@ -148,6 +150,18 @@ def _tables(transfer: Transfer, source: Source) -> tuple[list[Table], OddTables]
     odd = OddTables(named)
     # A view is meant as a table of its rows where it is named.
     return [replace(t, view=None) if t.name in named else t for t in odd.describe(source, chosen)], odd
+
+
+def _check_holds_tables(transfer: Transfer, source: Source) -> None:
+    """For a source without tables, which may be the target of the copy that was meant; or hold views."""
+    views = source.names(views=True)
+    if not views:
+        hint = "Are source and target the right way round?"
+    elif not transfer.tables:
+        hint = "It holds views: --views (views=True) takes them, --table one of them"
+    else:
+        return
+    raise ConfigError(f"{source.identity} holds no tables", hint=hint)
 
 
 def _only_table(transfer: Transfer, source: Source) -> Table:
@@ -290,7 +304,7 @@ class _Planning:
             resumes=resumes,
             discards=discards,
             warnings=(
-                *(given_up(each, sink) for each in discards if each.receipts),
+                *(given_up(each, sink) for each in discards if each.rows),
                 *_of_view(transfer, table),
                 *table.remarks,
                 *(f"column {column.name!r} {column.remark}" for column in table.columns if column.remark),

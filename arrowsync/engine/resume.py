@@ -134,6 +134,8 @@ class Earlier:
             return Decision(discards=(*others, *([mine] if mine and mine.has_landing else ())))
         if mine.phase is Phase.WAITING:
             return Decision(run=mine.run, discards=others)
+        if mine.came_to_nothing:
+            return Decision(discards=(*others, mine))
         if mine.landing == "kept":
             return Decision(mine, discards=others)
         if self.transfer.mode is WriteMode.APPEND and (

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from arrowsync.core.contracts import Lock, Sink, Source
 from arrowsync.core.events import Retried, TableFinished, TableStarted
-from arrowsync.core.plan import Fingerprint, Partition, Receipt, TablePlan, TransferPlan, Unfinished
+from arrowsync.core.plan import Fingerprint, Partition, Receipt, RowsHeld, TablePlan, TransferPlan, Unfinished
 from arrowsync.core.table import Widths
 from arrowsync.core.transfer import Verify, WriteMode
 from arrowsync.engine import quarantine, verify
@@ -28,6 +28,7 @@ from arrowsync.engine.pipes import connected_pipes, wanted_pipes, wanted_readers
 from arrowsync.engine.planner import cut
 from arrowsync.engine.quarantine import Tally
 from arrowsync.engine.remote import copy_on
+from arrowsync.engine.replacing import rows_held, rows_replaced, told
 from arrowsync.engine.retry import patiently
 from arrowsync.engine.stop import Stop, Stopped
 from arrowsync.engine.turns import Turns
@@ -234,6 +235,8 @@ class _TableRun:
 
     def _copy(self, lock: Lock | None = None) -> Copied:
         self.around.tracker.check(_widths(self.plan))
+        # Without a journal the rows' one transaction swaps the table.
+        replaced = None if self.plan.journal else self._patiently(lambda: rows_held(self.plan, self.sink))
         outcome = self._start(self._begin())
         for _ in range(1, self.plan.transfer.retry.attempts):
             if not _is_to_start_over(outcome):
@@ -245,7 +248,7 @@ class _TableRun:
             return outcome
         if lock is not None:
             self._patiently(lambda: lock.renew(self.plan.target.name))
-        return self._finish(outcome)
+        return self._finish(outcome, replaced)
 
     def _start(self, begun: _Begun) -> Copied:
         plan, resumed = begun.plan, begun.receipts
@@ -396,22 +399,29 @@ class _TableRun:
             else "Remove them, then start over with --restart",
         )
 
-    def _finish(self, outcome: Copied) -> Copied:
+    def _finish(self, outcome: Copied, replaced: RowsHeld | None) -> Copied:
         """Check what is in the landing table, then publish it: what is wrong is never swapped in."""
         plan, checked = outcome.plan, None
-        if plan.transfer.verify is not Verify.OFF and plan.partitions:
-            try:
+        try:
+            if plan.transfer.verify is not Verify.OFF and plan.partitions:
                 if plan.transfer.verify is Verify.HASH and len(plan.partitions) > 1:
                     outcome = self._counted(outcome)
                 checked = self._patiently(lambda: self._check(outcome))
-            except ArrowsyncError as error:
-                return replace(outcome, errors=(error.at(table=self.name),))
+            if plan.journal is not None:
+                replaced = self._patiently(lambda: rows_replaced(plan, outcome.rows, self.sink))
+        except ArrowsyncError as error:
+            return replace(outcome, errors=(error.at(table=self.name),))
         noted = {"outcome": outcome.status, "verified": checked and checked.verified}
         published = self._patiently(lambda: self.sink.publish(plan, outcome.receipts, noted))
         return replace(
             outcome,
             verified=checked and checked.verified,
-            warnings=(*outcome.warnings, *(checked.warnings if checked else ()), *published.warnings),
+            warnings=(
+                *outcome.warnings,
+                *(checked.warnings if checked else ()),
+                *published.warnings,
+                *told(replaced, outcome.rows),
+            ),
             unenforced=published.unenforced,
         )
 
