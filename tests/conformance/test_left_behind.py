@@ -20,7 +20,8 @@ def left_behind(source: str | Path, target: str | Path, **asked: Any) -> list[st
     """What the plan of table t says, and the report again."""
     plan = arrowsync.plan(source, target, table="t", **asked)
     report = plan.run()
-    assert (report.status, report.warnings) == ("complete", plan.warnings)
+    said = tuple(warning for warning in report.warnings if ": replaced " not in warning)
+    assert (report.status, said) == ("complete", plan.warnings)
     return [warning.partition(": ")[2] for warning in plan.warnings]
 
 
