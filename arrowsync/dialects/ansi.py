@@ -160,6 +160,10 @@ class Dialect:
         """The statements that begin a transaction which sees another session's exported snapshot."""
         raise NotImplementedError
 
+    def snapshot_lost_hint(self, connection: Connection) -> str | None:
+        """What may have ended the session that exported a snapshot, and what to do about it."""
+        return None
+
     def witness(self, connection: Connection) -> str | None:
         """What tells, in another process, whether it sees the same rows, where no snapshot is exported."""
         return None

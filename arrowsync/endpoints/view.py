@@ -175,6 +175,7 @@ def _join(connection: AdbcConnection, token: str | None) -> None:
         except ArrowsyncError as error:
             if isinstance(error, TransientError):
                 raise
-            raise SnapshotLost(f"the source's snapshot is gone: {error.message}") from error
+            hint = dialect.snapshot_lost_hint(connection)
+            raise SnapshotLost(f"the source's snapshot is gone: {error.message}", hint=hint) from error
     if token is not None and not exported and dialect.witness(connection) != token:
         raise SnapshotLost("the source has changed since the copy began")

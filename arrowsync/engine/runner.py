@@ -36,6 +36,7 @@ from arrowsync.engine.view import View
 from arrowsync.errors import ArrowsyncError, DataError, Refused, ResumeError, SnapshotLost, TableChanged
 
 T = TypeVar("T")
+AGAIN = "The same command looks again: it goes on, or starts the table over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +282,7 @@ class _TableRun:
                 partition=lost.partition or 0,
                 attempt=times,
                 wait_seconds=0.0,
-                error=lost.message,
+                error=str(lost),
             )
         )
 
@@ -384,7 +385,7 @@ class _TableRun:
             "the source's snapshot was lost, and the table may have changed since"
             if not isinstance(lost, TableChanged)
             else f"{lost.message}; the rows that are in are older",
-            hint="The same command looks again: it goes on, or starts the table over",
+            hint=". ".join(filter(None, [AGAIN, lost.hint])),
         )
 
     @staticmethod

@@ -137,6 +137,11 @@ class PostgreSQL(Dialect):
         quoted = token.replace("'", "''")
         return (*self.begin_snapshot, f"set transaction snapshot '{quoted}'")
 
+    def snapshot_lost_hint(self, connection: Connection) -> str | None:
+        connection.run("rollback")
+        [(standby,)] = connection.rows("select pg_is_in_recovery()")
+        return errors.STANDBY if standby else None
+
     def partitions(self, connection: Connection, table: Table, target_bytes: int) -> list[Partition]:
         return partitions.partitions(connection, self, table, target_bytes)
 

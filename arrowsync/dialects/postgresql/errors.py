@@ -30,6 +30,12 @@ FULL = (
 )
 _POOLER_WAITS = "The pooler has no connection to the server: see its log, or give the database's own port"
 
+_RECOVERY = re.compile("(conflict|deadlock) with recovery")  # of a standby, which replays what others removed
+STANDBY = (
+    "The source is a standby: set hot_standby_feedback = on there, or raise max_standby_streaming_delay, "
+    "for as long as the copy takes; or copy from the primary"
+)
+
 # The longest prefix of the SQLSTATE decides; the hint says what to do.
 _STATES: dict[str, tuple[_Kind, str | None]] = {
     "22": (DataError, None),
@@ -109,6 +115,8 @@ def translate(error: Exception) -> ArrowsyncError:
     """The driver's error as one of ours: one sentence, its place as fields."""
     state: str | None = getattr(error, "sqlstate", None)
     text = str(error)
+    if _RECOVERY.search(text):
+        return TransientError(_sentence(text), hint=STANDBY, sqlstate=state)
     if state is None:
         kind, hint = _by_words(text)
         return kind(_sentence(text), hint=hint)

@@ -47,3 +47,10 @@ def test_what_servers_and_poolers_say_when_they_are_full_is_known(words: str) ->
 def test_what_else_poolers_say_is_known(words: str, kind: type[Exception]) -> None:
     error = translate(psycopg.OperationalError(words))
     assert type(error) is kind
+
+
+def test_a_conflict_with_recovery_names_the_settings_of_the_standby() -> None:
+    for words in ("terminating connection due to", "canceling statement due to"):
+        error = translate(psycopg.OperationalError(f"FATAL:  {words} conflict with recovery"))
+        assert isinstance(error, TransientError)
+        assert "hot_standby_feedback" in (error.hint or "")
