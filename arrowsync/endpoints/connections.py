@@ -34,7 +34,8 @@ LONGER, SHORTEST_PATIENCE = 5, 3.0
 # itself opens two, one after the other.
 LETTING_GO_SECONDS = (0.05, 0.15, 0.3)
 
-_checked: set[Address] = set()  # whose sessions were found to be their connections' own
+# By URI and driver: where sessions were found to be their connections' own.
+_checked: set[tuple[str, Driver]] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class AdbcConnection:
     def __init__(self, address: Address, *, read_only: bool) -> None:
         self.dialect = address.dialect
         self._address = address
+        self._place = (address.uri, address.driver)
         self._read_only = read_only
         self._secrets = secrets_in(address.uri)
         self._watch: LockWatch | None = None
@@ -73,7 +75,7 @@ class AdbcConnection:
 
     def _open(self) -> None:
         """Open it; again where one of ours that was just closed may still be counted."""
-        pauses = iter(LETTING_GO_SECONDS if self._address in _checked else ())
+        pauses = iter(LETTING_GO_SECONDS if self._place in _checked else ())
         while True:
             try:
                 with self._translating():
@@ -94,9 +96,9 @@ class AdbcConnection:
         self._opened_seconds = time.monotonic() - started
 
     def _begin_session(self) -> None:
-        if self._address not in _checked:
+        if self._place not in _checked:
             self.dialect.check_session(self)
-            _checked.add(self._address)
+            _checked.add(self._place)
         for statement in self.dialect.session(read_only=self._read_only):
             self.run(statement)
         if (tell := listening()) is not None and (mine := self.dialect.session_id(self)) is not None:
