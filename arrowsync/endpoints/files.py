@@ -335,6 +335,7 @@ class Files:
             self._written(plan),
             plan.target.primary_key.columns if plan.target.primary_key else (),
             group_bytes=group_bytes(transfer.limits.memory_bytes, writers),
+            widest=plan.source.widths.widest if plan.source.widths else 0,
             claim=partial(FolderJournal(landing).claim, plan) if journaled else _free,
         )
 

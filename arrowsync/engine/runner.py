@@ -500,8 +500,10 @@ class _TableRun:
             def submit(task: Task) -> Future[Receipt]:
                 return pool.submit(attempt, task, sizer, here, tally)
 
-            with ThreadPoolExecutor(pipes + 1, thread_name_prefix="arrowsync-copy") as pool:
-                return gather(tasks, submit, Future.result, tally, pipes + 1, here, Future.cancel)
+            # One more reads ahead while another one commits, if there is memory for it.
+            at_once = pipes_for(limits.memory_bytes, pipes + 1, _widths(plan))
+            with ThreadPoolExecutor(at_once, thread_name_prefix="arrowsync-copy") as pool:
+                return gather(tasks, submit, Future.result, tally, at_once, here, Future.cancel)
 
     def _slices(self, plan: TablePlan) -> tuple[int, dict[int, tuple[Partition, ...]]]:
         """How many readers the partition under way gets, and what they read, by its number."""

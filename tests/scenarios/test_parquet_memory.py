@@ -1,0 +1,66 @@
+"""Copies into a folder of Parquet parts stay inside the smallest memory limit, as the report tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from arrowsync.core.units import MiB
+from benchmarks.harness import arrowsync_copy
+from tests.fix_postgresql import Database
+from tests.scenarios.copies import newest_server
+
+SMALLEST = 64 * MiB
+THIN, WIDE = 20_000, 10
+
+
+def peak(source: str, target: Path, **told: object) -> int:
+    """What a process that only copies tells of its memory."""
+    report = arrowsync_copy(
+        source, f"{target}/", table="t", limits={"memory": "64 MiB", **told}, workers=16
+    ).report
+    assert report["status"] == "complete"
+    assert sum(pq.read_metadata(part).num_rows for part in target.glob("*.parquet")) == report["rows_written"]
+    return int(report["peak_memory"])
+
+
+@pytest.mark.parametrize("kind", ["text", "blob"])
+def test_thin_rows_followed_by_wide_ones_out_of_sqlite_stay_inside(
+    sqlite_file: Callable[..., Path], tmp_path: Path, kind: str
+) -> None:
+    count = f"with recursive n(i) as (select 1 union all select i + 1 from n where i < {THIN + WIDE}) "
+    wide = "hex(randomblob({}))" if kind == "text" else "randomblob(2 * {})"
+    width = f"iif(i > {THIN}, {2 * MiB}, 16)"
+    source = sqlite_file(
+        f"create table t (id integer primary key, v {kind}); "
+        f"{count} insert into t select i, {wide.format(width)} from n"
+    )
+    assert peak(str(source), tmp_path / "out") < SMALLEST
+
+
+@newest_server
+@pytest.mark.parametrize("kind", ["text", "bytea"])
+def test_thin_rows_followed_by_wide_ones_out_of_postgresql_stay_inside(
+    new_database: Callable[[], Database], tmp_path: Path, kind: str
+) -> None:
+    source = new_database()
+    text = f"repeat(md5(i::text), case when i > {THIN} then {4 * MiB // 32} else 1 end)"
+    source.execute(f"create table t (id bigint primary key, v {kind})")
+    source.execute(
+        f"insert into t select i, {text}{'::bytea' if kind == 'bytea' else ''} "
+        f"from generate_series(1, {THIN + WIDE}) i"
+    )
+    assert peak(source.uri, tmp_path / "out") < SMALLEST
+
+
+def test_many_parts_by_many_workers_stay_inside(sqlite_file: Callable[..., Path], tmp_path: Path) -> None:
+    source = sqlite_file(
+        "create table t (id integer primary key, name text, code text);"
+        "with recursive n(i) as (select 1 union all select i + 1 from n where i < 600000) "
+        "insert into t select i, 'name ' || (i % 1000), hex(randomblob(16)) from n"
+    )
+    assert peak(str(source), tmp_path / "out", partition_bytes="4 MiB") < SMALLEST
+    assert len(list((tmp_path / "out").iterdir())) > 5
