@@ -293,7 +293,7 @@ def test_a_type_that_the_target_lacks_is_refused_while_planning_with_a_way_out(
     with pytest.raises(
         SchemaError, match=r"the target has no type .* \(table z, column 'child'\)"
     ) as refused:
-        arrowsync.plan(tmp_path / "there.db", target.uri)
+        arrowsync.plan(tmp_path / "there.db", target.uri, table="z")
     assert "cast={'child': 'text'}" in str(refused.value.hint)
     arrowsync.copy(tmp_path / "there.db", target.uri, cast={"child": "text"})
     assert target.execute("select child from z") == [(value,)]

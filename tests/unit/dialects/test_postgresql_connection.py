@@ -11,7 +11,14 @@ import pytest
 from arrowsync.core.table import TableName
 from arrowsync.dialects.postgresql import PostgreSQL
 from arrowsync.dialects.postgresql.connection import driver_uri, identity, parameters
-from arrowsync.errors import ArrowsyncError, ConfigError, DataError, SchemaError, TransientError
+from arrowsync.errors import (
+    ArrowsyncError,
+    ConfigError,
+    ConnectionRefused,
+    DataError,
+    SchemaError,
+    TransientError,
+)
 from tests.fix_postgresql import Database, Server
 from tests.unit.dialects.roads import connect
 
@@ -335,7 +342,7 @@ def error_of(database: Database, statement: str, setup: str = "select 1") -> Arr
         ("do $$ begin raise 'no'; end $$", DataError, "P0001"),
         ("do $$ begin raise 'no' using errcode = '40001'; end $$", TransientError, "40001"),
         ("do $$ begin raise 'no' using errcode = '40P01'; end $$", TransientError, "40P01"),
-        ("do $$ begin raise 'no' using errcode = '53300'; end $$", TransientError, "53300"),
+        ("do $$ begin raise 'no' using errcode = '53300'; end $$", ConnectionRefused, "53300"),
         ("do $$ begin raise 'no' using errcode = '57P01'; end $$", TransientError, "57P01"),
         ("do $$ begin raise 'no' using errcode = '08006'; end $$", TransientError, "08006"),
         ("select * from nowhere", SchemaError, "42P01"),
@@ -374,7 +381,7 @@ def test_a_refused_row_names_constraint_and_column(postgresql: Database) -> None
     [
         ("select * from t", "grant select"),
         ("insert into t values (1)", "grant select (source) or insert (target) on t to"),
-        ("create table u (a int)", "create on schema public to"),
+        ("create table u (a int)", "create (target) on schema public to"),
         ("create temporary table u (a int)", "temporary on database"),
         ("do $$ begin perform nextval('s'); end $$", "on sequence s to"),
         ("drop table t", "as the owner"),

@@ -18,7 +18,7 @@ from matplotlib import pyplot
 
 from arrowsync.api import Plan
 from arrowsync.core.check import TableCheck
-from arrowsync.core.plan import Fingerprint
+from arrowsync.core.plan import Fingerprint, TransferPlan
 from arrowsync.display.terminal import plain_text
 from arrowsync.errors import (
     BatchTimeout,
@@ -260,7 +260,7 @@ def test_a_verification_is_short_as_an_object() -> None:
 
 def test_a_plan_is_short_as_an_object() -> None:
     tables = (a_plan(a_table("a")), a_plan(a_table("b")))
-    plan = Plan(TRANSFER, tables, source=None, sink=None)  # type: ignore[arg-type]  # neither is asked
+    plan = Plan(TRANSFER, TransferPlan(tables), source=None, sink=None)  # type: ignore[arg-type]  # neither is asked
     assert repr(plan) == "<Plan: 2 tables, 2,000 rows, create>"
 
 
