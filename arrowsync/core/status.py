@@ -11,7 +11,11 @@ INTERRUPTED = "interrupted"
 
 @dataclass(frozen=True, slots=True)
 class TableStatus:
-    """One table of a transfer; `status` is a phase of core.plan.Phase, or what the report said of it."""
+    """One table of a transfer.
+
+    `status` is what the report said of it when it was finished, before that "waiting", "running" or
+    "interrupted", and "given up" where another transfer has taken its target over.
+    """
 
     table: str
     status: str

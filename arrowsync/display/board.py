@@ -119,6 +119,8 @@ class Board:
                 table.pending.clear()
                 if before is not None:
                     return f"{table.name}: started over, with other types"
+                if plan.is_finished:
+                    return f"{table.name}: kept, {noun(table.committed, 'row')} of an earlier run"
                 if resumed:
                     return f"{table.name}: going on after {noun(table.committed, 'row')} of an earlier run"
             case PartitionStarted(partition=partition):
@@ -143,5 +145,7 @@ class Board:
                 table.step = " ".join(statement.split())
             case TableFinished(status=status, rows=rows, seconds=seconds):
                 del self.running[event.table]
+                if table.plan is not None and table.plan.is_finished:
+                    return None
                 return f"{table.name}: {status}, {noun(rows, 'row')} in {duration(seconds)}"
         return None

@@ -184,6 +184,13 @@ def with_locks(
     found = look()
     left = {each.transfer for each in found if each.status == RUNNING and not held(each)}
     return [
-        replace(each, status=INTERRUPTED) if each.status == RUNNING and each.transfer in left else each
+        _interrupted(each) if each.status == RUNNING and each.transfer in left else each
         for each in (look() if left else found)
     ]
+
+
+def _interrupted(transfer: TransferStatus) -> TransferStatus:
+    tables = (
+        replace(table, status=INTERRUPTED) if table.status == RUNNING else table for table in transfer.tables
+    )
+    return replace(transfer, status=INTERRUPTED, tables=tuple(tables))

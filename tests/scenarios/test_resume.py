@@ -418,7 +418,7 @@ def test_status_tells_of_unfinished_and_finished_transfers(pair: tuple[Database,
     kill(source.uri, target.uri)
     unfinished, done = arrowsync.status(target.uri)
     assert (unfinished.status, unfinished.mode) == ("interrupted", "create")
-    assert [(table.table, table.status) for table in unfinished.tables] == [("public.t", "running")]
+    assert [(table.table, table.status) for table in unfinished.tables] == [("public.t", "interrupted")]
     assert 0 < unfinished.partitions_done == committed(target) < unfinished.partitions
     assert unfinished.rows > 0
     assert 0 <= unfinished.age_seconds < 100

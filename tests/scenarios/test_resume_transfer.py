@@ -383,7 +383,7 @@ def test_status_shows_a_transfer_with_its_tables(pair: tuple[Database, Database]
     assert (transfer.status, transfer.tables_done, transfer.rows) == ("interrupted", 1, ROWS)
     assert [(table.table, table.status) for table in transfer.tables] == [
         ("public.a", "complete"),
-        ("public.b", "running"),
+        ("public.b", "interrupted"),
     ]
     assert "public.b" in str(arrowsync.status(target.uri, by_table=True))
     copy(source.uri, target.uri, **AB)

@@ -21,6 +21,7 @@ from arrowsync.core.events import (
     TableFinished,
     TableStarted,
 )
+from arrowsync.core.plan import Phase, Unfinished
 from arrowsync.core.units import MiB
 from arrowsync.display.board import Board
 from arrowsync.display.logs import TextLines
@@ -109,6 +110,24 @@ def test_an_earlier_runs_rows_are_there_from_the_start() -> None:
     news = board.take(started(resumed=(a_receipt(1, 250),)), 0)
     assert news == "orders: going on after 250 rows of an earlier run"
     assert board.running["orders"].share == 0.25
+
+
+def test_a_table_that_an_earlier_run_has_finished_is_one_line() -> None:
+    finished = Unfinished(
+        transfer="1",
+        target="orders",
+        request={"mode": "create"},
+        partitions=(),
+        receipts=(),
+        state={},
+        phase=Phase.PUBLISHED,
+    )
+    plan = a_plan(a_table("orders"), resumes=finished)
+    board = Board()
+    news = board.take(TableStarted(table="orders", plan=plan, resumed=(a_receipt(0, 1_000),)), 0)
+    assert news == "orders: kept, 1,000 rows of an earlier run"
+    assert board.take(TableFinished(table="orders", status="complete", rows=1_000, seconds=0.0), 0) is None
+    assert board.running == {}
 
 
 def test_a_low_estimate_never_promises_the_end() -> None:
