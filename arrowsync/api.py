@@ -121,7 +121,7 @@ class Plan(Shown):
     def run(self, *, observer: Observer | None = None, progress: bool | None = None) -> Report:
         """Copy the tables. Raises TransferError when one failed, or when all had to be skipped.
 
-        It and KeyboardInterrupt have the report.
+        It and KeyboardInterrupt have the report. Plan anew then: the same call goes on where this one ended.
 
         `observer` is told besides the plan's own; `progress` takes the place of what the plan says.
         """

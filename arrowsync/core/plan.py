@@ -254,6 +254,11 @@ class Unfinished:
         return TableName(*self.state["table"]) if "table" in self.state else None
 
     @property
+    def place(self) -> TableName:
+        """The target's table."""
+        return TableName(*self.state["place"]) if "place" in self.state else TableName.parse(self.target)
+
+    @property
     def rows(self) -> int:
         """How many rows its receipts stand for."""
         return sum(receipt.rows for receipt in self.receipts)
@@ -393,7 +398,11 @@ class TablePlan:
     @property
     def noted(self) -> dict[str, Any]:  # Any: JSON
         """What a journal keeps to know which table of its transfer this is."""
-        return {"table": [self.source.name.name, self.source.name.schema], "number": self.number}
+        return {
+            "table": [self.source.name.name, self.source.name.schema],
+            "place": [self.target.name.name, self.target.name.schema],
+            "number": self.number,
+        }
 
     @property
     def is_finished(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -316,7 +316,10 @@ class Database:
             ]
 
     def lock(self, plans: Sequence[TablePlan]) -> Lock:
-        transfer, uri, dialect = plans[0].transfer.id, fill_in(self.uri), self.speaks
+        return self._lock_of(plans[0].transfer.id)
+
+    def _lock_of(self, transfer: str) -> Lock:
+        uri, dialect = fill_in(self.uri), self.speaks
         path = dialect.lock_file(uri, transfer_key(transfer))
         if path is None:
             return ServerLock(self.address, transfer)
@@ -330,13 +333,21 @@ class Database:
         """See Sink.begin."""
         transfer, targets = plans[0].transfer.id, {str(plan.target.name) for plan in plans}
         places = {plan.journal for plan in plans} | {each.journal for each in found}
-        with self.connect(read_only=False) as connection, _transaction(connection):
+        with ExitStack() as stack:
+            others = {each.transfer for each in found if each.phase is not Phase.GIVEN_UP} - {transfer}
+            for other in sorted(others):
+                stack.enter_context(self._lock_of(other))  # nothing is taken from a run that goes on
+            connection = stack.enter_context(self.connect(read_only=False))
+            stack.enter_context(_transaction(connection))
             journals = {place: self._opened(connection, place) for place in places if place}
             noted = [old for each in journals.values() for old in each.unfinished(transfer, targets)]
             _check_as_planned(plans, found, noted)
             ours = {plan.run for plan in plans}
             left = [each for each in noted if each.run not in ours and each.phase is not Phase.GIVEN_UP]
             self._give_up(connection, left, to=transfer)
+            if not any(each.transfer == transfer for each in noted):
+                for journal in journals.values():
+                    journal.forget_all(transfer)
             there = {each.run for each in noted}
             for plan in plans:
                 if plan.journal is not None and plan.run not in there:
@@ -395,7 +406,8 @@ class Database:
                     journal.remember(plan, {**mine.state, **state})
                 return mine.receipts
             others = {run for run, each in found.items() if each.phase is not Phase.GIVEN_UP}
-            if plan.resumes or others - {each.run for each in plan.discards}:
+            is_over = mine is None and not any(each.transfer == plan.transfer.id for each in found.values())
+            if is_over or plan.resumes or others - {each.run for each in plan.discards}:
                 raise _not_as_planned(str(plan.target.name))
             self._give_up(connection, [found[run] for run in others], to=plan.transfer.id)
             self._begin(connection, journal, plan, state or {})
@@ -548,13 +560,14 @@ def _check_as_planned(
         if each.run not in now or each.run not in known | ours.keys():
             raise _not_as_planned(each.target)
     for run, plan in ours.items():
-        if plan.resumes is not None and now[run].phase is not plan.resumes.phase:
+        planned = plan.resumes.phase if plan.resumes else Phase.WAITING
+        if run in now and now[run].phase is not planned:
             raise _not_as_planned(str(plan.target.name))
 
 
 def _not_as_planned(target: str) -> ResumeError:
     return ResumeError(
-        f"another run has begun or finished copying into {target} meanwhile",
+        f"another run has begun or finished copying into {target} since this was planned",
         hint="Run the same command again",
     )
 

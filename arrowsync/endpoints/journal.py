@@ -120,6 +120,10 @@ class Journal:
                 f"delete from {table} where transfer = $1 and target_table = $2", (transfer, target)
             )
 
+    def forget_all(self, transfer: str) -> None:
+        """Forget a transfer that is over and begins anew, maybe with fewer tables."""
+        self._connection.run(f"delete from {self._transfers} where transfer = $1", (transfer,))
+
     def give_up(self, old: Unfinished, *, to: str) -> None:
         """Note that the table's target belongs to the transfer `to` now.
 

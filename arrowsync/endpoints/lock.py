@@ -64,6 +64,7 @@ class ServerLock:
     @contextmanager
     def table(self, name: TableName) -> Iterator[bool]:
         key = str(name)
+        self._connect_again()
         waited = self._take(key, f"table {name}")
         try:
             yield waited
@@ -72,13 +73,19 @@ class ServerLock:
                 self._address.dialect.unlock(self._connection, key)
 
     def renew(self, name: TableName) -> None:
+        if self._connect_again():
+            self._take(str(name), f"table {name}")
+
+    def _connect_again(self) -> bool:
+        """Whether the connection had gone, and the transfer's lock with it; both are back then."""
         try:
             self._connection.rows("select 1")
         except ArrowsyncError:
             self._connection.close()
             self._connection = AdbcConnection(self._address, read_only=False)
             self._take(self._key, "these tables")
-            self._take(str(name), f"table {name}")
+            return True
+        return False
 
 
 class FileLock:

@@ -38,13 +38,22 @@ def make_plans(transfer: Transfer, source: Source, sink: Sink, *, presume: bool 
     found, odd = find_tables(transfer, source)
     earlier = Earlier.of(transfer, [target_name(transfer, table, sink) for table in found], sink)
     tables = in_reference_order(earlier.chosen(found, odd.errors))
+    later = _readable(earlier.later(found), transfer, source, odd)
     planned = [*_planned(transfer, tables, source, sink, earlier, odd, presume=presume)]
     planned += [_of_finished(transfer, each, odd) for each in earlier.vanished(found)]
     _refuse_collisions(planned, sink)
     plans = _readable_views(_stated(sink.apart(planned), sink, odd), sink, odd)
     skipped = odd.skipped()
     refuse_losses(plans)
-    return TransferPlan(tuple(plans), skipped, earlier.found, tuple(earlier.warnings(found, _now())))
+    return TransferPlan(tuple(plans), skipped, earlier.found, tuple(earlier.warnings(later, _now())))
+
+
+def _readable(tables: Sequence[Table], transfer: Transfer, source: Source, odd: OddTables) -> list[TableName]:
+    """The names without those that would be skipped, which an earlier run has skipped, too."""
+    for table in tables:
+        with odd.set_aside(table.name):
+            measured(source, table, transfer.where)
+    return [table.name for table in tables if table.name not in odd.errors]
 
 
 def _now() -> str:
@@ -56,7 +65,7 @@ def _of_finished(transfer: Transfer, finished: Unfinished, odd: OddTables) -> Ta
     """The plan of a finished table that the source does not show any more, or not to us: its copy stays."""
     if finished.source is not None:
         odd.errors.pop(finished.source, None)
-    return finished_plan(transfer, finished, None, TableName.parse(finished.target))
+    return finished_plan(transfer, finished, None, finished.place)
 
 
 def _planned(
@@ -228,18 +237,19 @@ class _Planning:
     presume: bool
 
     def plan(self, table: Table, number: int) -> TablePlan:
-        name = target_name(self.transfer, table, self.sink)
+        name = self.earlier.target(table.name, target_name(self.transfer, table, self.sink))
         self._check_places(table, name)
         decision = self.earlier.decide(table.name, name, self.sink)
         if decision.resumes and decision.resumes.phase is Phase.PUBLISHED:
             finished = finished_plan(self.transfer, decision.resumes, table, name)
             return replace(finished, journal=self._journal(name, decision.resumes))
         plan = self._view_or_rows(table, name, decision)
+        noted = plan.resumes or decision.waiting
         return replace(
             plan,
             number=self._number(table.name, number),
-            journal=self._journal(name, plan.resumes),
-            run=plan.resumes.run if plan.resumes else decision.run or uuid4().hex,
+            journal=self._journal(name, noted),
+            run=noted.run if noted else uuid4().hex,
         )
 
     def _check_places(self, table: Table, name: TableName) -> None:
@@ -319,10 +329,11 @@ class _Planning:
             plan = replace(plan, partitions=plan.partitions and (Partition(0),))
         return plan
 
-    def _journal(self, name: TableName, resumes: Unfinished | None) -> tuple[TableName, TableName] | None:
+    def _journal(self, name: TableName, noted: Unfinished | None) -> tuple[TableName, TableName] | None:
+        """Where it is noted already: rights that were granted since make another place of a new journal."""
         if self.transfer.journal is None:
             return None
-        return (resumes and resumes.journal) or self.sink.journal_for(name, self.transfer.journal)
+        return (noted and noted.journal) or self.sink.journal_for(name, self.transfer.journal)
 
 
 def _check_view(view: Table, existing: Table | None) -> None:

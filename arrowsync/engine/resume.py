@@ -20,7 +20,7 @@ class Decision:
     """What a table's plan does with what was found: goes on with one, gives up others."""
 
     resumes: Unfinished | None = None
-    run: str | None = None  # of a table that was noted with its transfer, and has not begun
+    waiting: Unfinished | None = None  # it was noted with its transfer, and has not begun
     discards: tuple[Unfinished, ...] = ()
 
 
@@ -48,6 +48,10 @@ class Earlier:
     def goes_on(self) -> bool:
         """Whether this transfer has begun and is gone on with: then its tables are those it began with."""
         return bool(self.mine) and not self.transfer.restart
+
+    def target(self, source: TableName, name: TableName) -> TableName:
+        """Where the table goes: `name`, unless it began to go elsewhere (search_path may have changed)."""
+        return self.mine[source].place if self.goes_on and source in self.mine else name
 
     def others(self, target: TableName) -> tuple[Unfinished, ...]:
         return tuple(
@@ -89,7 +93,11 @@ class Earlier:
             if self.goes_on and name not in there and each.phase is Phase.PUBLISHED
         ]
 
-    def warnings(self, tables: Sequence[Table], now: str) -> Iterator[str]:
+    def later(self, tables: Sequence[Table]) -> list[Table]:
+        """The tables that were not there, or could not be copied, when this transfer began."""
+        return [table for table in tables if self.goes_on and table.name not in self.mine]
+
+    def warnings(self, later: Sequence[TableName], now: str) -> Iterator[str]:
         """What is to be said of the whole transfer; `now` is when the tables that are left are read."""
         if not self.goes_on:
             return
@@ -104,11 +112,10 @@ class Earlier:
                 f"{_tables(finished)} of an earlier run {_is(finished)} kept with the rows of "
                 f"{self._moments(finished)}; the others are of {now}. --restart copies all anew"
             )
-        later = [table.name for table in tables if table.name not in self.mine]
         if later:
             yield (
-                f"{_tables(later)} came after this transfer began and {_is(later)} not copied: "
-                "copy them with a command of their own"
+                f"{_tables(later)} came, or could be copied, only after this transfer began and {_is(later)} "
+                "not copied: give a command of their own"
             )
         lost = [name for name, each in self.mine.items() if each.phase is Phase.GIVEN_UP]
         if lost:
@@ -133,7 +140,7 @@ class Earlier:
         if mine is None or self.transfer.restart:
             return Decision(discards=(*others, *([mine] if mine and mine.has_landing else ())))
         if mine.phase is Phase.WAITING:
-            return Decision(run=mine.run, discards=others)
+            return Decision(waiting=mine, discards=others)
         if mine.came_to_nothing:
             return Decision(discards=(*others, mine))
         if mine.landing == "kept":

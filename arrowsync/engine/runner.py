@@ -79,15 +79,17 @@ def run(
     A table that fails does not keep the others from being copied. When interrupted, the partitions under way
     are rolled back, and nothing is left but what is committed. The transfer is over when no table has failed.
     """
-    plans = planned.tables
-    if not plans:
+    if not planned.tables:
         return []
+    noted = {each.run for each in planned.found}
+    # A plan may run twice: what it begins has another name each time.
+    plans = [plan if plan.run in noted else replace(plan, run=uuid4().hex) for plan in planned.tables]
     # Polars' handler of SIGINT makes the kernel restart what it interrupts: waiting for the pipes, the main
     # thread would never learn of Ctrl-C. This is how Python itself sets it.
     signal.siginterrupt(signal.SIGINT, True)
     with ExitStack() as stack:
         try:
-            lock = _begin(stack, planned, sink, around) if plans[0].transfer.journal else None
+            lock = _begin(stack, plans, planned.found, sink, around) if plans[0].transfer.journal else None
         except Stopped:
             raise
         except ArrowsyncError as error:
@@ -97,9 +99,15 @@ def run(
         return _finished(tables, sink, around) if lock else tables
 
 
-def _begin(stack: ExitStack, planned: TransferPlan, sink: Sink, around: Surroundings) -> Lock:
+def _begin(
+    stack: ExitStack,
+    plans: Sequence[TablePlan],
+    found: Sequence[Unfinished],
+    sink: Sink,
+    around: Surroundings,
+) -> Lock:
     """The transfer's lock, taken until the stack is closed, with its tables noted in the journal."""
-    plans, found, transfer = planned.tables, planned.found, planned.tables[0].transfer
+    transfer = plans[0].transfer
     lock = patiently(lambda: stack.enter_context(sink.lock(plans)), transfer.retry, around.stop)
     if lock.waited and not any(each.transfer == transfer.id for each in found):
         raise ResumeError(

@@ -6,14 +6,16 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import arrowsync
 from arrowsync import ConfigError, Report, ResumeError, TransferError
-from arrowsync.core.events import Event, TableStarted
+from arrowsync.core.events import Event, PartitionCommitted, TableFinished, TableStarted
 from arrowsync.endpoints import Database as Place
+from arrowsync.endpoints import lock
 from tests.fix_postgresql import Database
 from tests.scenarios.copies import QUICK, content, make_rows, newest_server
 
@@ -291,6 +293,41 @@ def test_what_shapes_rows_tells_transfers_apart(
         copy(source.uri, target.uri, **AB, **told)
 
 
+def test_a_table_that_was_skipped_is_skipped_again_when_the_transfer_goes_on(
+    pair: tuple[Database, Database], new_role: Callable[[str], str]
+) -> None:
+    source, target = pair
+    role = new_role("pw")
+    source.execute(f"create table secret (id int); grant select on a, b to {role}")
+    reader = source.server.uri(source.name, user=role, password="pw")
+    stopped_at("b", reader, target.uri)
+    report = copy(reader, target.uri)
+    assert [(table.table, table.status) for table in report.tables] == [
+        ("public.a", "complete"),
+        ("public.b", "complete"),
+        ("public.secret", "skipped"),
+    ]
+    assert report.status == "partial"
+    assert not any("after this transfer began" in warning for warning in report.warnings)
+
+
+def test_tables_go_on_to_the_schema_that_they_began_in(
+    sqlite_file: Callable[..., Path], new_database: Callable[..., Database]
+) -> None:
+    source = sqlite_file(
+        "create table a (id integer); insert into a values (1); create table b (id integer); "
+        "insert into b values (1); create table c (id integer); insert into c values (1)"
+    )
+    target = new_database()
+    stopped_at("b", source, target.uri)
+    target.execute(f"create schema other; alter database {target.name} set search_path = other")
+    assert copy(source, target.uri).status == "complete"
+    tables = target.execute(
+        "select schemaname::text, tablename::text from pg_tables where tablename in ('a', 'b', 'c')"
+    )
+    assert sorted(tables) == [("public", "a"), ("public", "b"), ("public", "c")]
+
+
 # -- restart ---------------------------------------------------------------------------------------------------
 
 
@@ -350,6 +387,98 @@ def test_an_append_that_has_committed_nothing_is_started_over_when_that_is_asked
     assert counts(target) == [(ROWS, ROWS)] * 2
 
 
+# -- several runs ---------------------------------------------------------------------------------------------
+
+
+def interrupting(table: str) -> Callable[[Event], None]:
+    def observe(event: Event) -> None:
+        if isinstance(event, PartitionCommitted) and event.table.endswith(table):
+            raise KeyboardInterrupt
+
+    return observe
+
+
+@pytest.mark.parametrize("mode", ["create", "append", "replace"])
+def test_a_plan_that_was_interrupted_is_not_run_again_and_the_same_call_goes_on(
+    pair: tuple[Database, Database], mode: str
+) -> None:
+    source, target = pair
+    told = {**told_of(mode, target), "verify": "hash"}
+    plan = arrowsync.plan(source.uri, target.uri, progress=False, retry=QUICK, **told)
+    with pytest.raises(KeyboardInterrupt):
+        plan.run(observer=interrupting("b"))
+    with pytest.raises(TransferError, match=r"since this was planned.*Run the same command again"):
+        plan.run()
+    assert copy(source.uri, target.uri, **told).verified == "hash"
+    assert counts(target) == [(ROWS, ROWS)] * 2
+
+
+def test_a_plan_that_has_finished_may_run_again_and_appends_again(
+    pair: tuple[Database, Database], tmp_path: Path
+) -> None:
+    source, _ = pair
+    folder = f"{tmp_path}/parts/"
+    copy(source.uri, folder, table="a")
+    plan = arrowsync.plan(source.uri, folder, table="a", mode="append", progress=False)
+    assert [plan.run().rows_resumed for _ in range(2)] == [0, 0]
+    [table] = arrowsync.inspect(folder)
+    assert table.rows == 3 * ROWS
+
+
+def cut_after(
+    table: str, target: Database, then: Callable[[], object] = lambda: None
+) -> Callable[[Event], None]:
+    """An observer that cuts the connection that holds the locks when that table is finished."""
+
+    def observe(event: Event) -> None:
+        if isinstance(event, TableFinished) and event.table.endswith(table):
+            target.execute(
+                "select pg_terminate_backend(l.pid, 10000) from pg_locks l join pg_database d on d.oid = l.database "
+                "where l.locktype = 'advisory' and d.datname = current_database()"
+            )
+            then()
+
+    return observe
+
+
+def test_a_cut_of_the_connection_that_holds_the_locks_does_not_fail_the_tables_that_follow(
+    pair: tuple[Database, Database],
+) -> None:
+    source, target = pair
+    assert copy(source.uri, target.uri, observer=cut_after("a", target), **AB).status == "complete"
+    assert counts(target) == [(ROWS, ROWS)] * 2
+
+
+def test_a_run_whose_locks_were_cut_appends_nothing_that_another_run_has_appended(
+    pair: tuple[Database, Database],
+) -> None:
+    source, target = pair
+    told = told_of("append", target)
+
+    def another() -> None:
+        assert copy(source.uri, target.uri, **told).rows_resumed == ROWS
+
+    with pytest.raises(TransferError, match=r"another run .* public\.b since this was planned"):
+        copy(source.uri, target.uri, observer=cut_after("a", target, another), **told)
+    assert counts(target) == [(ROWS, ROWS)] * 2
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_command_for_one_table_of_a_running_transfer_is_refused_with_restart_too(
+    pair: tuple[Database, Database], monkeypatch: pytest.MonkeyPatch, restart: bool
+) -> None:
+    source, target = pair
+    monkeypatch.setattr(lock, "PATIENCE_SECONDS", 0.5)
+
+    def another(event: Event) -> None:
+        if isinstance(event, TableStarted) and event.table.endswith("a"):
+            with pytest.raises(TransferError, match="another run is copying into these tables"):
+                copy(source.uri, target.uri, table="b", restart=restart)
+
+    assert copy(source.uri, target.uri, observer=another, **AB).status == "complete"
+    assert counts(target) == [(ROWS, ROWS)] * 2
+
+
 # -- what is said ----------------------------------------------------------------------------------------------
 
 
@@ -374,6 +503,31 @@ def test_without_a_journal_the_report_lists_what_is_done_and_the_command_for_the
     rest = arrowsync_command("copy", source.uri, target.uri, *words[4:])
     assert rest.returncode == 0, rest.stderr
     assert counts(target) == [(ROWS, ROWS)] * 2
+
+
+def test_a_transfer_stays_in_the_journal_where_it_was_noted_whatever_is_granted_since(
+    pair: tuple[Database, Database], new_role: Callable[[str], str]
+) -> None:
+    source, target = pair
+    role = new_role("pw")
+    target.execute(f"grant create on schema public to {role}")
+    uri = target.server.uri(target.name, user=role, password="pw")
+    stopped_at("a", source.uri, uri, **AB)
+    target.execute(f"grant create on database {target.name} to {role}")
+    copy(source.uri, uri, **AB)
+    assert target.execute("select to_regnamespace('arrowsync')") == [(None,)]
+    assert [(each.status, each.tables_done) for each in arrowsync.status(uri)] == [("complete", 2)]
+
+
+def test_status_forgets_the_tables_of_an_earlier_time_when_a_command_is_given_again(
+    pair: tuple[Database, Database],
+) -> None:
+    source, target = pair
+    copy(source.uri, target.uri, mode="replace")
+    source.execute("drop table a")
+    copy(source.uri, target.uri, mode="replace")
+    [transfer] = arrowsync.status(target.uri)
+    assert [table.table for table in transfer.tables] == ["public.b"]
 
 
 def test_status_shows_a_transfer_with_its_tables(pair: tuple[Database, Database]) -> None:
