@@ -252,6 +252,10 @@ class Sink(Source, Protocol):
         """How many writers may be open at once; None: any number."""
         ...
 
+    def largest_partition(self, table: Table, transfer: Transfer) -> int | None:
+        """The bytes of a partition beyond which its writer would hold too much; None: any."""
+        ...
+
     @property
     def adds_references(self) -> bool:
         """Whether a table gets its foreign keys when the others are there; else it is made with them."""

@@ -368,7 +368,8 @@ class TablePlan:
     is begun for another one may not write any more. `aside`: rows become the target only when they
     are published, as a file does by its rename. `presumed`: the types are those of a sample, and the copy
     proves them: where a column refuses a value, the table is started over with types that all values allow.
-    `avoids` are names of others, of this transfer too, that what belongs to the table may not be given.
+    `held` are the bytes that a writer holds beside its rows. `avoids` are names of others, of this transfer
+    too, that what belongs to the table may not be given.
     `secret` is the seed of the fingerprints' second lane, 128 bits; it is never shown.
     """
 
@@ -392,6 +393,7 @@ class TablePlan:
     discards: tuple[Unfinished, ...] = ()
     aside: bool = False
     presumed: bool = False
+    held: int = 0
     avoids: tuple[str, ...] = ()
     secret: int = field(default_factory=lambda: randbits(128), repr=False, compare=False)
 

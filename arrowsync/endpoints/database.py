@@ -213,6 +213,9 @@ class Database:
     def writers(self) -> int | None:
         return self.speaks.writers
 
+    def largest_partition(self, table: Table, transfer: Transfer) -> int | None:
+        return None
+
     @property
     def adds_references(self) -> bool:
         return self.speaks.adds_references

@@ -28,7 +28,7 @@ from arrowsync.endpoints.arrow_types import DIALECT
 from arrowsync.endpoints.parquet_journal import FILE, FolderJournal
 from arrowsync.endpoints.parquet_reader import ParquetReader
 from arrowsync.endpoints.parquet_target import SUFFIX, Target
-from arrowsync.endpoints.parquet_writer import ParquetWriter, group_bytes
+from arrowsync.endpoints.parquet_writer import ParquetWriter, group_bytes, held_bytes, largest_file
 from arrowsync.endpoints.staging import Staging
 from arrowsync.errors import ConfigError, ResumeError
 
@@ -170,12 +170,13 @@ class Files:
             raise ConfigError(f"where: {self} knows no SQL")
 
     def widths(self, table: Table, where: str | None = None) -> Widths | None:
-        """Footers know no rows, but the dictionaries that a reader has to hold."""
-        held = self._of(table.name)._footers().held
-        mine = {column.name: held[column.name] for column in table.columns if column.name in held}
-        if not mine:
+        """Footers know no rows, but the dictionaries and pages that a reader has to hold."""
+        footers, names = self._of(table.name)._footers(), [column.name for column in table.columns]
+        dictionaries = {name: footers.held[name] for name in names if name in footers.held}
+        held = sum(dictionaries.values()) + parquet_footers.page_bytes(footers, names)
+        if not held:
             return None
-        return Widths((), held=sum(mine.values()), holder=max(mine, key=mine.__getitem__))
+        return Widths((), held=held, holder=max(dictionaries, key=dictionaries.__getitem__, default=None))
 
     def forms(self, table: Table) -> Forms:
         columns = self._of(table.name)._footers().columns
@@ -230,6 +231,10 @@ class Files:
     @property
     def writers(self) -> int | None:
         return None
+
+    def largest_partition(self, table: Table, transfer: Transfer) -> int | None:
+        memory = transfer.limits.memory_bytes
+        return largest_file(len(table.columns), memory, self._group_bytes(transfer))
 
     @property
     def adds_references(self) -> bool:
@@ -289,11 +294,21 @@ class Files:
         if self._target.staging.is_interrupted:
             restored = f"a killed run has taken {self.place!r} away: what it held is put back first"
             plan = replace(plan, warnings=(*plan.warnings, restored))
+        plan = replace(plan, held=self._held(plan))
         if not self._is_folder:
             return replace(plan, partitions=(Partition(0),), aside=True)
         if replaces:
             self._target.check_replaceable()
         return replace(plan, aside=replaces)
+
+    def _held(self, plan: TablePlan) -> int:
+        """What the writer of the largest file holds beside its rows."""
+        files = len(plan.partitions) if self._is_folder else 1
+        nbytes = (plan.source.bytes or 0) // max(1, files)
+        return held_bytes(len(plan.columns), nbytes, self._group_bytes(plan.transfer))
+
+    def _group_bytes(self, transfer: Transfer) -> int:
+        return group_bytes(transfer.limits.memory_bytes, transfer.worker_count if self._is_folder else 1)
 
     def view(self, table: Table, transfer: Transfer) -> tuple[str, ...]:
         return ()
@@ -329,12 +344,11 @@ class Files:
         landing, transfer = self._of(plan.landing)._real, plan.transfer
         journaled = self._is_folder and plan.journal is not None
         part = f"part-{partition.number:05d}-{plan.run or uuid4().hex[:12]}{SUFFIX}"
-        writers = transfer.worker_count if self._is_folder else 1
         return ParquetWriter(
             landing / part if self._is_folder else landing,
             self._written(plan),
             plan.target.primary_key.columns if plan.target.primary_key else (),
-            group_bytes=group_bytes(transfer.limits.memory_bytes, writers),
+            group_bytes=self._group_bytes(transfer),
             widest=plan.source.widths.widest if plan.source.widths else 0,
             claim=partial(FolderJournal(landing).claim, plan) if journaled else _free,
         )

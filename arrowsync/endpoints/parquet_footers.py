@@ -7,7 +7,7 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
@@ -16,11 +16,15 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from arrowsync.core.plan import Partition
+from arrowsync.core.units import KiB, MiB
 from arrowsync.endpoints.arrow_columns import Kept, quarantine_columns
 from arrowsync.endpoints.parquet_reader import RowGroups, opened
 from arrowsync.endpoints.parquet_writer import KEY, RECEIPT
 from arrowsync.errors import SchemaError
 
+USUAL_COLUMNS = 64
+READER_BYTES = 25 * KiB  # of a column, beside its page: 1,600 columns of 500 numbers took 52 MiB
+LARGEST_PAGE = 1 * MiB  # what writers mean to keep a page below
 _DIFFER = "Copy the files one by one, or name those that are alike with a pattern"
 
 
@@ -34,6 +38,7 @@ class Footers:
     bytes: int
     ours: bool
     held: Counter[str]  # bytes that a reader holds of each column's dictionary
+    pages: Counter[str]  # and of its pages
     key: tuple[str, ...] = ()  # the primary key that the rows had at home
     quarantined: bool = False
 
@@ -59,7 +64,9 @@ def _footer(path: str) -> Footers:
         }
         key = tuple(json.loads(metadata.get(KEY, b"[]")))
         rows, nbytes = file.metadata.num_rows, sum(_group_bytes(file))
-        return Footers(path, columns, rows, nbytes, ours or bool(added), _held(file), key, bool(added))
+        return Footers(
+            path, columns, rows, nbytes, ours or bool(added), _held(file), _pages(file), key, bool(added)
+        )
 
 
 def _together(first: Footers, other: Footers) -> Footers:
@@ -75,10 +82,10 @@ def _together(first: Footers, other: Footers) -> Footers:
             raise SchemaError(f"the files differ: {types}", column=name, hint=_DIFFER)
         columns[name] = both
     rows, nbytes = first.rows + other.rows, first.bytes + other.bytes
-    held = first.held | other.held
+    held, pages = first.held | other.held, first.pages | other.pages
     key = first.key if first.key == other.key else ()
     quarantined = first.quarantined and other.quarantined
-    return Footers(first.path, columns, rows, nbytes, ours, held, key, quarantined)
+    return Footers(first.path, columns, rows, nbytes, ours, held, pages, key, quarantined)
 
 
 def _held(file: pq.ParquetFile) -> Counter[str]:
@@ -92,7 +99,7 @@ def _held(file: pq.ParquetFile) -> Counter[str]:
     for at in range(len(file.schema)):
         stored = file.schema.column(at)
         if stored.physical_type == "BYTE_ARRAY":
-            wide.append((at, stored.path if stored.path in names else stored.path.partition(".")[0]))
+            wide.append((at, _column_of(stored.path, names)))
     held: Counter[str] = Counter()
     for number in range(file.metadata.num_row_groups):
         group, here = file.metadata.row_group(number), Counter[str]()
@@ -102,6 +109,32 @@ def _held(file: pq.ParquetFile) -> Counter[str]:
                 here[name] += _dictionary_bytes(chunk)
         held |= here  # the larger of both, for each column
     return held
+
+
+def _column_of(path: str, names: Set[str]) -> str:
+    """The column that a path of Parquet belongs to, which names the parts of nested values, too."""
+    return path if path in names else path.partition(".")[0]
+
+
+def _pages(file: pq.ParquetFile) -> Counter[str]:
+    """About how many bytes a reader holds of each column's pages: one as it is stored, and unpacked."""
+    pages: Counter[str] = Counter()
+    names = set(file.schema_arrow.names)
+    count = file.metadata.num_row_groups
+    if not count or len(file.schema) <= USUAL_COLUMNS:
+        return pages
+    largest = max(map(file.metadata.row_group, range(count)), key=lambda group: group.total_byte_size)
+    for at in range(len(file.schema)):
+        chunk = largest.column(at)
+        sizes = (chunk.total_compressed_size, chunk.total_uncompressed_size)
+        name = _column_of(chunk.path_in_schema, names)
+        pages[name] += READER_BYTES + sum(min(LARGEST_PAGE, size) for size in sizes)
+    return pages
+
+
+def page_bytes(footers: Footers, names: Sequence[str]) -> int:
+    """What a reader of these columns holds of pages, but for as many columns as every pipe has room for."""
+    return sum(sorted(footers.pages[name] for name in names)[:-USUAL_COLUMNS])
 
 
 def _dictionary_bytes(chunk: Any) -> int:  # Any: pyarrow has no stubs

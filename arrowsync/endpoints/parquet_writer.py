@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,6 +32,9 @@ LARGEST_GROUP = 32 * MiB
 SMALLEST_GROUP = 4 * MiB  # lineitem's file then takes 157 MiB instead of 150
 FIXED_BYTES = 48 * MiB  # what a pipe takes besides
 WIDE_BYTES = 64 * KiB
+COLUMN_BYTES = 12 * KiB  # what a column's encoder takes: 1,600 columns cost 20 MiB more than into SQLite
+ENTRY_BYTES = 900  # and what the footer holds of it for each row group, until the file is whole
+FOOTER_SHARE = 16  # of the memory limit: what the entries of one file may take of it
 UNFINISHED = ".tmp"
 # Of a file's first rows: what tells which of its columns repeat their values.
 SAMPLE_ROWS = 1 << 14  # to count distinct texts among 65,536 takes 22 MiB, four times as much
@@ -41,6 +45,17 @@ def group_bytes(memory_bytes: int, writers: int) -> int:
     """How much to gather for a row group; while it is written it takes up to three times as much."""
     # What is left is the next group's and the readers'.
     return min(LARGEST_GROUP, max(SMALLEST_GROUP, (memory_bytes - FIXED_BYTES) // 6 // max(1, writers)))
+
+
+def largest_file(columns: int, memory_bytes: int, group_bytes: int) -> int:
+    """The bytes of rows beyond which the entries of a file's row groups take too much memory."""
+    groups = memory_bytes // FOOTER_SHARE // (max(1, columns) * ENTRY_BYTES)
+    return max(1, groups) * group_bytes
+
+
+def held_bytes(columns: int, nbytes: int, group_bytes: int) -> int:
+    """What the writer of a file of so many bytes holds beside its rows."""
+    return columns * (COLUMN_BYTES + ENTRY_BYTES * math.ceil(nbytes / group_bytes))
 
 
 class ParquetWriter:

@@ -236,7 +236,7 @@ class MemoryTracker:
         """Raises MemoryLimitError when such a table cannot pass a single pipe inside the limit."""
         self.check_row(widths.widest, widths.row)
         needed = PIPE_BYTES + widths.held + ROW_COPIES * widths.widest
-        what = f"holding {format_bytes(widths.held)} of dictionaries while reading"
+        what = f"holding {format_bytes(widths.held)} of dictionaries, pages and footers"
         # Advised is a limit at which it does not pause all the time: 68 MiB of dictionaries took 109.
         self._check(needed, what, advised=int(needed / PAUSE_AT), column=widths.holder)
 

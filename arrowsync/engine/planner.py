@@ -309,7 +309,7 @@ class _Planning:
             table,
             target,
             columns,
-            resumes.partitions if resumes else cut(transfer, table, source),
+            resumes.partitions if resumes else cut(transfer, table, source, sink),
             exists=resumes.state["exists"] if resumes else existing is not None,
             resumes=resumes,
             discards=discards,
@@ -369,12 +369,13 @@ def _landing(unfinished: Unfinished) -> TableName:
     return TableName(*unfinished.state["landing"])
 
 
-def cut(transfer: Transfer, table: Table, source: Source) -> tuple[Partition, ...]:
+def cut(transfer: Transfer, table: Table, source: Source, sink: Sink) -> tuple[Partition, ...]:
     if transfer.schema_only:
         return ()
     if transfer.journal is None:
         return (Partition(0),)  # without receipts the table is one transaction
-    size = even_share(transfer.limits.partition_size, table.bytes or 0, transfer.worker_count)
+    size = min(filter(None, (transfer.limits.partition_size, sink.largest_partition(table, transfer))))
+    size = even_share(size, table.bytes or 0, transfer.worker_count)
     return tuple(source.partitions(table, target_bytes=size))
 
 

@@ -172,7 +172,9 @@ def _pipes(plan: TablePlan, source: Source, sink: Sink, executor: Executor | Non
 
 
 def _widths(plan: TablePlan) -> Widths:
-    return plan.source.widths or NARROW
+    """The rows' widths, with what reader and writer hold besides."""
+    widths = plan.source.widths or NARROW
+    return replace(widths, held=widths.held + plan.held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +347,7 @@ class _TableRun:
         """Bounds that the table knows: those of an earlier run may be of a column that is gone."""
         if len(plan.partitions) == 1:
             return (Partition(0),)
-        return self._patiently(lambda: cut(plan.transfer, plan.source, self.source))
+        return self._patiently(lambda: cut(plan.transfer, plan.source, self.source, self.sink))
 
     def _fresh(self, plan: TablePlan, *warnings: str) -> _Begun:
         plan = replace(plan, secret=randbits(128))  # a plan may run twice

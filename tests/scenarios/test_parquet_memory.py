@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import arrowsync
+from arrowsync import Limits, MemoryLimitError, TransferError
 from arrowsync.core.units import MiB
 from benchmarks.harness import arrowsync_copy
 from tests.fix_postgresql import Database
@@ -64,3 +68,54 @@ def test_many_parts_by_many_workers_stay_inside(sqlite_file: Callable[..., Path]
     )
     assert peak(str(source), tmp_path / "out", partition_bytes="4 MiB") < SMALLEST
     assert len(list((tmp_path / "out").iterdir())) > 5
+
+
+@pytest.mark.slow
+@newest_server
+def test_1_600_columns_by_16_workers_stay_inside(
+    new_database: Callable[[], Database], tmp_path: Path
+) -> None:
+    source = new_database()
+    source.execute(f"create table t ({', '.join(f'c{number} int' for number in range(1_600))})")
+    values = ", ".join(["(random() * 2e9)::int"] * 1_600)
+    source.execute(f"insert into t select {values} from generate_series(1, 2000)")
+    source.execute("analyze t")
+    assert peak(source.uri, tmp_path / "out") < SMALLEST
+
+
+@pytest.fixture
+def columns() -> pa.Table:
+    """1,600 columns that are one and the same in memory."""
+    values = pa.array(range(500), pa.int64())
+    return pa.table({f"c{number}": values for number in range(1_600)})
+
+
+def test_files_of_1_600_columns_are_refused_where_a_reader_does_not_fit_and_the_limit_named_does(
+    columns: pa.Table, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    pq.write_table(columns, tmp_path / "in" / "a.parquet")
+    with pytest.raises(TransferError, match=r"pages and footers does not fit .*64 MiB") as caught:
+        arrowsync.copy(f"{tmp_path}/in/", f"{tmp_path}/out/", limits=Limits(memory="64 MiB"), progress=False)
+    assert isinstance(caught.value.__cause__, MemoryLimitError)
+    assert not list(tmp_path.glob("out/*.parquet"))
+    named = re.search(r"Give it (\d+) MiB", str(caught.value))
+    assert named
+    report = arrowsync_copy(
+        f"{tmp_path}/in/", f"{tmp_path}/out/", limits={"memory": f"{named[1]} MiB"}
+    ).report
+    assert report["peak_memory"] < int(named[1]) * MiB
+
+
+def test_a_file_whose_footer_would_not_fit_is_refused_and_a_folder_gets_more_parts(
+    columns: pa.Table, tmp_path: Path
+) -> None:
+    many = pa.concat_tables([columns] * 12)
+    limits = Limits(memory="64 MiB")
+    with pytest.raises(TransferError, match=r"pages and footers does not fit .*64 MiB"):
+        arrowsync.copy(many, tmp_path / "out.parquet", limits=limits, progress=False)
+    assert list(tmp_path.iterdir()) == []
+    one = arrowsync.plan(columns, f"{tmp_path}/out/", limits=limits)
+    table = arrowsync.plan(columns.select(range(16)), f"{tmp_path}/out/", limits=limits).tables[0].source
+    assert one.sink.largest_partition(one.tables[0].source, one.transfer) < 16 * MiB
+    assert one.sink.largest_partition(table, one.transfer) > one.transfer.limits.partition_size

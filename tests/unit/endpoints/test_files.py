@@ -983,7 +983,7 @@ def test_a_dictionary_that_no_reader_can_hold_is_refused_before_anything_is_writ
     """Writers look at a dictionary's size after a thousand values: here it has all 50 MiB of the file."""
     source = documents(tmp_path / "in.parquet", *[1 << 20] * 50)
     target = tmp_path / "out.parquet"
-    with pytest.raises(TransferError, match=r"of dictionaries .*64 MiB.*'body'.*--memory") as failed:
+    with pytest.raises(TransferError, match=r"of dictionaries, .*64 MiB.*'body'.*--memory") as failed:
         copy(source, target, limits=Limits(memory="64 MiB"))
     assert [error.type for error in failed.value.report.errors] == ["MemoryLimitError"]
     assert not target.exists()

@@ -418,7 +418,7 @@ def test_a_table_that_no_pipe_can_read_inside_the_limit_is_an_error_that_names_t
     memory = MemoryTracker(64 * MiB, readings=FakeReadings())
     memory.check(Widths((), held=37 * MiB, holder="body"))
     with pytest.raises(
-        MemoryLimitError, match=r"holding 71.* MiB of dictionaries .*64 MiB \(column 'body'\).*120 MiB"
+        MemoryLimitError, match=r"holding 71.* MiB of dictionaries, .*64 MiB \(column 'body'\).*120 MiB"
     ):
         memory.check(Widths((), held=71 * MiB, holder="body"))
     with pytest.raises(MemoryLimitError, match=r"a row of 64.* MiB .*\(row id = 5\)"):
