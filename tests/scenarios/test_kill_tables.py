@@ -43,7 +43,7 @@ def killed_often(source: str, target: str, seed: int, **told: Any) -> tuple[int,
     chance = random.Random(seed)
     for kills in range(KILLS + 1):
         # Sooner than a run needs for all: the moments wander over begin, rows, publish and mark.
-        at = {"kill_at": chance.randrange(0, 9_000), "kill_after": chance.uniform(0, 0.1)}
+        at = {"kill_at": chance.randrange(0, 5_000), "kill_after": chance.uniform(0, 0.05)}
         with child(source, target, verify="hash", **(at if kills < KILLS else {}), **told) as process:
             words, _ = process.communicate(timeout=120)
             if process.returncode != -9:
