@@ -285,6 +285,11 @@ class Unfinished:
         """Whether there is, or was, a table that its rows go into."""
         return self.phase in (Phase.RUNNING, Phase.PUBLISHED)
 
+    @property
+    def landing_name(self) -> TableName:
+        """What the table that its rows go into is called; only where it `has_landing`."""
+        return TableName(*self.state["landing"])
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:

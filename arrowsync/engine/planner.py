@@ -282,7 +282,7 @@ class _Planning:
         """The target table, unless an earlier run has made it: this one goes on with it, or drops it."""
         left = (*decision.discards, *([decision.resumes] if decision.resumes else ()))
         made = any(
-            each.has_landing and each.made_landing and each.landing != "other" and _landing(each) == name
+            each.has_landing and each.made_landing and each.landing != "other" and each.landing_name == name
             for each in left
         )
         return None if made else self.sink.find(name)
@@ -363,10 +363,6 @@ def _dangling(table: Table, copied: Collection[TableName], sink: Sink) -> list[F
 def _left_out(key: ForeignKey) -> str:
     what = f"foreign key {key.name!r}" if key.name else f"the foreign key of {', '.join(key.columns)}"
     return f"{what} is left out: there is no table {key.references.name}"
-
-
-def _landing(unfinished: Unfinished) -> TableName:
-    return TableName(*unfinished.state["landing"])
 
 
 def cut(transfer: Transfer, table: Table, source: Source, sink: Sink) -> tuple[Partition, ...]:

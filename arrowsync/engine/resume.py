@@ -170,7 +170,7 @@ def finished_plan(
         resumes=finished,
         journal=finished.journal,
         run=finished.run,
-        aside=TableName(*finished.state["landing"]) != target,
+        aside=finished.landing_name != target,
         warnings=() if source else ("it is no longer in the source; its copy stays",),
     )
 
