@@ -13,12 +13,14 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Protocol, Self
 
 import psutil
 import pyarrow as pa
 
 from arrowsync import allocators
+from arrowsync.core.plan import TablePlan
 from arrowsync.core.table import Widths
 from arrowsync.core.units import MiB, format_bytes
 from arrowsync.engine.stop import Stopped
@@ -94,6 +96,12 @@ def trim() -> None:
     pa.default_memory_pool().release_unused()
     with suppress(AttributeError, OSError):  # macOS and musl have no malloc_trim
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def widths_of(plan: TablePlan) -> Widths:
+    """The rows' widths, as far as they are known, with what reader and writer hold besides."""
+    widths = plan.source.widths or NARROW
+    return replace(widths, held=widths.held + plan.held)
 
 
 def pipes_for(limit: int, wanted: int, widths: Widths = NARROW) -> int:

@@ -1,4 +1,4 @@
-"""Copies one partition: read ahead, write, commit. Retries and resume live in runner.py."""
+"""Copies one partition: read ahead, write, commit. Retries live in attempt.py, resume in table_run.py."""
 
 from __future__ import annotations
 

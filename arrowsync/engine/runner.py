@@ -1,70 +1,23 @@
-"""Runs plans: skips what is committed, submits the other partitions, verifies and publishes each table."""
+"""Runs a transfer's plans: locks and notes it, copies its tables one after another, and marks it as over."""
 
 from __future__ import annotations
 
 import signal
-import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import Executor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from itertools import count
-from secrets import randbits
-from typing import Any, TypeVar
+from dataclasses import replace
 from uuid import uuid4
 
 from arrowsync.core.contracts import Lock, Sink, Source
-from arrowsync.core.events import Retried, TableFinished, TableStarted
-from arrowsync.core.plan import Fingerprint, Partition, Receipt, RowsHeld, TablePlan, TransferPlan, Unfinished
-from arrowsync.core.table import Widths
-from arrowsync.core.transfer import Verify, WriteMode
-from arrowsync.engine import quarantine, verify
-from arrowsync.engine.attempt import attempt
-from arrowsync.engine.designs import certain
-from arrowsync.engine.gather import gather
-from arrowsync.engine.memory import NARROW, batch_ceiling, pipes_for, readers_for, slice_bytes
-from arrowsync.engine.pipe import Surroundings, Task, table_sizer
-from arrowsync.engine.pipes import connected_pipes, wanted_pipes, wanted_readers
-from arrowsync.engine.planner import cut
-from arrowsync.engine.quarantine import Tally
-from arrowsync.engine.remote import copy_on
-from arrowsync.engine.replacing import rows_held, rows_replaced, told
+from arrowsync.core.plan import TablePlan, TransferPlan, Unfinished
+from arrowsync.engine.pipe import Surroundings
 from arrowsync.engine.retry import patiently
-from arrowsync.engine.stop import Stop, Stopped
-from arrowsync.engine.turns import Turns
+from arrowsync.engine.stop import Stopped
+from arrowsync.engine.table_run import Copied, TableRun
 from arrowsync.engine.view import View
-from arrowsync.errors import ArrowsyncError, DataError, Refused, ResumeError, SnapshotLost, TableChanged
-
-T = TypeVar("T")
-AGAIN = "The same command looks again: it goes on, or starts the table over"
-
-
-@dataclass(frozen=True, slots=True)
-class Copied:
-    """What became of one table. `errors` is empty when every row is in and checked."""
-
-    plan: TablePlan
-    receipts: tuple[Receipt, ...] = ()
-    resumed: tuple[Receipt, ...] = ()
-    errors: tuple[ArrowsyncError, ...] = ()
-    warnings: tuple[str, ...] = ()
-    unenforced: tuple[str, ...] = ()  # a sentence for each foreign key that rows break
-    verified: str | None = None
-    seconds: float = 0.0
-
-    @property
-    def fingerprint(self) -> Fingerprint:
-        return sum((receipt.fingerprint for receipt in self.receipts), Fingerprint())
-
-    @property
-    def status(self) -> str:
-        """Of a table without errors."""
-        kept_aside = any(receipt.quarantined for receipt in self.receipts)
-        return "partial" if kept_aside or self.unenforced else "complete"
-
-    @property
-    def rows(self) -> int:
-        return sum(receipt.rows for receipt in self.receipts)
+from arrowsync.engine.workers import Workers
+from arrowsync.errors import ArrowsyncError, ResumeError
 
 
 def run(
@@ -94,7 +47,7 @@ def run(
             raise
         except ArrowsyncError as error:
             return [Copied(plan, errors=(error,)) for plan in plans[:1]]
-        tables = _copy_all(plans, source, sink, around, executor, lock)
+        tables = _copy_all(plans, Workers(source, sink, around, executor), lock)
         tables = [_enforced(table, sink, around) for table in tables]
         return _finished(tables, sink, around) if lock else tables
 
@@ -118,22 +71,16 @@ def _begin(
     return lock
 
 
-def _copy_all(
-    plans: Sequence[TablePlan],
-    source: Source,
-    sink: Sink,
-    around: Surroundings,
-    executor: Executor | None,
-    lock: Lock | None,
-) -> list[Copied]:
+def _copy_all(plans: Sequence[TablePlan], workers: Workers, lock: Lock | None) -> list[Copied]:
+    source, sink = workers.source, workers.sink
     left = [plan for plan in plans if not plan.is_finished]
-    readers = max((_pipes(plan, source, sink, executor) for plan in left), default=1)
+    readers = max(map(workers.pipes, left), default=1)
     # Workers elsewhere could not get past DDL that waits for our locks. In one database the swap of a target
     # may need a source table for itself.
     swaps = any(plan.landing != plan.target.name for plan in left)
-    locks = executor is None and not (swaps and sink.is_source(source))
-    with View(left, source, readers, around.stop, locks=locks) as view:
-        return [_TableRun(plan, source, sink, view, around, executor, lock).outcome() for plan in plans]
+    locks = workers.executor is None and not (swaps and sink.is_source(source))
+    with View(left, source, readers, workers.around.stop, locks=locks) as view:
+        return [TableRun(plan, workers, view, lock).outcome() for plan in plans]
 
 
 def _finished(tables: list[Copied], sink: Sink, around: Surroundings) -> list[Copied]:
@@ -162,384 +109,4 @@ def _enforced(table: Copied, sink: Sink, around: Surroundings) -> Copied:
         table,
         warnings=(*table.warnings, *added.warnings),
         unenforced=(*table.unenforced, *added.unenforced),
-    )
-
-
-def _pipes(plan: TablePlan, source: Source, sink: Sink, executor: Executor | None) -> int:
-    """How many partitions are under way at once in this process, or in each of an executor's."""
-    wanted = wanted_pipes(plan, source, sink) if executor is None else plan.transfer.worker_count
-    return pipes_for(plan.transfer.limits.memory_bytes, wanted, _widths(plan))
-
-
-def _widths(plan: TablePlan) -> Widths:
-    """The rows' widths, with what reader and writer hold besides."""
-    widths = plan.source.widths or NARROW
-    return replace(widths, held=widths.held + plan.held)
-
-
-@dataclass(frozen=True, slots=True)
-class _Begun:
-    """A table that is ready for its rows: the plan as it is now, and what is in already."""
-
-    plan: TablePlan
-    receipts: tuple[Receipt, ...]
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _TableRun:
-    """One table's way through the steps, and what they all need."""
-
-    plan: TablePlan
-    source: Source
-    sink: Sink
-    view: View
-    around: Surroundings
-    executor: Executor | None
-    lock: Lock | None
-
-    @property
-    def name(self) -> str:
-        return str(self.plan.source.name)
-
-    def outcome(self) -> Copied:
-        started = time.monotonic()
-        self.around.stop.check()
-        try:
-            with self.around.hearing_of_locks(self.name):
-                outcome = self._outcome()
-        except Stopped:
-            raise
-        except ArrowsyncError as error:
-            outcome = Copied(self.plan, errors=(error.at(table=self.name),))
-        outcome = replace(outcome, seconds=time.monotonic() - started)
-        status = "failed" if outcome.errors else outcome.status
-        self.around.observe(
-            TableFinished(table=self.name, status=status, rows=outcome.rows, seconds=outcome.seconds)
-        )
-        return outcome
-
-    def _patiently(self, work: Callable[[], T]) -> T:
-        return patiently(work, self.plan.transfer.retry, self.around.stop)
-
-    def _outcome(self) -> Copied:
-        if self.plan.resumes is not None and self.plan.is_finished:
-            return self._kept(self.plan.resumes)
-        return self._locked(self.lock) if self.lock and self.plan.journal else self._copy()
-
-    def _kept(self, finished: Unfinished) -> Copied:
-        """The table as an earlier run of this transfer has finished it."""
-        plan, receipts = self.plan, finished.receipts
-        self.around.observe(TableStarted(table=self.name, plan=plan, resumed=receipts))
-        return Copied(plan, receipts, receipts, warnings=plan.warnings, verified=finished.state["verified"])
-
-    def _locked(self, lock: Lock) -> Copied:
-        with ExitStack() as stack:
-            name = self.plan.target.name
-            waited = self._patiently(lambda: stack.enter_context(lock.table(name)))
-            if waited and self.plan.resumes is None:
-                raise ResumeError(
-                    "another run was copying into this table when this one was planned",
-                    hint="Run the same command again if it is still to be done",
-                )
-            return self._copy(lock)
-
-    def _copy(self, lock: Lock | None = None) -> Copied:
-        self.around.tracker.check(_widths(self.plan))
-        # Without a journal the rows' one transaction swaps the table.
-        replaced = None if self.plan.journal else self._patiently(lambda: rows_held(self.plan, self.sink))
-        outcome = self._start(self._begin())
-        for _ in range(1, self.plan.transfer.retry.attempts):
-            if not _is_to_start_over(outcome):
-                break
-            outcome = self._started_over(outcome.plan, "the source changed while it was copied")
-        if outcome.plan.presumed and outcome.errors:
-            outcome = self._made_certain(outcome)
-        if outcome.errors:
-            return outcome
-        if lock is not None:
-            self._patiently(lambda: lock.renew(self.plan.target.name))
-        return self._finish(outcome, replaced)
-
-    def _start(self, begun: _Begun) -> Copied:
-        plan, resumed = begun.plan, begun.receipts
-        self.around.observe(TableStarted(table=self.name, plan=plan, resumed=resumed))
-        return self._go_on(Copied(plan, resumed, resumed, warnings=begun.warnings))
-
-    def _go_on(self, begun: Copied) -> Copied:
-        """The table with the partitions that it lacked, as far as they could be copied."""
-        plan, receipts, warnings = begun.plan, begun.receipts, begun.warnings
-        fruitless = 0
-        for times in count(1):
-            further, errors = self._copy_partitions(plan, receipts)
-            receipts = (*receipts, *further)
-            fruitless = 0 if further else fruitless + 1
-            lost = next((error for error in errors if isinstance(error, SnapshotLost)), None)
-            if lost is None or fruitless >= plan.transfer.retry.attempts:
-                break
-            if not self._look_again(lost, plan, receipts):
-                break
-            # One for each snapshot, of which all partitions that are left have lost sight.
-            self._tell_again(lost, times)
-            if isinstance(lost, TableChanged) and _LATER not in warnings:
-                warnings = (*warnings, _LATER)
-        return replace(begun, receipts=receipts, errors=tuple(errors), warnings=warnings)
-
-    def _tell_again(self, lost: SnapshotLost, times: int) -> None:
-        self.around.observe(
-            Retried(
-                table=self.name,
-                partition=lost.partition or 0,
-                attempt=times,
-                wait_seconds=0.0,
-                error=str(lost),
-            )
-        )
-
-    def _made_certain(self, failed: Copied) -> Copied:
-        """The table with the types that all its values allow, where it failed because of presumed ones.
-
-        What is in stays where these are the same: only how the values are read is another way then.
-        """
-        refused = any(isinstance(error, Refused) for error in failed.errors)
-        if not refused and not any(isinstance(error, DataError) for error in failed.errors):
-            return failed
-        plan = self._patiently(lambda: certain(failed.plan, self.source, self.sink))
-        plan = replace(plan, turn=uuid4().hex)
-        if others := _contradicted(failed.plan, plan):
-            return self._started_over(plan, others)
-        if not refused:
-            return failed  # no types help
-        self._noted(plan)
-        return self._go_on(replace(failed, plan=plan))
-
-    def _started_over(self, plan: TablePlan, why: str) -> Copied:
-        quarantine.forget(plan)
-        return self._start(self._fresh(self._over(plan), f"started over: {why}"))
-
-    def _over(self, plan: TablePlan) -> TablePlan:
-        """The plan for another run, which gives up what this one has left."""
-        assert plan.journal is not None, "without one a table is one transaction, of which nothing stays"
-        names, transfer = [plan.target.name], plan.transfer
-        found = self._patiently(lambda: self.sink.unfinished(transfer.id, names, transfer.journal or ""))
-        mine = tuple(each for each in found if each.run == plan.run)
-        return replace(plan, discards=mine, run=uuid4().hex)
-
-    def _begin(self) -> _Begun:
-        """Make the table, or see whether what an earlier run has left can stay."""
-        plan = replace(self.plan, turn=uuid4().hex)
-        if plan.resumes is None:
-            return self._fresh(plan)
-        receipts = self._patiently(lambda: self.sink.prepare(plan, None))
-        then = plan.resumes.state["source"]
-        if not self._unchanged(plan, receipts, then):
-            if plan.transfer.not_consistent and self._keyed(plan) and self._same_shape(plan, then):
-                warning = "the source may have changed since the first run: its rows are of different moments"
-                return self._noted(plan, (warning,))
-            if plan.transfer.mode is WriteMode.APPEND and receipts:
-                raise self._inconsistent(plan)
-            over = replace(plan, resumes=None, discards=(plan.resumes,), run=uuid4().hex)
-            over = replace(over, partitions=self._cut_anew(over))
-            return self._fresh(over, "started over: the source may have changed since the first run")
-        return self._noted(plan)
-
-    def _cut_anew(self, plan: TablePlan) -> tuple[Partition, ...]:
-        """Bounds that the table knows: those of an earlier run may be of a column that is gone."""
-        if len(plan.partitions) == 1:
-            return (Partition(0),)
-        return self._patiently(lambda: cut(plan.transfer, plan.source, self.source, self.sink))
-
-    def _fresh(self, plan: TablePlan, *warnings: str) -> _Begun:
-        plan = replace(plan, secret=randbits(128))  # a plan may run twice
-        quarantine.set_aside(plan)
-        receipts = self._patiently(lambda: self.sink.prepare(plan, self.view.state(plan)))
-        return _Begun(plan, receipts, (*plan.warnings, *self.view.warnings(plan), *warnings))
-
-    def _noted(self, plan: TablePlan, warnings: tuple[str, ...] = ()) -> _Begun:
-        """Go on with the run, whose further rows are of the snapshot there is now."""
-        receipts = self._patiently(lambda: self.sink.prepare(plan, self.view.state(plan)))
-        return _Begun(plan, receipts, (*plan.warnings, *self.view.warnings(plan), *warnings))
-
-    def _same_shape(self, plan: TablePlan, then: Mapping[str, Any]) -> bool:  # Any: JSON
-        return then.get("shape") == self.view.source_state(plan).get("shape")
-
-    def _unchanged(
-        self, plan: TablePlan, receipts: Sequence[Receipt], state: Mapping[str, Any]
-    ) -> bool:  # Any: JSON
-        """Whether rows that are still to be read go together with those that are in."""
-        if not self._same_shape(plan, state):
-            return False
-        if not receipts or len(receipts) == len(plan.partitions):
-            return True
-        snapshot = self.view.snapshot(plan)
-        return self._patiently(lambda: self.source.unchanged(plan, receipts, state, snapshot))
-
-    def _look_again(self, lost: SnapshotLost, plan: TablePlan, receipts: Sequence[Receipt]) -> bool:
-        """The snapshot has died, or no longer shows the table: go on with a new one if it shows the same.
-
-        False where the table has to be started over. Raises ResumeError where it cannot be.
-        """
-        before = self.view.source_state(plan)
-        self.view.renew()
-        if self._unchanged(plan, receipts, before):
-            self._patiently(lambda: self.sink.prepare(plan, self.view.state(plan)))
-            return True
-        if not self._same_shape(plan, before):
-            raise ResumeError(
-                "the table's columns have changed while it was copied",
-                hint="The same command plans the table anew",
-            )
-        if isinstance(lost, TableChanged) and plan.transfer.mode is not WriteMode.APPEND:
-            return False
-        raise ResumeError(
-            "the source's snapshot was lost, and the table may have changed since"
-            if not isinstance(lost, TableChanged)
-            else f"{lost.message}; the rows that are in are older",
-            hint=". ".join(filter(None, [AGAIN, lost.hint])),
-        )
-
-    @staticmethod
-    def _keyed(plan: TablePlan) -> bool:
-        return all(partition.by == "key" for partition in plan.partitions)
-
-    def _inconsistent(self, plan: TablePlan) -> ResumeError:
-        return ResumeError(
-            "the source may have changed since the first run, whose rows are in the table",
-            hint="Go on with --not-consistent (not_consistent=True), or remove them and give --restart"
-            if self._keyed(plan)
-            else "Remove them, then start over with --restart",
-        )
-
-    def _finish(self, outcome: Copied, replaced: RowsHeld | None) -> Copied:
-        """Check what is in the landing table, then publish it: what is wrong is never swapped in."""
-        plan, checked = outcome.plan, None
-        try:
-            if plan.transfer.verify is not Verify.OFF and plan.partitions:
-                if plan.transfer.verify is Verify.HASH and len(plan.partitions) > 1:
-                    outcome = self._counted(outcome)
-                checked = self._patiently(lambda: self._check(outcome))
-            if plan.journal is not None:
-                replaced = self._patiently(lambda: rows_replaced(plan, outcome.rows, self.sink))
-        except ArrowsyncError as error:
-            return replace(outcome, errors=(error.at(table=self.name),))
-        noted = {"outcome": outcome.status, "verified": checked and checked.verified}
-        published = self._patiently(lambda: self.sink.publish(plan, outcome.receipts, noted))
-        return replace(
-            outcome,
-            verified=checked and checked.verified,
-            warnings=(
-                *outcome.warnings,
-                *(checked.warnings if checked else ()),
-                *published.warnings,
-                *told(replaced, outcome.rows),
-            ),
-            unenforced=published.unenforced,
-        )
-
-    def _check(self, outcome: Copied) -> verify.Checked:
-        # Without a journal the rows' one transaction has published the table, too.
-        plan = outcome.plan if outcome.plan.journal else replace(outcome.plan, exists=False)
-        return verify.check_copy(
-            plan, outcome.receipts, self.source, self.sink, self.view.snapshot(plan), self.around.stop
-        )
-
-    def _counted(self, outcome: Copied) -> Copied:
-        """The table, whose rows are as many as the source counts. Raises VerificationError."""
-        try:
-            if self._patiently(lambda: self._shown(outcome)):
-                self._patiently(
-                    lambda: verify.check_cover(
-                        outcome.plan, outcome.receipts, self.source, self.view.snapshot(outcome.plan)
-                    )
-                )
-                return outcome
-            warning = "the source may have changed since its rows were read: it was not asked to count them"
-        except SnapshotLost:  # with every row in: not worth another copy
-            warning = "the snapshot was lost before the source could count its rows"
-        return replace(outcome, warnings=(*outcome.warnings, warning))
-
-    def _shown(self, outcome: Copied) -> bool:
-        """Whether the snapshot there is now shows the rows that were read, in this run and before it."""
-        plan, resumed = outcome.plan, outcome.resumed
-        if plan.resumes is None:
-            return True
-        if plan.transfer.not_consistent:
-            return False
-        if len(resumed) < len(plan.partitions):
-            return True  # or the run would not have gone on
-        then = plan.resumes.state["source"]
-        return self.source.unchanged(plan, resumed, then, self.view.snapshot(plan))
-
-    def _copy_partitions(
-        self, plan: TablePlan, receipts: Sequence[Receipt]
-    ) -> tuple[list[Receipt], list[ArrowsyncError]]:
-        """Copy the partitions that have no receipt yet."""
-        limits, done = plan.transfer.limits, {receipt.partition for receipt in receipts}
-        tally = Tally(plan.transfer, receipts)
-        try:
-            tally.check()  # an earlier run may have ended for it
-        except DataError as error:
-            return [], [error.at(table=self.name)]
-        pipes = _pipes(plan, self.source, self.sink, self.executor)
-        readers, slices = self._slices(plan)
-        ceiling = batch_ceiling(limits.memory_bytes, max(pipes, readers), _widths(plan))
-        ahead_bytes = slice_bytes(limits.memory_bytes) if readers > 1 else 0
-        tasks = [
-            Task(
-                plan,
-                partition,
-                self.view.snapshot(plan),
-                self.source,
-                self.sink,
-                ceiling,
-                slices=slices.get(partition.number, ()),
-                readers=readers,
-                ahead_bytes=ahead_bytes,
-            )
-            for partition in plan.partitions
-            if partition.number not in done
-        ]
-        with Stop(parent=self.around.stop) as stop:
-            if self.executor is not None:
-                here = replace(self.around, stop=stop)
-                at_once = connected_pipes(limits.max_connections, self.source, self.sink)
-                return copy_on(self.executor, tasks, pipes, at_once, here, tally)
-            here = replace(self.around, stop=stop, reading=Turns(pipes), writing=Turns(pipes))
-            sizer = table_sizer(plan, ceiling)
-
-            def submit(task: Task) -> Future[Receipt]:
-                return pool.submit(attempt, task, sizer, here, tally)
-
-            # One more reads ahead while another one commits, if there is memory for it.
-            at_once = pipes_for(limits.memory_bytes, pipes + 1, _widths(plan))
-            with ThreadPoolExecutor(at_once, thread_name_prefix="arrowsync-copy") as pool:
-                return gather(tasks, submit, Future.result, tally, at_once, here, Future.cancel)
-
-    def _slices(self, plan: TablePlan) -> tuple[int, dict[int, tuple[Partition, ...]]]:
-        """How many readers the partition under way gets, and what they read, by its number."""
-        memory = plan.transfer.limits.memory_bytes
-        readers = readers_for(memory, wanted_readers(plan, self.source, self.sink), _widths(plan))
-        if self.executor is not None or readers == 1 or (plan.source.bytes or 0) <= slice_bytes(memory):
-            return 1, {}
-        cut = self._patiently(lambda: self.source.slices(plan, target_bytes=slice_bytes(memory)))
-        by_number = {each.number: parts for each, parts in zip(plan.partitions, cut, strict=True)}
-        return min(readers, max(map(len, cut), default=1)), by_number
-
-
-_LATER = "it changed before it was read: its rows are of a later moment than those of the other tables"
-
-
-def _is_to_start_over(outcome: Copied) -> bool:
-    """Whether DDL has changed the source, and what is in can be given up: appended rows cannot."""
-    plan = outcome.plan
-    changed = any(isinstance(error, TableChanged) for error in outcome.errors)
-    return changed and plan.journal is not None and plan.transfer.mode is not WriteMode.APPEND
-
-
-def _contradicted(presumed: TablePlan, plan: TablePlan) -> str:
-    """What the values turned out to be; empty where the types are the presumed ones."""
-    return "; ".join(
-        f"column {old.source.name!r} holds values that are no {old.target.type}: it is {new.target.type}"
-        for old, new in zip(presumed.columns, plan.columns, strict=True)
-        if old.target.type != new.target.type
     )

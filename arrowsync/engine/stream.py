@@ -11,7 +11,7 @@ from arrowsync.core.plan import ColumnPlan, Form, Partition, Route, Storage, Tab
 from arrowsync.core.table import Table
 from arrowsync.core.transfer import Transfer
 from arrowsync.engine import batches
-from arrowsync.engine.memory import NARROW, batch_ceiling, process_tracker
+from arrowsync.engine.memory import batch_ceiling, process_tracker, widths_of
 from arrowsync.engine.prefetch import Prefetch
 from arrowsync.engine.sizing import AdaptiveSizer
 from arrowsync.engine.stop import Stop
@@ -47,7 +47,7 @@ def stream(source: Source, plan: TablePlan) -> pa.RecordBatchReader:
 
 def _rows(source: Source, plan: TablePlan) -> Iterator[pa.RecordBatch]:
     limits = plan.transfer.limits
-    ceiling = batch_ceiling(limits.memory_bytes, 1, plan.source.widths or NARROW)
+    ceiling = batch_ceiling(limits.memory_bytes, 1, widths_of(plan))
     sizer = AdaptiveSizer(
         row_bytes=plan.row_bytes,
         ceiling_bytes=ceiling,

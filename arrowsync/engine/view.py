@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
 from arrowsync.core.contracts import Source
-from arrowsync.core.plan import Snapshot, TablePlan
+from arrowsync.core.plan import Receipt, Snapshot, TablePlan
 from arrowsync.engine.designs import types
 from arrowsync.engine.retry import patiently
 from arrowsync.engine.stop import Stop
@@ -58,6 +58,23 @@ class View:
     def source_state(self, plan: TablePlan) -> dict[str, Any]:  # Any: JSON
         """What the table was just before the snapshot."""
         return dict(self._states.get(plan.source.name, {}))
+
+    def has_shape(self, plan: TablePlan, then: Mapping[str, Any]) -> bool:  # Any: JSON
+        """Whether the table has the columns that it had then."""
+        return then.get("shape") == self.source_state(plan).get("shape")
+
+    def goes_with(
+        self, plan: TablePlan, receipts: Sequence[Receipt], then: Mapping[str, Any]
+    ) -> bool:  # Any: JSON
+        """Whether rows that are still to be read go together with those that were read then."""
+        if not self.has_shape(plan, then):
+            return False
+        if not receipts or len(receipts) == len(plan.partitions):
+            return True
+        snapshot = self.snapshot(plan)
+        return patiently(
+            lambda: self._source.unchanged(plan, receipts, then, snapshot), plan.transfer.retry, self._stop
+        )
 
     def state(self, plan: TablePlan) -> dict[str, Any]:  # Any: JSON
         """What the journal remembers of the source."""

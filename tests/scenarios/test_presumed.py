@@ -18,7 +18,7 @@ from arrowsync.core.contracts import Connection, Forms
 from arrowsync.core.events import BatchWritten, Event, PartitionCommitted, PartitionRefused, TableStarted
 from arrowsync.core.table import Table
 from arrowsync.dialects.sqlite import census
-from arrowsync.engine import runner
+from arrowsync.engine import table_run
 from arrowsync.errors import TransferError
 from tests.fix_postgresql import Database
 from tests.scenarios.copies import interrupted, killed_child, newest_server
@@ -386,7 +386,7 @@ def killed(monkeypatch: pytest.MonkeyPatch, before: str) -> Iterator[None]:
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(runner, before, end)
+        patched.setattr(table_run, before, end)
         try:
             yield
         except Killed:
