@@ -32,13 +32,14 @@ from arrowsync.endpoints.secrets import holds_password
 from arrowsync.engine.memory import MemoryTracker, process_tracker
 from arrowsync.engine.odd_tables import OddTables
 from arrowsync.engine.pipe import Surroundings
-from arrowsync.engine.planner import find_tables, make_plans, measured
+from arrowsync.engine.planner import make_plans, measured
 from arrowsync.engine.remote import check_executor
 from arrowsync.engine.runner import run
 from arrowsync.engine.stop import Stop
 from arrowsync.engine.stream import reading_plan
 from arrowsync.engine.stream import stream as stream_rows
 from arrowsync.engine.table_run import Copied
+from arrowsync.engine.table_selection import find_tables
 from arrowsync.engine.verify import compare_tables
 from arrowsync.errors import ArrowsyncError, ConfigError, SchemaError, TransferError
 from arrowsync.report import Collector, Report, Verification

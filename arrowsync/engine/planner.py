@@ -11,14 +11,14 @@ from uuid import uuid4
 
 from arrowsync.core.contracts import Sink, Source
 from arrowsync.core.plan import Partition, Phase, TablePlan, TransferPlan, Unfinished
-from arrowsync.core.table import ForeignKey, Table, TableName, find_table, left_behind, match_tables
+from arrowsync.core.table import ForeignKey, Table, TableName, left_behind
 from arrowsync.core.transfer import OFFERED, Transfer, WriteMode
 from arrowsync.core.units import MiB
 from arrowsync.engine.designs import can_start_over, designed, refuse_losses, types
-from arrowsync.engine.narrowing import narrowed
 from arrowsync.engine.odd_tables import OddTables
 from arrowsync.engine.pipes import connected_pipes
 from arrowsync.engine.resume import Decision, Earlier, empties, finished_plan, given_up
+from arrowsync.engine.table_selection import find_tables, in_reference_order, needs
 from arrowsync.errors import ConfigError, SchemaError
 
 SMALLEST_SHARE = 16 * MiB  # of a worker: with less, opening connections would cost more than sharing saves
@@ -91,7 +91,7 @@ def _planned(
             with odd.set_aside(table.name):
                 plans[table.name] = planning.plan(table, number)
         lost = names.keys() & (odd.errors.keys() - known)
-        waiting = [each for each in enumerate(tables) if each[1].name in plans and _needs(each[1]) & lost]
+        waiting = [each for each in enumerate(tables) if each[1].name in plans and needs(each[1]) & lost]
     return [plan for name, plan in plans.items() if name not in odd.errors]
 
 
@@ -107,7 +107,7 @@ def _stated(plans: Sequence[TablePlan], sink: Sink, odd: OddTables) -> list[Tabl
 def _readable_views(plans: Sequence[TablePlan], sink: Sink, odd: OddTables) -> list[TablePlan]:
     """The plans without the views that read what is skipped; a view comes after what it reads."""
     for view in (plan.source for plan in plans if plan.source.view):
-        lost = sorted(str(name) for name in _needs(view) & odd.errors.keys() if sink.find(name) is None)
+        lost = sorted(str(name) for name in needs(view) & odd.errors.keys() if sink.find(name) is None)
         if lost:
             odd.errors[view.name] = SchemaError(f"it reads {', '.join(lost)}, which cannot be copied")
     return [plan for plan in plans if plan.source.name not in odd.errors]
@@ -117,102 +117,6 @@ def measured(source: Source, table: Table, where: str | None = None) -> Table:
     """The table with its rows' widths. Raises ConfigError where these cannot be read, or for a bad where."""
     source.check_reading(table, where)
     return replace(table, widths=source.widths(table, where))
-
-
-def find_tables(transfer: Transfer, source: Source) -> tuple[list[Table], OddTables]:
-    """The tables that the transfer means, with only the wanted columns, and those that cannot be described.
-
-    Raises ConfigError.
-    """
-    found, odd = _tables(transfer, source)
-    tables = []
-    for table in found:
-        with odd.set_aside(table.name):
-            tables.append(narrowed(table, transfer))
-    _check_used(transfer, tables)
-    return tables, odd
-
-
-def _tables(transfer: Transfer, source: Source) -> tuple[list[Table], OddTables]:
-    if source.is_one_table:
-        only = _only_table(transfer, source)
-        return [only], OddTables(named=[only.name])
-    if transfer.query is not None:
-        if not transfer.target_table:
-            raise ConfigError(
-                "a query needs the name of its target", hint="Give target_table (--target-table)"
-            )
-        rows = source.describe_query(TableName.parse(transfer.target_table), transfer.query)
-        return [rows], OddTables(named=[rows.name])
-    names = source.names(views=transfer.views)
-    if not names:
-        _check_holds_tables(transfer, source)
-    if transfer.tables or transfer.patterns:
-        named = [find_table(wanted, source.names(views=True)) for wanted in transfer.tables]
-        chosen = list(named)
-        if transfer.patterns:
-            chosen += [name for name in match_tables(transfer.patterns, names) if name not in chosen]
-    else:
-        named, chosen = [], names
-    if transfer.target_table and len(chosen) != 1:
-        raise ConfigError(f"one target table for {len(chosen)} tables", hint="Name one source table")
-    odd = OddTables(named)
-    # A view is meant as a table of its rows where it is named.
-    return [replace(t, view=None) if t.name in named else t for t in odd.describe(source, chosen)], odd
-
-
-def _check_holds_tables(transfer: Transfer, source: Source) -> None:
-    """For a source without tables, which may be the target of the copy that was meant; or hold views."""
-    views = source.names(views=True)
-    if not views:
-        hint = "Are source and target the right way round?"
-    elif not transfer.tables:
-        hint = "It holds views: --views (views=True) takes them, --table one of them"
-    else:
-        return
-    raise ConfigError(f"{source.identity} holds no tables", hint=hint)
-
-
-def _only_table(transfer: Transfer, source: Source) -> Table:
-    """The table of a source that has no others. The transfer's `tables` are the target's name then."""
-    for what, given in (("where", transfer.where), ("query", transfer.query)):
-        if given is not None:
-            raise ConfigError(
-                f"{what}: {source} knows no SQL",
-                hint="Select the rows with DuckDB or polars, and copy that frame",
-            )
-    if len(transfer.tables) > 1 or transfer.patterns:
-        raise ConfigError(f"{source} is one table", hint="--table gives it a name in the target")
-    return source.describe(source.names())[0]
-
-
-def _check_used(transfer: Transfer, tables: Sequence[Table]) -> None:
-    """A rename, cast or key of a column that no table has is a slip of the pen."""
-    for what, names in (("rename", transfer.rename), ("cast", transfer.cast), ("key", transfer.key)):
-        for name in names:
-            if not any(name == column.name for table in tables for column in table.columns):
-                if len(tables) == 1:
-                    tables[0].column(name)
-                raise ConfigError(f"{what}: no table has a column {name!r}")
-
-
-def in_reference_order(tables: Sequence[Table]) -> list[Table]:
-    """Tables after those that their foreign keys name, views after what they read.
-
-    A cycle keeps the order that was given.
-    """
-    waiting, ordered = sorted(tables, key=lambda table: table.view is not None), []
-    while waiting:
-        names = {table.name for table in waiting}
-        ready = [table for table in waiting if not _needs(table) & (names - {table.name})]
-        for table in ready or waiting[:1]:
-            ordered.append(table)
-            waiting.remove(table)
-    return ordered
-
-
-def _needs(table: Table) -> set[TableName]:
-    return {key.references for key in table.foreign_keys}.union(table.view.reads if table.view else ())
 
 
 def _check_schema_only(transfer: Transfer, sink: Sink) -> None:
