@@ -112,10 +112,8 @@ class Journal:
         )
 
     def forget(self, transfer: str, target: str) -> None:
-        for table in (
-            self._transfers,
-            self._receipts,
-        ):  # partitions hold the first one's row while they write
+        # Partitions that write hold the transfer's row: it goes first, and waits for them.
+        for table in (self._transfers, self._receipts):
             self._connection.run(
                 f"delete from {table} where transfer = $1 and target_table = $2", (transfer, target)
             )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from arrowsync.core.events import FewerConnections
 from arrowsync.core.plan import Receipt
@@ -34,80 +34,102 @@ def gather(
     error, and an interrupt, sets `stop` and begins nothing more; what `withdraw` does not cancel is under way
     by then, and received all the same.
     """
-    receipts: list[Receipt] = []
-    errors: list[ArrowsyncError] = []
-    waiting, running = deque(tasks), dict[Future[T], Task]()
-    done: SimpleQueue[Future[T]] = SimpleQueue()
-    stop, told = around.stop, False
+    return _Gathering(tasks, submit, receive, tally, at_once, around, withdraw).outcome()
 
-    def fail(error: ArrowsyncError) -> None:
-        if not isinstance(error, Stopped):  # told to, because of an error that is reported
-            errors.append(error)
-        if not isinstance(error, TransientError | SnapshotLost):
-            end()
 
-    def end() -> None:
-        waiting.clear()
-        stop.set()
-        for future in tuple(running):
-            withdraw(future)
+class _Gathering(Generic[T]):
+    """What waits, what runs, and what became of the others; used by one thread."""
 
-    def give_way(task: Task, refused: ConnectionRefused) -> None:
-        """Go on with fewer at once: no more than have their connections now."""
-        nonlocal at_once, told
-        if task.alone or stop.is_set():
-            fail(refused)
-            return end()  # the others would wait as long, one after the other
-        if task.readers > 1:
-            again = [_with_readers(each, task.readers // 2) for each in (task, *waiting)]
-            waiting.clear()
-            waiting.extend(again)
-        else:
-            at_once = max(1, len(running))
-            waiting.appendleft(replace(task, alone=not running))
-        if not told and (task.readers > 1 or running):
-            told = True
-            around.observe(FewerConnections(table=str(task.plan.source.name), error=refused.message))
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        submit: Callable[[Task], Future[T]],
+        receive: Callable[[Future[T]], Receipt],
+        tally: Tally,
+        at_once: int,
+        around: Surroundings,
+        withdraw: Callable[[Future[T]], object],
+    ) -> None:
+        self._submit = submit
+        self._receive = receive
+        self._tally = tally
+        self._at_once = at_once
+        self._around = around
+        self._withdraw = withdraw
+        self._waiting = deque(tasks)
+        self._running: dict[Future[T], Task] = {}
+        self._done: SimpleQueue[Future[T]] = SimpleQueue()
+        self._receipts: list[Receipt] = []
+        self._errors: list[ArrowsyncError] = []
+        self._fewer_told = False
 
-    def submit_more() -> None:
-        while waiting and len(running) < at_once:
-            task = waiting.popleft()
-            try:
-                future = submit(task)
-            except ArrowsyncError as error:
-                fail(error)
-                return
-            running[future] = task
-            future.add_done_callback(done.put)
-
-    def take(future: Future[T], task: Task) -> None:
+    def outcome(self) -> tuple[list[Receipt], list[ArrowsyncError]]:
         try:
-            receipts.append(receive(future))
-            tally.settle(receipts[-1])
-            tally.check()
-        except ConnectionRefused as refused:
-            give_way(task, refused)
-        except ArrowsyncError as error:
-            fail(error)
+            self._submit_more()
+            while self._running:
+                future = self._done.get()
+                task = self._running.pop(future)
+                if not (future.cancelled() and self._around.stop.is_set()):
+                    self._take(future, task)
+                self._submit_more()
+        except BaseException:
+            self._end()
+            # What could not be cancelled ends by itself, and may have committed.
+            for future, task in self._running.items():
+                if not future.cancelled():
+                    self._take(future, task)
+            raise
+        return sorted(self._receipts, key=lambda receipt: receipt.partition), self._errors
 
-    try:
-        submit_more()
-        while running:
-            future = done.get()
-            task = running.pop(future)
-            if not (future.cancelled() and stop.is_set()):
-                take(future, task)
-            submit_more()
-    except BaseException:
-        end()
-        for (
-            future,
-            task,
-        ) in running.items():  # what could not be cancelled ends by itself, and may have committed
-            if not future.cancelled():
-                take(future, task)
-        raise
-    return sorted(receipts, key=lambda receipt: receipt.partition), errors
+    def _submit_more(self) -> None:
+        while self._waiting and len(self._running) < self._at_once:
+            task = self._waiting.popleft()
+            try:
+                future = self._submit(task)
+            except ArrowsyncError as error:
+                self._fail(error)
+                return
+            self._running[future] = task
+            future.add_done_callback(self._done.put)
+
+    def _take(self, future: Future[T], task: Task) -> None:
+        try:
+            receipt = self._receive(future)
+            self._receipts.append(receipt)
+            self._tally.settle(receipt)
+            self._tally.check()
+        except ConnectionRefused as refused:
+            self._give_way(task, refused)
+        except ArrowsyncError as error:
+            self._fail(error)
+
+    def _fail(self, error: ArrowsyncError) -> None:
+        if not isinstance(error, Stopped):  # told to, because of an error that is reported
+            self._errors.append(error)
+        if not isinstance(error, TransientError | SnapshotLost):
+            self._end()
+
+    def _end(self) -> None:
+        self._waiting.clear()
+        self._around.stop.set()
+        for future in tuple(self._running):
+            self._withdraw(future)
+
+    def _give_way(self, task: Task, refused: ConnectionRefused) -> None:
+        """Go on with fewer at once: no more than have their connections now."""
+        if task.alone or self._around.stop.is_set():
+            self._fail(refused)
+            self._end()  # the others would wait as long, one after the other
+            return
+        if task.readers > 1:
+            again = [_with_readers(each, task.readers // 2) for each in (task, *self._waiting)]
+            self._waiting = deque(again)
+        else:
+            self._at_once = max(1, len(self._running))
+            self._waiting.appendleft(replace(task, alone=not self._running))
+        if not self._fewer_told and (task.readers > 1 or self._running):
+            self._fewer_told = True
+            self._around.observe(FewerConnections(table=str(task.plan.source.name), error=refused.message))
 
 
 def _with_readers(task: Task, most: int) -> Task:
