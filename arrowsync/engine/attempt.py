@@ -31,68 +31,92 @@ def attempt(task: Task, sizer: AdaptiveSizer, around: Surroundings, tally: Tally
     Raises Refused where a presumed plan turns out wrong: the whole table needs another one; and at once
     ConnectionRefused where fewer partitions would do with fewer connections.
     """
-    place: dict[str, Any] = {  # Any: fields of an event, and of an error
-        "table": str(task.plan.source.name),
-        "partition": task.partition.number,
-    }
+    around.stop.check()
+    around.observe(PartitionStarted(**_place(task)))
+    return _Attempts(task, sizer, around, tally).outcome()
 
-    batch_by_batch = careful = False
 
-    def copy(plan: TablePlan) -> Receipt:
-        nonlocal careful
-        here = replace(task, plan=plan, batch_by_batch=batch_by_batch)
-        if not careful:
+class _Attempts:
+    """What one partition's attempts have taught: to send single batches, to copy with care."""
+
+    def __init__(self, task: Task, sizer: AdaptiveSizer, around: Surroundings, tally: Tally) -> None:
+        self._task = task
+        self._sizer = sizer
+        self._around = around
+        self._tally = tally
+        self._batch_by_batch = False
+        self._careful = False
+
+    def outcome(self) -> Receipt:
+        task, around = self._task, self._around
+        besides = () if task.alone else (ConnectionRefused,)
+        try:
+            with _hearing_of_locks(task, around):
+                retry = task.plan.transfer.retry
+                return with_retries(self._by_forms, retry, around.stop, self._tell_retried, besides=besides)
+        except Stopped:
+            raise
+        except SnapshotLost as lost:
+            lost.at(**_place(task))
+            raise
+        except Refused as error:
+            self._tell_refused(error)
+            raise
+        except ArrowsyncError as error:
+            raise self._failed(error) from error.__cause__
+
+    def _by_forms(self) -> Receipt:
+        plan = self._task.plan
+        return self._copy(plan) if plan.presumed else with_next_forms(self._copy, plan, self._tell_refused)
+
+    def _copy(self, plan: TablePlan) -> Receipt:
+        task = replace(self._task, plan=plan, batch_by_batch=self._batch_by_batch)
+        if not self._careful:
             try:
-                receipt = copy_partition(here, sizer, around)
-                tally.settle(receipt)
+                receipt = copy_partition(task, self._sizer, self._around)
+                self._tally.settle(receipt)
                 return receipt
             except (DataError, Refused) as error:
                 if isinstance(error, Refused) and plan.can_do_without(error):
                     raise
-                careful = True
-        return copy_carefully(here, sizer, around, tally)
+                self._careful = True
+        return copy_carefully(task, self._sizer, self._around, self._tally)
 
-    def retried(attempt: int, wait_seconds: float, error: BaseException) -> None:
-        nonlocal batch_by_batch
+    def _failed(self, error: ArrowsyncError) -> ArrowsyncError:
+        """The error with its place, when it was told."""
+        task, place = self._task, _place(self._task)
+        if isinstance(error, TransientError):
+            self._around.stop.check()  # cancelled rather than failed
+        if isinstance(error, ConnectionRefused) and not task.alone:
+            return error.at(**place)  # not a failure yet: it waits for fewer partitions
+        self._around.observe(PartitionFailed(**place, error=str(error)))
+        if task.partition.is_all:
+            del place["partition"]
+        return error.at(**place)
+
+    def _tell_retried(self, attempt: int, wait_seconds: float, error: BaseException) -> None:
         timeout = isinstance(error, BatchTimeout)
         if timeout:
-            batch_by_batch = True
-            sizer.shrink()
-        around.observe(
-            Retried(**place, attempt=attempt, wait_seconds=wait_seconds, error=str(error), timeout=timeout)
+            self._batch_by_batch = True
+            self._sizer.shrink()
+        self._around.observe(
+            Retried(
+                **_place(self._task),
+                attempt=attempt,
+                wait_seconds=wait_seconds,
+                error=str(error),
+                timeout=timeout,
+            )
         )
 
-    def refused(error: ArrowsyncError) -> None:
-        around.observe(PartitionRefused(**place, column=error.column or "", reason=error.message))
+    def _tell_refused(self, error: ArrowsyncError) -> None:
+        self._around.observe(
+            PartitionRefused(**_place(self._task), column=error.column or "", reason=error.message)
+        )
 
-    def by_forms() -> Receipt:
-        if task.plan.presumed:
-            return copy(task.plan)
-        return with_next_forms(copy, task.plan, refused)
 
-    around.stop.check()
-    around.observe(PartitionStarted(**place))
-    try:
-        besides = () if task.alone else (ConnectionRefused,)
-        with _hearing_of_locks(task, around):
-            return with_retries(by_forms, task.plan.transfer.retry, around.stop, retried, besides=besides)
-    except Stopped:
-        raise
-    except SnapshotLost as lost:
-        lost.at(**place)
-        raise
-    except Refused as error:
-        refused(error)
-        raise
-    except ArrowsyncError as error:
-        if isinstance(error, TransientError):
-            around.stop.check()  # cancelled rather than failed
-        if isinstance(error, ConnectionRefused) and not task.alone:
-            raise error.at(**place) from error.__cause__
-        around.observe(PartitionFailed(**place, error=str(error)))
-        if task.partition.is_all:
-            place.pop("partition")
-        raise error.at(**place) from error.__cause__
+def _place(task: Task) -> dict[str, Any]:  # Any: fields of an event, and of an error
+    return {"table": str(task.plan.source.name), "partition": task.partition.number}
 
 
 def _hearing_of_locks(task: Task, around: Surroundings) -> AbstractContextManager[None]:

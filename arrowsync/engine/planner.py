@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -219,9 +219,7 @@ class _Planning:
             discards=discards,
             warnings=(
                 *(given_up(each, sink) for each in discards if each.rows),
-                *_of_view(transfer, table),
-                *table.remarks,
-                *(f"column {column.name!r} {column.remark}" for column in table.columns if column.remark),
+                *_remarks(transfer, table),
                 *(_left_out(key) for key in dangling),
             ),
             presumed=presumed,
@@ -248,9 +246,12 @@ def _check_view(view: Table, existing: Table | None) -> None:
         )
 
 
-def _of_view(transfer: Transfer, table: Table) -> tuple[str, ...]:
-    asked = transfer.views and table.kind == "view"
-    return ("it is a view; its copy is a table of its rows",) if asked else ()
+def _remarks(transfer: Transfer, table: Table) -> Iterator[str]:
+    """What is to be said of the source's table."""
+    if transfer.views and table.kind == "view":
+        yield "it is a view; its copy is a table of its rows"
+    yield from table.remarks
+    yield from (f"column {column.name!r} {column.remark}" for column in table.columns if column.remark)
 
 
 def _dangling(table: Table, copied: Collection[TableName], sink: Sink) -> list[ForeignKey]:
