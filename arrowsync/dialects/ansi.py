@@ -304,13 +304,11 @@ class Dialect:
         """What tells, later, whether a table is still the same and as it was; None where there is none."""
         raise NotImplementedError
 
-    def landing(
-        self, connection: Connection, unfinished: Unfinished, name: TableName
-    ) -> Literal["kept", "changed", "other"]:
+    def landing(self, connection: Connection, unfinished: Unfinished) -> Literal["kept", "changed", "other"]:
         """What became of the table into which the transfer wrote: see Unfinished."""
         raise NotImplementedError
 
-    def rows_lost(self, connection: Connection, unfinished: Unfinished, name: TableName) -> int:
+    def rows_lost(self, connection: Connection, unfinished: Unfinished) -> int:
         """How many rows have gone from the table into which the transfer appended, as far as is known."""
         return 0
 

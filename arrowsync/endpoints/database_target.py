@@ -71,7 +71,7 @@ class DatabaseTarget:
 
     def rows_lost(self, unfinished: Unfinished) -> int:
         with asking(self.address) as connection:
-            return self._dialect.rows_lost(connection, unfinished, unfinished.landing_name)
+            return self._dialect.rows_lost(connection, unfinished)
 
     # -- beginning -----------------------------------------------------------------------------------------
 
@@ -176,9 +176,7 @@ class DatabaseTarget:
         theirs = [
             old
             for old in sorted(olds, key=lambda old: int(old.state.get("number", 0)))
-            if old.has_landing
-            and not old.appends
-            and dialect.landing(connection, old, old.landing_name) != "other"
+            if old.has_landing and not old.appends and dialect.landing(connection, old) != "other"
         ]
         made = [old.landing_name for old in theirs if old.made_landing]
         for statement in dialect.drop(dialect.describe(connection, made) if made else ()):
@@ -265,7 +263,7 @@ def _with_landing(connection: AdbcConnection, found: Unfinished) -> Unfinished:
     """With what became of the table that its rows went into."""
     if not found.has_landing:
         return found
-    return replace(found, landing=connection.dialect.landing(connection, found, found.landing_name))
+    return replace(found, landing=connection.dialect.landing(connection, found))
 
 
 def _check_as_planned(

@@ -249,13 +249,11 @@ class PostgreSQL(Dialect):
     def mark(self, connection: Connection, name: TableName) -> dict[str, Any] | None:
         return changes.mark(connection, self, name)
 
-    def landing(
-        self, connection: Connection, unfinished: Unfinished, name: TableName
-    ) -> Literal["kept", "changed", "other"]:
-        return changes.landing(connection, self, unfinished, name)
+    def landing(self, connection: Connection, unfinished: Unfinished) -> Literal["kept", "changed", "other"]:
+        return changes.landing(connection, self, unfinished)
 
-    def rows_lost(self, connection: Connection, unfinished: Unfinished, name: TableName) -> int:
-        return changes.rows_lost(connection, self, unfinished, name)
+    def rows_lost(self, connection: Connection, unfinished: Unfinished) -> int:
+        return changes.rows_lost(connection, self, unfinished)
 
     def empty(self, name: TableName) -> str:
         return f"truncate {self.quote_table(name)}"

@@ -27,33 +27,31 @@ def mark(connection: Connection, dialect: Dialect, name: TableName) -> dict[str,
 
 
 def landing(
-    connection: Connection, dialect: Dialect, unfinished: Unfinished, name: TableName
+    connection: Connection, dialect: Dialect, unfinished: Unfinished
 ) -> Literal["kept", "changed", "other"]:
-    now, then = mark(connection, dialect, name), unfinished.state["mark"]
+    now, then = mark(connection, dialect, unfinished.landing_name), unfinished.state["mark"]
     if now is None or now["oid"] != then["oid"]:
         return "other"
     if unfinished.phase is Phase.PUBLISHED:
         # VACUUM FULL rewrites a table, too.
-        return "kept" if _holds(connection, dialect, unfinished, name, now["file"]) else "changed"
+        return "kept" if _holds(connection, dialect, unfinished, now["file"]) else "changed"
     return "kept" if now["file"] == then["file"] else "changed"
 
 
-def _holds(
-    connection: Connection, dialect: Dialect, published: Unfinished, name: TableName, file: int
-) -> bool:
+def _holds(connection: Connection, dialect: Dialect, published: Unfinished, file: int) -> bool:
     """Whether the table has not been emptied since: of another file it holds as many rows as came in."""
-    table = dialect.quote_table(name)
+    table = dialect.quote_table(published.landing_name)
     if file != published.state["mark"]["file"]:
         return int(connection.rows(f"select count(*) from {table}")[0][0]) >= published.rows
     return not published.rows or bool(connection.rows(f"select 1 from {table} limit 1"))
 
 
-def rows_lost(connection: Connection, dialect: Dialect, unfinished: Unfinished, name: TableName) -> int:
+def rows_lost(connection: Connection, dialect: Dialect, unfinished: Unfinished) -> int:
     """By the server's statistics, which sessions report when they end; all where the table was emptied."""
-    now, then = mark(connection, dialect, name), unfinished.state["mark"]
+    now, then = mark(connection, dialect, unfinished.landing_name), unfinished.state["mark"]
     if now is None or now["oid"] != then["oid"]:
         return unfinished.rows
-    [(rows,)] = connection.rows(f"select count(*) from {dialect.quote_table(name)}")
+    [(rows,)] = connection.rows(f"select count(*) from {dialect.quote_table(unfinished.landing_name)}")
     return max(int(now["deleted"]) - int(then["deleted"]), unfinished.rows if rows < unfinished.rows else 0)
 
 

@@ -191,13 +191,11 @@ class SQLite(Dialect):
     def mark(self, connection: Connection, name: TableName) -> dict[str, Any] | None:
         return changes.mark(connection, name)
 
-    def landing(
-        self, connection: Connection, unfinished: Unfinished, name: TableName
-    ) -> Literal["kept", "changed", "other"]:
-        return changes.landing(connection, unfinished, name)
+    def landing(self, connection: Connection, unfinished: Unfinished) -> Literal["kept", "changed", "other"]:
+        return changes.landing(connection, unfinished)
 
-    def rows_lost(self, connection: Connection, unfinished: Unfinished, name: TableName) -> int:
-        return changes.rows_lost(connection, unfinished, name)
+    def rows_lost(self, connection: Connection, unfinished: Unfinished) -> int:
+        return changes.rows_lost(connection, unfinished)
 
     def lock_file(self, uri: str, key: str) -> Path | None:
         return changes.lock_file(location.locate(uri).path, key)

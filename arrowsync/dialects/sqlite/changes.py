@@ -63,14 +63,12 @@ def mark(connection: Connection, name: TableName) -> dict[str, Any] | None:
     return {"sql": made[0][0], "rows": rows}
 
 
-def landing(
-    connection: Connection, unfinished: Unfinished, name: TableName
-) -> Literal["kept", "changed", "other"]:
+def landing(connection: Connection, unfinished: Unfinished) -> Literal["kept", "changed", "other"]:
     """By its count: as many rows as there were plus those of the receipts; others may append, too.
 
     A published table is the users' already: it may have lost rows, but not all.
     """
-    now, then = mark(connection, name), unfinished.state["mark"]
+    now, then = mark(connection, unfinished.landing_name), unfinished.state["mark"]
     if now is None or now["sql"] != then["sql"]:
         return "other"
     if unfinished.phase is Phase.PUBLISHED:
@@ -80,9 +78,9 @@ def landing(
     return "kept" if appended or now["rows"] == expected else "changed"
 
 
-def rows_lost(connection: Connection, unfinished: Unfinished, name: TableName) -> int:
+def rows_lost(connection: Connection, unfinished: Unfinished) -> int:
     """By the count: how many of the rows that were there, or came in, are not there."""
-    now, then = mark(connection, name), unfinished.state["mark"]
+    now, then = mark(connection, unfinished.landing_name), unfinished.state["mark"]
     if now is None or now["sql"] != then["sql"]:
         return unfinished.rows
     came = 0 if unfinished.phase is Phase.PUBLISHED else unfinished.rows
