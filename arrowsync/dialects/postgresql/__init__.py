@@ -13,6 +13,7 @@ from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.core.waits import Wait
 from arrowsync.dialects.ansi import Dialect, Read
 from arrowsync.dialects.postgresql import (
+    advisory_locks,
     catalog,
     changes,
     connection,
@@ -20,6 +21,7 @@ from arrowsync.dialects.postgresql import (
     design,
     errors,
     guard,
+    journal_location,
     names,
     partitions,
     place,
@@ -262,24 +264,24 @@ class PostgreSQL(Dialect):
         return tuple(ddl.drop(self, tables))
 
     def lock(self, connection: Connection, key: str, seconds: float) -> bool:
-        return changes.lock(connection, key, seconds)
+        return advisory_locks.lock(connection, key, seconds)
 
     def unlock(self, connection: Connection, key: str) -> None:
-        changes.unlock(connection, key)
+        advisory_locks.unlock(connection, key)
 
     def is_locked(self, connection: Connection, key: str) -> bool:
-        return changes.is_locked(connection, key)
+        return advisory_locks.is_locked(connection, key)
 
     def locate_journal(
         self, connection: Connection, journal: str, name: TableName
     ) -> tuple[TableName, TableName]:
-        return changes.locate_journal(connection, self, journal, name)
+        return journal_location.locate_journal(connection, self, journal, name)
 
     def find_journals(self, connection: Connection, journal: str) -> list[tuple[TableName, TableName]]:
-        return changes.find_journals(connection, journal)
+        return journal_location.find_journals(connection, journal)
 
     def create_journal(self, journal: str) -> tuple[str, ...]:
-        return changes.create_journal(self, journal)
+        return journal_location.create_journal(self, journal)
 
     def sieve(self, connection: Connection, plan: TablePlan) -> Sieve:
         return violations.sieve(self, connection, plan)

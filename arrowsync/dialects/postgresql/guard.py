@@ -17,8 +17,8 @@ from arrowsync.core.contracts import Connection
 from arrowsync.core.plan import Partition, Receipt, TablePlan
 from arrowsync.dialects.ansi import Dialect
 from arrowsync.dialects.postgresql.partitions import rows_of
-from arrowsync.dialects.postgresql.source_locks import LOCK_NOT_AVAILABLE, PATIENCE
-from arrowsync.errors import ArrowsyncError, SchemaError, TableChanged, TransientError
+from arrowsync.dialects.postgresql.source_locks import PATIENCE
+from arrowsync.errors import ArrowsyncError, LockHeld, SchemaError, TableChanged, TransientError
 
 WHOLE = Partition(0)
 
@@ -125,8 +125,8 @@ def _relations(
     try:
         types = _lock(connection, dialect, plan, WHOLE)
         found = connection.rows(_LOCKED)
-    except TransientError as error:
-        if error.sqlstate != LOCK_NOT_AVAILABLE or plan.source.kind == "query":
+    except LockHeld:
+        if plan.source.kind == "query":
             raise
         connection.run("rollback")
         connection.run("begin read only")

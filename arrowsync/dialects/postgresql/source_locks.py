@@ -10,10 +10,9 @@ from arrowsync.core.table import TableName
 from arrowsync.dialects.ansi import Dialect
 from arrowsync.dialects.postgresql.connection import LOCK_TIMEOUT
 from arrowsync.dialects.postgresql.partitions import relation
-from arrowsync.errors import ArrowsyncError
+from arrowsync.errors import ArrowsyncError, LockHeld
 
 PATIENCE = "2s"  # for one table: whoever has it locked may have it for hours, and the guard will do without
-LOCK_NOT_AVAILABLE = "55P03"
 
 # Both who has the table and who waits to have it alone: a queue is kept.
 _HOLDER = """
@@ -41,7 +40,7 @@ def hold(connection: Connection, dialect: Dialect, plans: Sequence[TablePlan]) -
     if named and _refusal(connection, _lock_table(dialect, named)):
         for plan in named:
             error = _refusal(connection, _lock_table(dialect, [plan]))
-            if error and error.sqlstate == LOCK_NOT_AVAILABLE:
+            if isinstance(error, LockHeld):
                 refused[plan.source.name] = _unlocked(connection, dialect, plan)
             elif error:
                 by_query.append(plan)
