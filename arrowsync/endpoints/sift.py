@@ -22,9 +22,8 @@ from arrowsync.errors import ArrowsyncError, DataError, TransientError
 
 # Rows sent at a time once the staging itself has refused one: each refusal costs sending them again.
 STEP = 2048
-GENERATIONS = (
-    16  # of rows that refer to those just taken out of their batch; a chain of them is quicker row by row
-)
+# Of rows that refer to those just taken out of their batch: a longer chain of them is quicker row by row.
+GENERATIONS = 16
 TOO_LONG = "54000"  # a row that no page holds
 _SAVEPOINT = "arrowsync_sift"
 
@@ -107,7 +106,7 @@ class Sifter:
         self._settle()
 
     def _settle(self) -> None:
-        """Nothing that follows can be undone by the savepoint."""
+        """Release the savepoint if there is one."""
         if self._saved:
             self._connection.run(f"release savepoint {_SAVEPOINT}")
             self._saved = False

@@ -10,11 +10,10 @@ from typing import Any
 from arrowsync.core.plan import Partition, Snapshot, TablePlan
 from arrowsync.core.table import TableName
 from arrowsync.endpoints.connections import AdbcConnection, Address
-from arrowsync.errors import ArrowsyncError, SnapshotLost, TransientError
+from arrowsync.errors import ArrowsyncError, LockHeld, SnapshotLost, TransientError
 
 WHOLE = Partition(0)
 IN_LINE = "100ms"  # for a lock that nobody can hold, but may be waiting for before us
-LOCK_NOT_AVAILABLE = "55P03"
 TRIES = 5  # to begin between two commits: at 9,000 a second every other try succeeds, of four connections
 
 
@@ -156,10 +155,8 @@ def _in_line(
     try:
         connection.dialect.check_unchanged(connection, plan, partition, state)
         return connection
-    except TransientError as error:
-        if error.sqlstate != LOCK_NOT_AVAILABLE:
-            raise
-    connection.close()
+    except LockHeld:
+        connection.close()
     held = stack.enter_context(holder.turn())
     held.dialect.check_unchanged(held, plan, partition, state)
     return held
