@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from arrowsync.core.plan import Fingerprint
+from arrowsync.core.receipts import Fingerprint
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,8 @@ from typing import Any, Protocol, Self
 
 import pyarrow as pa
 
-from arrowsync.core.plan import (
-    ColumnPlan,
-    Form,
-    Partition,
-    Published,
-    Receipt,
-    Refusal,
-    Snapshot,
-    TablePlan,
-    Unfinished,
-)
+from arrowsync.core.plan import ColumnPlan, Form, Published, Snapshot, TablePlan
+from arrowsync.core.receipts import Partition, Receipt, Refusal, Unfinished
 from arrowsync.core.table import Table, TableName, Widths
 from arrowsync.core.transfer import Transfer
 from arrowsync.core.units import MiB

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from arrowsync.core.plan import Receipt, TablePlan
+from arrowsync.core.plan import TablePlan
+from arrowsync.core.receipts import Receipt
 from arrowsync.core.waits import Wait
 
 

@@ -13,7 +13,8 @@ from typing import Any, ClassVar, Literal
 import pyarrow as pa
 
 from arrowsync.core.contracts import BareConnection, Connection, Forms
-from arrowsync.core.plan import ColumnPlan, Partition, Receipt, TablePlan, Unfinished
+from arrowsync.core.plan import ColumnPlan, TablePlan
+from arrowsync.core.receipts import Partition, Receipt, Unfinished
 from arrowsync.core.table import Table, TableName, UserType, Widths, quoted
 from arrowsync.core.transfer import Transfer
 from arrowsync.core.waits import Wait

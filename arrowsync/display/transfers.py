@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
-from arrowsync.core.plan import Phase
+from arrowsync.core.receipts import Phase
 from arrowsync.core.status import INTERRUPTED, RUNNING, TableStatus, TransferStatus
 from arrowsync.display import Shown
 from arrowsync.display.figures import count, duration, noun

@@ -17,7 +17,8 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arrowsync.core.plan import REASONS, REASONS_KEY, ColumnPlan, Convert, Fidelity, Form
+from arrowsync.core.plan import ColumnPlan, Convert, Fidelity, Form
+from arrowsync.core.receipts import REASONS, REASONS_KEY
 from arrowsync.core.table import Column, NativeType
 from arrowsync.dialects import codecs, moments
 from arrowsync.endpoints.arrow_types import (

@@ -9,15 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from arrowsync.core.contracts import Connection, Forms, Lock, Source
-from arrowsync.core.plan import (
-    ColumnPlan,
-    Partition,
-    Published,
-    Receipt,
-    Snapshot,
-    TablePlan,
-    Unfinished,
-)
+from arrowsync.core.plan import ColumnPlan, Published, Snapshot, TablePlan
+from arrowsync.core.receipts import Partition, Receipt, Unfinished
 from arrowsync.core.status import TransferStatus
 from arrowsync.core.table import Table, TableName, UserType, Widths
 from arrowsync.core.transfer import Transfer

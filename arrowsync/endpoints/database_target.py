@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from arrowsync.core.contracts import Lock
-from arrowsync.core.plan import Phase, Published, Receipt, TablePlan, Unfinished
+from arrowsync.core.plan import Published, TablePlan
+from arrowsync.core.receipts import Phase, Receipt, Unfinished
 from arrowsync.core.status import TransferStatus
 from arrowsync.core.table import TableName
 from arrowsync.core.transfer import WriteMode

@@ -18,7 +18,8 @@ from typing import Any
 from uuid import uuid4
 
 from arrowsync.core.contracts import Forms, Lock, Source
-from arrowsync.core.plan import ColumnPlan, Partition, Published, Receipt, Snapshot, TablePlan, Unfinished
+from arrowsync.core.plan import ColumnPlan, Published, Snapshot, TablePlan
+from arrowsync.core.receipts import Partition, Receipt, Unfinished
 from arrowsync.core.status import TransferStatus
 from arrowsync.core.table import Key, Table, TableName, Widths
 from arrowsync.core.transfer import Transfer, WriteMode

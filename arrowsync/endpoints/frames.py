@@ -15,7 +15,8 @@ from weakref import WeakValueDictionary
 import pyarrow as pa
 
 from arrowsync.core.contracts import LARGEST_READ, Forms
-from arrowsync.core.plan import ColumnPlan, Partition, Receipt, Snapshot, TablePlan
+from arrowsync.core.plan import ColumnPlan, Snapshot, TablePlan
+from arrowsync.core.receipts import Partition, Receipt
 from arrowsync.core.table import Table, TableName, Widths
 from arrowsync.endpoints import pandas_index
 from arrowsync.endpoints.arrow_columns import Kept, bring, forms, quarantine_columns

@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
-from arrowsync.core.plan import Fingerprint, Partition, Phase, Receipt, TablePlan, Unfinished
+from arrowsync.core.plan import TablePlan
+from arrowsync.core.receipts import Fingerprint, Partition, Phase, Receipt, Unfinished
 from arrowsync.core.status import RUNNING, TableStatus, TransferStatus
 from arrowsync.core.table import TableName
 from arrowsync.endpoints.connections import AdbcConnection

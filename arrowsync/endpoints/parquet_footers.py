@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from arrowsync.core.plan import Partition
+from arrowsync.core.receipts import Partition
 from arrowsync.core.units import KiB, MiB
 from arrowsync.endpoints.arrow_columns import Kept, quarantine_columns
 from arrowsync.endpoints.parquet_reader import RowGroups, opened

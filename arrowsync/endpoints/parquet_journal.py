@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from arrowsync.core.plan import Partition, Phase, Receipt, TablePlan, Unfinished
+from arrowsync.core.plan import TablePlan
+from arrowsync.core.receipts import Partition, Phase, Receipt, Unfinished
 from arrowsync.core.status import RUNNING, TableStatus, TransferStatus
 from arrowsync.endpoints.parquet_writer import receipt_in, sync
 from arrowsync.errors import ResumeError

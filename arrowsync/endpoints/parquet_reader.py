@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from arrowsync.core.contracts import LARGEST_READ
-from arrowsync.core.plan import ColumnPlan, Partition
+from arrowsync.core.plan import ColumnPlan
+from arrowsync.core.receipts import Partition
 from arrowsync.core.units import KiB
 from arrowsync.endpoints.arrow_columns import bring
 from arrowsync.errors import ArrowsyncError, ConfigError

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from arrowsync.core.contracts import Lock
-from arrowsync.core.plan import Receipt, TablePlan, Unfinished
+from arrowsync.core.plan import TablePlan
+from arrowsync.core.receipts import Receipt, Unfinished
 from arrowsync.core.status import TransferStatus
 from arrowsync.core.transfer import WriteMode
 from arrowsync.endpoints import parquet_footers

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from arrowsync.core.plan import Receipt, Refusal
+from arrowsync.core.receipts import Receipt, Refusal
 from arrowsync.core.units import KiB, MiB
 from arrowsync.endpoints.arrow_columns import Kept
 from arrowsync.endpoints.journal import read_receipt, receipt_text

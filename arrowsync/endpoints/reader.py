@@ -10,7 +10,8 @@ from typing import Self
 import pyarrow as pa
 
 from arrowsync.core.contracts import LARGEST_READ
-from arrowsync.core.plan import Partition, Snapshot, TablePlan
+from arrowsync.core.plan import Snapshot, TablePlan
+from arrowsync.core.receipts import Partition
 from arrowsync.endpoints.connections import AdbcConnection, Address
 from arrowsync.endpoints.view import joined
 from arrowsync.errors import ArrowsyncError, DataError

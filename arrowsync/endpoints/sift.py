@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 
-from arrowsync.core.plan import Refusal
+from arrowsync.core.receipts import Refusal
 from arrowsync.dialects.sieve import ORDINAL, Sieve, Violation
 from arrowsync.endpoints.connections import AdbcConnection
 from arrowsync.errors import ArrowsyncError, DataError, TransientError

@@ -7,7 +7,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from queue import SimpleQueue
 from typing import Any
 
-from arrowsync.core.plan import Partition, Snapshot, TablePlan
+from arrowsync.core.plan import Snapshot, TablePlan
+from arrowsync.core.receipts import Partition
 from arrowsync.core.table import TableName
 from arrowsync.endpoints.connections import AdbcConnection, Address
 from arrowsync.errors import ArrowsyncError, LockHeld, SnapshotLost, TransientError

@@ -7,7 +7,8 @@ from typing import Self
 
 import pyarrow as pa
 
-from arrowsync.core.plan import Partition, Receipt, Refusal, TablePlan
+from arrowsync.core.plan import TablePlan
+from arrowsync.core.receipts import Partition, Receipt, Refusal
 from arrowsync.core.table import TableName
 from arrowsync.endpoints.connections import AdbcConnection, Address
 from arrowsync.endpoints.journal import Journal

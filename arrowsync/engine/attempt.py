@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from arrowsync.core.events import PartitionFailed, PartitionRefused, PartitionStarted, Retried
-from arrowsync.core.plan import Receipt, TablePlan
+from arrowsync.core.plan import TablePlan
+from arrowsync.core.receipts import Receipt
 from arrowsync.engine.careful import copy_carefully
 from arrowsync.engine.pipe import Surroundings, Task, copy_partition
 from arrowsync.engine.quarantine import Tally

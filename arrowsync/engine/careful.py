@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 
 from arrowsync.core.contracts import Writer
 from arrowsync.core.events import BatchWritten, PartitionCommitted, RowsQuarantined
-from arrowsync.core.plan import ColumnPlan, Fingerprint, Form, Receipt, Refusal, Route, Storage, TablePlan
+from arrowsync.core.plan import ColumnPlan, Form, Route, Storage, TablePlan
+from arrowsync.core.receipts import Fingerprint, Receipt, Refusal
 from arrowsync.core.table import Column, NativeType
 from arrowsync.core.transfer import Nul
 from arrowsync.core.units import MiB

@@ -19,7 +19,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arrowsync.core.plan import ColumnPlan, Fingerprint, TablePlan
+from arrowsync.core.plan import ColumnPlan, TablePlan
+from arrowsync.core.receipts import Fingerprint
 from arrowsync.engine.row_hashes import HALF, Canonical, row_hashes
 
 # Stands beside every stored fingerprint: others are recomputed, never compared. Polars promises stable hashes

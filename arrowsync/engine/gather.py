@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from arrowsync.core.events import FewerConnections
-from arrowsync.core.plan import Receipt
+from arrowsync.core.receipts import Receipt
 from arrowsync.engine.pipe import Surroundings, Task
 from arrowsync.engine.quarantine import Tally
 from arrowsync.engine.stop import Stopped

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from arrowsync.core.contracts import Sink, Source, Writer
 from arrowsync.core.events import BatchWritten, Event, LockAwaited, PartitionCommitted
-from arrowsync.core.plan import Partition, Receipt, Snapshot, TablePlan
+from arrowsync.core.plan import Snapshot, TablePlan
+from arrowsync.core.receipts import Partition, Receipt
 from arrowsync.core.waits import told
 from arrowsync.engine import quarantine
 from arrowsync.engine.deadline import Deadline

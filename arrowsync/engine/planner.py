@@ -10,7 +10,8 @@ from functools import cache
 from uuid import uuid4
 
 from arrowsync.core.contracts import Sink, Source
-from arrowsync.core.plan import Partition, Phase, TablePlan, TransferPlan, Unfinished
+from arrowsync.core.plan import TablePlan, TransferPlan
+from arrowsync.core.receipts import Partition, Phase, Unfinished
 from arrowsync.core.table import ForeignKey, Table, TableName, left_behind
 from arrowsync.core.transfer import OFFERED, Transfer, WriteMode
 from arrowsync.core.units import MiB

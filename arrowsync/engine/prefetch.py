@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from arrowsync.core.contracts import Source
 from arrowsync.core.events import Event, Paused
-from arrowsync.core.plan import Fingerprint, Partition, Snapshot, TablePlan
+from arrowsync.core.plan import Snapshot, TablePlan
+from arrowsync.core.receipts import Fingerprint, Partition
 from arrowsync.engine import batches, fingerprint
 from arrowsync.engine.deadline import Deadline
 from arrowsync.engine.memory import Lease, MemoryTracker

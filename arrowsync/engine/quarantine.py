@@ -15,7 +15,8 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from arrowsync.core.plan import REASONS, REASONS_KEY, Partition, Receipt, Refusal, TablePlan
+from arrowsync.core.plan import TablePlan
+from arrowsync.core.receipts import REASONS, REASONS_KEY, Partition, Receipt, Refusal
 from arrowsync.core.transfer import BadRows, Transfer
 from arrowsync.core.units import MiB
 from arrowsync.errors import ArrowsyncError, DataError

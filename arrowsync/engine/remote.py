@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from arrowsync.core.contracts import Sink, Source
 from arrowsync.core.events import Event
-from arrowsync.core.plan import Receipt
+from arrowsync.core.receipts import Receipt
 from arrowsync.core.transfer import Transfer
 from arrowsync.engine import forked
 from arrowsync.engine.attempt import attempt

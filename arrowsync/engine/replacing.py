@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from arrowsync.core.contracts import Sink, Writer
-from arrowsync.core.plan import Receipt, RowsHeld, TablePlan
+from arrowsync.core.plan import RowsHeld, TablePlan
+from arrowsync.core.receipts import Receipt
 from arrowsync.core.units import MiB
 from arrowsync.errors import ConfigError
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from arrowsync.core.contracts import Sink
-from arrowsync.core.plan import Phase, Reference, TablePlan, Unfinished
+from arrowsync.core.plan import Reference, TablePlan
+from arrowsync.core.receipts import Phase, Unfinished
 from arrowsync.core.table import Table, TableName
 from arrowsync.core.transfer import Transfer, WriteMode, command_line
 from arrowsync.errors import ResumeError

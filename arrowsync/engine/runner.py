@@ -10,7 +10,8 @@ from dataclasses import replace
 from uuid import uuid4
 
 from arrowsync.core.contracts import Lock, Sink, Source
-from arrowsync.core.plan import TablePlan, TransferPlan, Unfinished
+from arrowsync.core.plan import TablePlan, TransferPlan
+from arrowsync.core.receipts import Unfinished
 from arrowsync.engine.pipe import Surroundings
 from arrowsync.engine.retry import patiently
 from arrowsync.engine.stop import Stopped

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from arrowsync.core.contracts import Forms, Source
-from arrowsync.core.plan import ColumnPlan, Form, Partition, Route, Storage, TablePlan
+from arrowsync.core.plan import ColumnPlan, Form, Route, Storage, TablePlan
+from arrowsync.core.receipts import Partition
 from arrowsync.core.table import Table
 from arrowsync.core.transfer import Transfer
 from arrowsync.engine import batches

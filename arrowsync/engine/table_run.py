@@ -13,7 +13,8 @@ from uuid import uuid4
 
 from arrowsync.core.contracts import Lock, Sink, Source
 from arrowsync.core.events import Retried, TableFinished, TableStarted
-from arrowsync.core.plan import Fingerprint, Partition, Receipt, RowsHeld, TablePlan, Unfinished
+from arrowsync.core.plan import RowsHeld, TablePlan
+from arrowsync.core.receipts import Fingerprint, Partition, Receipt, Unfinished
 from arrowsync.core.transfer import Verify, WriteMode
 from arrowsync.engine import quarantine, verify
 from arrowsync.engine.designs import certain

@@ -11,18 +11,8 @@ import pyarrow as pa
 
 from arrowsync.core.check import TableCheck
 from arrowsync.core.contracts import LARGEST_READ, Forms, Sink, Source
-from arrowsync.core.plan import (
-    ColumnPlan,
-    Fingerprint,
-    Form,
-    Partition,
-    Receipt,
-    Route,
-    Skipped,
-    Snapshot,
-    Storage,
-    TablePlan,
-)
+from arrowsync.core.plan import ColumnPlan, Form, Route, Skipped, Snapshot, Storage, TablePlan
+from arrowsync.core.receipts import Fingerprint, Partition, Receipt
 from arrowsync.core.table import Column, Table, TableName
 from arrowsync.core.transfer import Transfer, Verify, WriteMode
 from arrowsync.engine import batches, fingerprint

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from arrowsync.core.contracts import Source
-from arrowsync.core.plan import Receipt, Snapshot, TablePlan
+from arrowsync.core.plan import Snapshot, TablePlan
+from arrowsync.core.receipts import Receipt
 from arrowsync.engine.designs import types
 from arrowsync.engine.retry import patiently
 from arrowsync.engine.stop import Stop

@@ -7,7 +7,8 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from arrowsync.core.contracts import Sink, Source
-from arrowsync.core.plan import Partition, Receipt, Snapshot, TablePlan
+from arrowsync.core.plan import Snapshot, TablePlan
+from arrowsync.core.receipts import Partition, Receipt
 from arrowsync.engine.attempt import attempt
 from arrowsync.engine.gather import gather
 from arrowsync.engine.memory import batch_ceiling, pipes_for, readers_for, slice_bytes, widths_of

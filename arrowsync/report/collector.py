@@ -20,7 +20,8 @@ from arrowsync.core.events import (
     TableFinished,
     TableStarted,
 )
-from arrowsync.core.plan import Fingerprint, Receipt, Skipped, TablePlan
+from arrowsync.core.plan import Skipped, TablePlan
+from arrowsync.core.receipts import Fingerprint, Receipt
 from arrowsync.core.transfer import Transfer
 from arrowsync.report.values import Failure, Report, Status, TableReport, Tick, overall, worst
 

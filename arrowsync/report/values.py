@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
 
-from arrowsync.core.plan import Fingerprint
+from arrowsync.core.receipts import Fingerprint
 from arrowsync.display import Shown
 from arrowsync.display.checkup import Checkup
 from arrowsync.display.figures import count, duration, noun

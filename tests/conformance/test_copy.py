@@ -9,7 +9,7 @@ import pytest
 import arrowsync
 from arrowsync import ConfigError, MemoryLimitError, SchemaError, TransferError, VerificationError
 from arrowsync.core.contracts import Connection
-from arrowsync.core.plan import Partition
+from arrowsync.core.receipts import Partition
 from arrowsync.core.table import Table
 from arrowsync.dialects.postgresql import PostgreSQL
 from arrowsync.dialects.sqlite import SQLite

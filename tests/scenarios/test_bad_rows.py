@@ -13,7 +13,7 @@ import pytest
 
 import arrowsync
 from arrowsync import Limits, Report, TransferError
-from arrowsync.core.plan import Receipt
+from arrowsync.core.receipts import Receipt
 from arrowsync.endpoints.writer import DatabaseWriter
 from arrowsync.errors import DataError, VerificationError
 from tests.fix_postgresql import Database

@@ -14,7 +14,8 @@ from arrowsync.core.events import (
     TableFinished,
     TableStarted,
 )
-from arrowsync.core.plan import ColumnPlan, Fidelity, Fingerprint, Form, Receipt, Route, Storage, TablePlan
+from arrowsync.core.plan import ColumnPlan, Fidelity, Form, Route, Storage, TablePlan
+from arrowsync.core.receipts import Fingerprint, Receipt
 from arrowsync.core.table import Column, NativeType, Table, TableName
 from arrowsync.core.transfer import Transfer
 from arrowsync.report import Collector, Report

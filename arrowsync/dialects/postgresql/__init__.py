@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 from arrowsync.core.contracts import BareConnection, Connection, Forms
-from arrowsync.core.plan import ColumnPlan, Partition, Receipt, TablePlan, Unfinished
+from arrowsync.core.plan import ColumnPlan, TablePlan
+from arrowsync.core.receipts import Partition, Receipt, Unfinished
 from arrowsync.core.table import Table, TableName, UserType, Widths
 from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.core.waits import Wait

@@ -6,7 +6,7 @@ import time
 from typing import Any, Literal
 
 from arrowsync.core.contracts import Connection
-from arrowsync.core.plan import Phase, Unfinished
+from arrowsync.core.receipts import Phase, Unfinished
 from arrowsync.core.table import TableName
 from arrowsync.core.units import MiB
 from arrowsync.dialects.ansi import Dialect

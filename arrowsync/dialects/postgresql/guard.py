@@ -14,7 +14,8 @@ from contextlib import suppress
 from typing import Any
 
 from arrowsync.core.contracts import Connection
-from arrowsync.core.plan import Partition, Receipt, TablePlan
+from arrowsync.core.plan import TablePlan
+from arrowsync.core.receipts import Partition, Receipt
 from arrowsync.dialects.ansi import Dialect
 from arrowsync.dialects.postgresql.partitions import rows_of
 from arrowsync.dialects.postgresql.source_locks import PATIENCE

@@ -9,7 +9,8 @@ from itertools import pairwise
 from typing import Literal
 
 from arrowsync.core.contracts import Connection
-from arrowsync.core.plan import Partition, TablePlan
+from arrowsync.core.plan import TablePlan
+from arrowsync.core.receipts import Partition
 from arrowsync.core.table import Table
 from arrowsync.dialects.ansi import Dialect
 from arrowsync.dialects.postgresql.catalog import subquery

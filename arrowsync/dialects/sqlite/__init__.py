@@ -12,7 +12,8 @@ from typing import Any, ClassVar, Literal
 import pyarrow as pa
 
 from arrowsync.core.contracts import Connection, Forms
-from arrowsync.core.plan import ColumnPlan, Partition, TablePlan, Unfinished
+from arrowsync.core.plan import ColumnPlan, TablePlan
+from arrowsync.core.receipts import Partition, Unfinished
 from arrowsync.core.table import Table, TableName, UserType, Widths
 from arrowsync.core.transfer import Transfer
 from arrowsync.dialects.ansi import Dialect, Read

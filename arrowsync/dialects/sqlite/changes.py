@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from arrowsync.core.contracts import Connection
-from arrowsync.core.plan import Phase, TablePlan, Unfinished
+from arrowsync.core.plan import TablePlan
+from arrowsync.core.receipts import Phase, Unfinished
 from arrowsync.core.table import TableName
 from arrowsync.dialects.sqlite.location import header
 from arrowsync.dialects.sqlite.sql import quote

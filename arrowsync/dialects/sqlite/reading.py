@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arrowsync.core.contracts import Connection
-from arrowsync.core.plan import Form, Partition, TablePlan
+from arrowsync.core.plan import Form, TablePlan
+from arrowsync.core.receipts import Partition
 from arrowsync.core.table import Table, Widths
 from arrowsync.core.units import KiB
 from arrowsync.dialects.sqlite.catalog import Listed, listed, rowid_bounds, rowid_name

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pyarrow as pa
 
 from arrowsync.core.contracts import Forms
-from arrowsync.core.plan import ColumnPlan, Form, Partition, Route, TablePlan
+from arrowsync.core.plan import ColumnPlan, Form, Route, TablePlan
+from arrowsync.core.receipts import Partition
 from arrowsync.core.table import Column, NativeType, Table, TableName
 from arrowsync.core.transfer import Transfer
 from arrowsync.dialects.ansi import Dialect

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from arrowsync.core.plan import Partition, TablePlan
+from arrowsync.core.plan import TablePlan
+from arrowsync.core.receipts import Partition
 from arrowsync.core.table import Table, TableName
 from arrowsync.core.transfer import Transfer
 from arrowsync.dialects.postgresql import PostgreSQL

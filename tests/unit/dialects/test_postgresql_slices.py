@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from arrowsync.core.plan import Partition, TablePlan
+from arrowsync.core.plan import TablePlan
+from arrowsync.core.receipts import Partition
 from arrowsync.core.table import TableName
 from arrowsync.core.units import MiB
 from arrowsync.dialects.postgresql import PostgreSQL

@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from arrowsync.core.plan import Partition, TablePlan
+from arrowsync.core.plan import TablePlan
+from arrowsync.core.receipts import Partition
 from arrowsync.core.table import Table, TableName
 from arrowsync.dialects.sqlite import SQLite
 from arrowsync.endpoints.connections import AdbcConnection

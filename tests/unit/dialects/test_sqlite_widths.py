@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from arrowsync.core.plan import Partition, TablePlan
+from arrowsync.core.plan import TablePlan
+from arrowsync.core.receipts import Partition
 from arrowsync.core.table import Table, TableName, Widths
 from arrowsync.core.units import KiB, MiB
 from arrowsync.dialects.sqlite import SQLite

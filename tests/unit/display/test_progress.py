@@ -21,7 +21,7 @@ from arrowsync.core.events import (
     TableFinished,
     TableStarted,
 )
-from arrowsync.core.plan import Phase, Unfinished
+from arrowsync.core.receipts import Phase, Unfinished
 from arrowsync.core.units import MiB
 from arrowsync.display.board import Board
 from arrowsync.display.logs import TextLines

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from arrowsync.core.plan import Fidelity, Partition, TransferPlan
+from arrowsync.core.plan import Fidelity, TransferPlan
+from arrowsync.core.receipts import Partition
 from arrowsync.core.table import Check, Column, ForeignKey, Index, Key, NativeType, TableName
 from arrowsync.display import Shown, html
 from arrowsync.display.plan import estimated_seconds, plan_dict, plan_sheet

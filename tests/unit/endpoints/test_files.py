@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 import arrowsync
 from arrowsync import ArrowsyncError, ConfigError, Limits, Report, ResumeError, SchemaError, TransferError
-from arrowsync.core.plan import Fingerprint, Partition, Receipt
+from arrowsync.core.receipts import Fingerprint, Partition, Receipt
 from arrowsync.endpoints import Database, Files, endpoint
 from arrowsync.endpoints.arrow_types import exactly, parse
 from arrowsync.endpoints.parquet_footers import read, row_groups
@@ -916,7 +916,8 @@ def test_a_column_that_is_named_like_a_reason_is_kept_beside_it_and_replayed(tmp
 MEASURE = """
 import sys
 import pyarrow as pa
-from arrowsync.core.plan import ColumnPlan, Partition, Route, Snapshot, Storage, TablePlan
+from arrowsync.core.plan import ColumnPlan, Route, Snapshot, Storage, TablePlan
+from arrowsync.core.receipts import Partition
 from arrowsync.core.transfer import Transfer
 from arrowsync.endpoints import endpoint
 source = endpoint(sys.argv[1])

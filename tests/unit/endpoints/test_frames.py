@@ -15,7 +15,8 @@ import pytest
 
 import arrowsync
 from arrowsync import ArrowsyncError, ConfigError, Report, TransferError
-from arrowsync.core.plan import ColumnPlan, Partition, Route, Snapshot, Storage, TablePlan
+from arrowsync.core.plan import ColumnPlan, Route, Snapshot, Storage, TablePlan
+from arrowsync.core.receipts import Partition
 from arrowsync.core.transfer import Transfer
 from arrowsync.endpoints import Frame, endpoint
 from arrowsync.errors import VerificationError

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from arrowsync.core.plan import Fingerprint
+from arrowsync.core.receipts import Fingerprint
 from arrowsync.engine import fingerprint as fingerprints
 from arrowsync.engine.fingerprint import ALGORITHM, Kind, canonical_kind
 from tests.strategies import VALUES, cuts, decimals, opaque, typed_columns

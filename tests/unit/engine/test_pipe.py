@@ -12,17 +12,8 @@ import pyarrow as pa
 import pytest
 
 from arrowsync.core.contracts import Sink, Source
-from arrowsync.core.plan import (
-    ColumnPlan,
-    Form,
-    Partition,
-    Receipt,
-    Refusal,
-    Route,
-    Snapshot,
-    Storage,
-    TablePlan,
-)
+from arrowsync.core.plan import ColumnPlan, Form, Route, Snapshot, Storage, TablePlan
+from arrowsync.core.receipts import Partition, Receipt, Refusal
 from arrowsync.core.units import MiB
 from arrowsync.engine.memory import MemoryTracker
 from arrowsync.engine.pipe import ANY, Surroundings, Task, copy_partition

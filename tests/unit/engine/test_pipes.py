@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from arrowsync.core.plan import Partition, TablePlan
+from arrowsync.core.plan import TablePlan
+from arrowsync.core.receipts import Partition
 from arrowsync.core.transfer import Limits
 from arrowsync.engine.pipes import connected_pipes, wanted_pipes, wanted_readers
 from arrowsync.errors import ConfigError

@@ -13,7 +13,8 @@ import pytest
 
 from arrowsync.core.contracts import Source
 from arrowsync.core.events import Event, Paused
-from arrowsync.core.plan import Partition, Snapshot, TablePlan
+from arrowsync.core.plan import Snapshot, TablePlan
+from arrowsync.core.receipts import Partition
 from arrowsync.core.units import KiB, MiB
 from arrowsync.engine import batches
 from arrowsync.engine.memory import MemoryTracker

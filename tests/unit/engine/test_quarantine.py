@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from arrowsync.core.plan import Partition, Refusal
+from arrowsync.core.receipts import Partition, Refusal
 from arrowsync.core.table import TableName
 from arrowsync.engine import quarantine
 from arrowsync.engine.quarantine import BadRowFile, Tally

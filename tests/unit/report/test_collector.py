@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from arrowsync.core.events import PartitionStarted, Paused, Retried, TableFinished, TableStarted
-from arrowsync.core.plan import Fingerprint
+from arrowsync.core.receipts import Fingerprint
 from arrowsync.errors import SchemaError
 from arrowsync.report import Collector, Report
 from arrowsync.report.collector import LONGEST_TIMELINE

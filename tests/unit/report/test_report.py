@@ -18,7 +18,8 @@ from matplotlib import pyplot
 
 from arrowsync.api import Plan
 from arrowsync.core.check import TableCheck
-from arrowsync.core.plan import Fingerprint, TransferPlan
+from arrowsync.core.plan import TransferPlan
+from arrowsync.core.receipts import Fingerprint
 from arrowsync.display.terminal import plain_text
 from arrowsync.errors import (
     BatchTimeout,
