@@ -19,26 +19,13 @@ from arrowsync.errors import ArrowsyncError, ConnectionRefused, SnapshotLost, Tr
 T = TypeVar("T")
 
 
-def gather(
-    tasks: Sequence[Task],
-    submit: Callable[[Task], Future[T]],
-    receive: Callable[[Future[T]], Receipt],
-    tally: Tally,
-    at_once: int,
-    around: Surroundings,
-    withdraw: Callable[[Future[T]], object],
-) -> tuple[list[Receipt], list[ArrowsyncError]]:
-    """Receipts in partition order, and errors; at most `at_once` tasks are submitted and not done.
+class Gathering(Generic[T]):
+    """Partitions under way: at most `at_once` tasks are submitted and not done. For one thread.
 
     What keeps failing is left out; what is refused a connection waits until another one is done. Any other
     error, and an interrupt, sets `stop` and begins nothing more; what `withdraw` does not cancel is under way
     by then, and received all the same.
     """
-    return _Gathering(tasks, submit, receive, tally, at_once, around, withdraw).outcome()
-
-
-class _Gathering(Generic[T]):
-    """What waits, what runs, and what became of the others; used by one thread."""
 
     def __init__(
         self,
@@ -64,6 +51,7 @@ class _Gathering(Generic[T]):
         self._fewer_told = False
 
     def outcome(self) -> tuple[list[Receipt], list[ArrowsyncError]]:
+        """Submit all tasks and wait for them: receipts in partition order, and errors."""
         try:
             self._submit_more()
             while self._running:

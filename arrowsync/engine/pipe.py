@@ -53,7 +53,7 @@ def table_sizer(plan: TablePlan, ceiling_bytes: int) -> AdaptiveSizer:
     )
 
 
-ANY = Turns(1_000)  # as good as any number
+UNLIMITED = Turns(1_000)  # more than there are ever partitions under way in one process
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,8 @@ class Surroundings:
     stop: Stop
     observe: Callable[[Event], None]
     # One pipe more than may read or write at once: it reads ahead while another one commits.
-    reading: Turns = ANY
-    writing: Turns = ANY
+    reading: Turns = UNLIMITED
+    writing: Turns = UNLIMITED
 
     def hearing_of_locks(self, table: str) -> AbstractContextManager[None]:
         """Who observes is told when a connection that is opened inside waits for somebody's lock."""

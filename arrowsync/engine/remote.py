@@ -20,7 +20,7 @@ from arrowsync.core.receipts import Receipt
 from arrowsync.core.transfer import Transfer
 from arrowsync.engine import forked
 from arrowsync.engine.attempt import attempt
-from arrowsync.engine.gather import gather
+from arrowsync.engine.gather import Gathering
 from arrowsync.engine.memory import process_tracker
 from arrowsync.engine.pipe import Surroundings, Task, table_sizer
 from arrowsync.engine.quarantine import Tally
@@ -81,7 +81,7 @@ def copy_on(
     around: Surroundings,
     tally: Tally,
 ) -> tuple[list[Receipt], list[ArrowsyncError]]:
-    """Copy the tasks on the executor, at most `at_once` of them, `pipes` in one process; see gather.
+    """Copy the tasks on the executor, at most `at_once` of them, `pipes` in one process; see Gathering.
 
     Partitions that run in other processes when this one is told to stop are waited for: each ends with a
     commit or a rollback of its own, and those that have not begun find that they come too late. What
@@ -106,7 +106,7 @@ def copy_on(
 
     most = min(at_once or MOST_SUBMITTED, MOST_SUBMITTED)
     with _stoppable(tasks, around.stop), around.stop.calling(lambda: _end_turn(tasks)):
-        return gather(tasks, submit, receive, tally, most, around, withdraw)
+        return Gathering(tasks, submit, receive, tally, most, around, withdraw).outcome()
 
 
 def _end_turn(tasks: Sequence[Task]) -> None:

@@ -10,7 +10,7 @@ from arrowsync.core.contracts import Sink, Source
 from arrowsync.core.plan import Snapshot, TablePlan
 from arrowsync.core.receipts import Partition, Receipt
 from arrowsync.engine.attempt import attempt
-from arrowsync.engine.gather import gather
+from arrowsync.engine.gather import Gathering
 from arrowsync.engine.memory import batch_ceiling, pipes_for, readers_for, slice_bytes, widths_of
 from arrowsync.engine.pipe import Surroundings, Task, table_sizer
 from arrowsync.engine.pipes import connected_pipes, wanted_pipes, wanted_readers
@@ -69,7 +69,7 @@ class Workers:
         # One more reads ahead while another one commits, if there is memory for it.
         at_once = pipes_for(plan.transfer.limits.memory_bytes, pipes + 1, widths_of(plan))
         with ThreadPoolExecutor(at_once, thread_name_prefix="arrowsync-copy") as pool:
-            return gather(tasks, submit, Future.result, tally, at_once, around, Future.cancel)
+            return Gathering(tasks, submit, Future.result, tally, at_once, around, Future.cancel).outcome()
 
     def _tasks(self, plan: TablePlan, done: Collection[int], snapshot: Snapshot) -> list[Task]:
         memory = plan.transfer.limits.memory_bytes
