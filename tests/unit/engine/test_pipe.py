@@ -16,7 +16,7 @@ from arrowsync.core.plan import ColumnPlan, Form, Route, Snapshot, Storage, Tabl
 from arrowsync.core.receipts import Partition, Receipt, Refusal
 from arrowsync.core.units import MiB
 from arrowsync.engine.memory import MemoryTracker
-from arrowsync.engine.pipe import ANY, Surroundings, Task, copy_partition
+from arrowsync.engine.pipe import UNLIMITED, Surroundings, Task, copy_partition
 from arrowsync.engine.prefetch import Channel, Ready
 from arrowsync.engine.sizing import AdaptiveSizer
 from arrowsync.engine.stop import Stop, Stopped
@@ -116,8 +116,8 @@ def copy(
     tracker: MemoryTracker,
     stop: Stop | None = None,
     *,
-    reading: Turns = ANY,
-    writing: Turns = ANY,
+    reading: Turns = UNLIMITED,
+    writing: Turns = UNLIMITED,
 ) -> Receipt:
     sizer = AdaptiveSizer(row_bytes=1 * MiB, ceiling_bytes=1 * MiB, table_rows=None, fixed_rows=1)
     reads: Source = source  # type: ignore[assignment]  # a pipe asks a source for readers and nothing else
