@@ -190,7 +190,7 @@ class Target:
             own = {*landing.parts(plan.run), landing.folder / FILE}
             remove(set(landing.folder.iterdir()) - own)
         else:
-            remove(path for pattern in _LEFTOVERS for path in landing.folder.glob(pattern))
+            _tidy(landing.folder)
 
     def _clear(self, plan: TablePlan) -> None:
         """Take away what killed runs have left beside the target, if no other run may be there now."""
@@ -222,6 +222,7 @@ class Target:
         with storing(self.path):
             self._clear(plan)
             if self.is_folder:
+                _tidy(self.path)
                 FolderJournal(self.path).finish()
                 sync(self.path)
 
@@ -235,3 +236,8 @@ class Target:
             # Where the old version will lie, a journal that it holds would be taken for an unfinished run's.
             FolderJournal(self.path).finish()
         self.staging.put(landing.folder)
+
+
+def _tidy(folder: Path) -> None:
+    """Take away what killed runs have left among the parts."""
+    remove(path for pattern in _LEFTOVERS for path in folder.glob(pattern))

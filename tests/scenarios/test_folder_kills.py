@@ -153,20 +153,22 @@ def test_an_append_that_is_given_up_takes_its_parts_away_and_no_others(mortals: 
 
 
 PAIRS = [
-    ("replace", "first", "replace", False),
-    ("replace", "first", "replace", True),
-    ("replace", "other", "replace", True),
-    ("append", "other", "replace", True),
-    ("create", "other", "create", True),
-    ("create", "first", "create", True),
-    ("create", "other", "replace", True),
+    (True, "replace", "first", "replace", False),
+    (False, "replace", "first", "replace", False),
+    (True, "replace", "first", "replace", True),
+    (False, "replace", "first", "replace", True),
+    (True, "replace", "other", "replace", True),
+    (False, "replace", "other", "replace", True),
+    (True, "append", "other", "replace", True),
+    (True, "create", "other", "replace", True),
+    (True, "create", "other", "create", True),
+    (True, "create", "first", "create", True),
 ]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("exchanges", [True, False])
-@pytest.mark.parametrize(("mode", "source", "second", "restart"), PAIRS)
+@pytest.mark.parametrize(("exchanges", "mode", "source", "second", "restart"), PAIRS)
 def test_after_every_pair_of_kills_one_version_is_there_and_the_command_can_be_ended(
     mortals: Mortal, mode: str, source: str, second: str, restart: bool
 ) -> None:
