@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 from arrowsync.core.events import FewerConnections
@@ -17,6 +18,8 @@ from arrowsync.engine.stop import Stopped
 from arrowsync.errors import ArrowsyncError, ConnectionRefused, SnapshotLost, TransientError
 
 T = TypeVar("T")
+
+LOOK_SECONDS = 0.5  # for a Ctrl-C that did not end the wait: it came just before, or to another thread
 
 
 class Gathering(Generic[T]):
@@ -55,7 +58,7 @@ class Gathering(Generic[T]):
         try:
             self._submit_more()
             while self._running:
-                future = self._done.get()
+                future = self._next_done()
                 task = self._running.pop(future)
                 if not (future.cancelled() and self._around.stop.is_set()):
                     self._take(future, task)
@@ -68,6 +71,11 @@ class Gathering(Generic[T]):
                     self._take(future, task)
             raise
         return sorted(self._receipts, key=lambda receipt: receipt.partition), self._errors
+
+    def _next_done(self) -> Future[T]:
+        while True:
+            with suppress(Empty):
+                return self._done.get(timeout=LOOK_SECONDS)
 
     def _submit_more(self) -> None:
         while self._waiting and len(self._running) < self._at_once:
