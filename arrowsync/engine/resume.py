@@ -35,12 +35,13 @@ class Earlier:
 
     @classmethod
     def of(cls, transfer: Transfer, targets: Sequence[TableName], sink: Sink) -> Earlier:
+        """What the target's journals hold of this transfer, in its tables' order, and of others."""
         if transfer.journal is None:
             return cls(transfer)
         found = tuple(sink.unfinished(transfer.id, targets, transfer.journal))
         mine = {
             each.source or TableName.parse(each.target): each
-            for each in found
+            for each in sorted(found, key=lambda each: int(each.state.get("number", 0)))
             if each.transfer == transfer.id
         }
         return cls(transfer, found, mine)
@@ -116,7 +117,7 @@ class Earlier:
         if later:
             yield (
                 f"{_tables(later)} came, or could be copied, only after this transfer began and {_is(later)} "
-                "not copied: give a command of their own"
+                "not copied: a command of its own copies what came later"
             )
         lost = [name for name, each in self.mine.items() if each.phase is Phase.GIVEN_UP]
         if lost:
