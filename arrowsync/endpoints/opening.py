@@ -11,6 +11,10 @@ from adbc_driver_manager import dbapi
 
 from arrowsync.errors import Unanswered
 
+AFTER_INTERRUPT = 0.5
+"""Seconds that Ctrl-C waits for an opening to end. A server next door answers within milliseconds; one that
+does not answer must not hold the prompt back."""
+
 
 def open_within(seconds: float | None, connect: Callable[[], dbapi.Connection]) -> dbapi.Connection:
     """What `connect` returns or raises; Unanswered after so many seconds (None: waits for ever).
@@ -22,12 +26,17 @@ def open_within(seconds: float | None, connect: Callable[[], dbapi.Connection]) 
     if seconds is None:
         return connect()
     opened: Future[dbapi.Connection] = Future()
-    threading.Thread(target=_open, args=(connect, opened), name="arrowsync-open", daemon=True).start()
+    thread = threading.Thread(target=_open, args=(connect, opened), name="arrowsync-open", daemon=True)
     try:
+        thread.start()
         wait([opened], seconds)
+        if opened.done():
+            thread.join()  # it has answered: nothing of it is left when the caller goes on
     except KeyboardInterrupt:
         if not opened.cancel() and opened.exception() is None:
             opened.result().close()
+        if thread.is_alive():
+            thread.join(AFTER_INTERRUPT)
         raise
     if opened.cancel():
         raise Unanswered(
