@@ -15,7 +15,7 @@ import pytest
 import arrowsync
 from arrowsync import Limits, Report, Retry
 from arrowsync.core.events import BatchWritten, Event
-from tests.fix_postgresql import INSTALLATIONS, Database, Server
+from tests.fix_postgresql import INSTALLATIONS, Database, Server, new_database_sql
 
 QUICK = Retry(attempts=5, first_seconds=0.1, longest_seconds=1.0)
 
@@ -104,7 +104,7 @@ def last_word(process: subprocess.Popen[str]) -> dict[str, Any]:
 def database_of(server: Server) -> Iterator[Database]:
     """A database that outlives a test, for what takes long to make."""
     name = f"arrowsync_test_{uuid4().hex[:12]}"
-    server.execute(f"create database {name} template template0")
+    server.execute(new_database_sql(server, name))
     try:
         yield Database(server, name)
     finally:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,8 @@ import pytest
 
 from arrowsync import ConfigError, copy
 from arrowsync import Database as AnyDatabase
+from tests import command_line
+from tests.command_line import Done
 from tests.fix_postgresql import SUPERUSER_PASSWORD, Database, free_port
 
 ORDERS = "create table orders (id integer primary key, note text); insert into orders values (1, 'x')"
@@ -25,21 +25,13 @@ def source(sqlite_file: Callable[..., Path]) -> Path:
     return sqlite_file(ORDERS)
 
 
-def arrowsync(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as a user does."""
-    done = subprocess.run(
-        [sys.executable, "-m", "arrowsync", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, **environment},
-    )
-    assert "Traceback" not in done.stderr
+def arrowsync(*arguments: object) -> Done:
+    done = command_line.arrowsync(*arguments)
     assert SUPERUSER_PASSWORD not in done.stdout + done.stderr
     return done
 
 
-def refusal(done: subprocess.CompletedProcess[str], code: int) -> str:
+def refusal(done: Done, code: int) -> str:
     """The error's words, on one line."""
     assert done.returncode == code, done.stderr
     assert done.stdout == ""

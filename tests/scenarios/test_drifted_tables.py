@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +11,8 @@ import pytest
 import arrowsync
 from arrowsync import ConfigError
 from arrowsync.core.check import TableCheck
+from tests import command_line
+from tests.command_line import Done
 from tests.fix_postgresql import Database
 from tests.scenarios.copies import newest_server
 
@@ -41,14 +40,8 @@ def drifted(new_database: Callable[..., Database]) -> tuple[str, str]:
     return source.uri, target.uri
 
 
-def verify(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "arrowsync", "verify", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        env=os.environ | {"COLUMNS": "200"},
-    )
+def verify(*arguments: object) -> Done:
+    return command_line.arrowsync("verify", *arguments, COLUMNS="200")
 
 
 def found(source: str, target: str, **told: str) -> dict[str, TableCheck]:

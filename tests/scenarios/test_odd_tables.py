@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,8 @@ import pytest
 
 import arrowsync
 from arrowsync import ConfigError, SchemaError, TransferError
+from tests import command_line
+from tests.command_line import Done
 from tests.fix_postgresql import INSTALLATIONS, Database, free_port, server_of
 from tests.scenarios.copies import newest_server
 
@@ -39,14 +38,8 @@ def reader(postgresql: Database, new_role: Callable[[str], str]) -> str:
     return postgresql.server.uri(postgresql.name, user=role, password="pw")
 
 
-def command(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "arrowsync", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        env=os.environ | {"COLUMNS": "200"},
-    )
+def command(*arguments: object) -> Done:
+    return command_line.arrowsync(*arguments, COLUMNS="200")
 
 
 def statuses(report: dict[str, Any]) -> dict[str, str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import arrowsync
 from arrowsync import ConfigError, Report, TransferError
 from arrowsync.dialects.sqlite import catalog
 from arrowsync.engine import replacing
+from tests import command_line
 from tests.fix_postgresql import Database
 from tests.scenarios.copies import newest_server
 
@@ -54,11 +53,6 @@ def refused(source: object, target: str, **arguments: Any) -> Report:
     assert isinstance(failure.value.__cause__, ConfigError)
     assert "--allow-empty" in str(failure.value)
     return failure.value.report
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "arrowsync", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100)
 
 
 def emptied(sqlite_file: Callable[..., Path]) -> None:
@@ -163,12 +157,12 @@ def test_the_command_line_keeps_the_rows_too(
     source: str, tmp_path: Path, sqlite_file: Callable[..., Path]
 ) -> None:
     command = ["copy", source, str(tmp_path / "target.db"), "-t", "t", "--json"]
-    assert run(*command).returncode == 0
+    assert command_line.arrowsync(*command).returncode == 0
     emptied(sqlite_file)
-    kept = run(*command, "-m", "replace")
+    kept = command_line.arrowsync(*command, "-m", "replace")
     assert (kept.returncode, json.loads(kept.stdout)["status"]) == (1, "failed")
     assert "1,000 rows of t, which stay" in json.loads(kept.stdout)["errors"][0]["message"]
-    gone = run(*command, "-m", "replace", "--allow-empty")
+    gone = command_line.arrowsync(*command, "-m", "replace", "--allow-empty")
     assert (gone.returncode, json.loads(gone.stdout)["warnings"]) == (0, ["t: replaced 1,000 rows by 0"])
 
 
@@ -218,5 +212,5 @@ def test_the_command_line_ends_with_2_where_there_is_nothing_to_copy(tmp_path: P
     (tmp_path / "empty.db").touch()
     (tmp_path / "empty.parquet").touch()
     for name in ("empty.db", "empty.parquet"):
-        done = run("copy", str(tmp_path / name), source)
+        done = command_line.arrowsync("copy", tmp_path / name, source)
         assert (done.returncode, "\nerror: " in f"\n{done.stderr}") == (2, True)

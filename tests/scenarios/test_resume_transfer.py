@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from arrowsync import ConfigError, Report, ResumeError, TransferError
 from arrowsync.core.events import Event, PartitionCommitted, TableFinished, TableStarted
 from arrowsync.endpoints import Database as Place
 from arrowsync.endpoints import lock
+from tests import command_line
 from tests.fix_postgresql import Database
 from tests.scenarios.copies import QUICK, content, make_rows, newest_server
 
@@ -482,11 +481,6 @@ def test_a_command_for_one_table_of_a_running_transfer_is_refused_with_restart_t
 # -- what is said ----------------------------------------------------------------------------------------------
 
 
-def arrowsync_command(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "arrowsync", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100)
-
-
 def test_without_a_journal_the_report_lists_what_is_done_and_the_command_for_the_rest(
     pair: tuple[Database, Database],
 ) -> None:
@@ -500,7 +494,7 @@ def test_without_a_journal_the_report_lists_what_is_done_and_the_command_for_the
     words = shlex.split(warning[warning.index("arrowsync copy") :])
     assert words[4:] == ["--table", "public.b", "--mode", "append", "--no-journal"]
     target.execute("alter table b drop constraint odd")
-    rest = arrowsync_command("copy", source.uri, target.uri, *words[4:])
+    rest = command_line.arrowsync("copy", source.uri, target.uri, *words[4:])
     assert rest.returncode == 0, rest.stderr
     assert counts(target) == [(ROWS, ROWS)] * 2
 
