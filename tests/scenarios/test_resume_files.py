@@ -11,10 +11,10 @@ import pytest
 import arrowsync
 from arrowsync import ResumeError
 from arrowsync.endpoints import Files
+from tests import command_line
 from tests.scenarios.test_resume_transfer import (
     AB,
     ROWS,
-    arrowsync_command,
     copy,
     stopped_at,
     stopped_before_the_mark,
@@ -94,7 +94,7 @@ def test_a_run_that_resumes_says_first_what_is_kept(
     plan = arrowsync.plan(str(source), str(target), **AB)
     assert "2 tables, 1 of them copied already" in str(plan)
     assert "an earlier run has finished it" in str(plan)
-    done = arrowsync_command("copy", source, target, "-t", "a", "-t", "b")
+    done = command_line.arrowsync("copy", source, target, "-t", "a", "-t", "b")
     first = done.stderr.splitlines()[1]  # after "planning"
     assert first.startswith("1 table (a) of an earlier run is kept with the rows of ")
     assert "--restart copies all anew" in first
