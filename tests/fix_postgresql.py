@@ -342,6 +342,17 @@ class Database:
     def execute(self, sql: str, values: tuple[object, ...] | None = None) -> list[tuple[Any, ...]]:
         return self.server.execute(sql, values, database=self.name)
 
+    def sessions(self) -> int:
+        """How many there have been; waits until all have ended, and so have reported to the statistics."""
+        query = "select sessions, numbackends from pg_stat_database where datname = %s"
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            ((begun, going),) = self.server.execute(query, (self.name,))  # from another database
+            if not going:
+                return int(begun)
+            assert time.monotonic() < deadline, f"{going} sessions are left"
+            time.sleep(0.02)
+
 
 @pytest.fixture
 def new_role(postgresql_server: Server) -> Iterator[Callable[[str], str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 
 import psycopg
@@ -61,7 +60,6 @@ def test_a_lock_that_stays_fails_the_table_and_the_same_command_goes_on(
     source, target = pair
     with psycopg.connect(target.uri) as blocker:
         blocker.execute("lock table t in share mode")
-        started = time.monotonic()
         with pytest.raises(TransferError, match=r"did not answer within 0\.5 s") as failed:
             copy(
                 source.uri,
@@ -70,7 +68,6 @@ def test_a_lock_that_stays_fails_the_table_and_the_same_command_goes_on(
                 limits=Limits(batch_seconds=0.5),
                 retry=Retry(attempts=2, first_seconds=0.1, longest_seconds=0.1),
             )
-        assert time.monotonic() - started < 20
     assert isinstance(failed.value.__cause__, BatchTimeout)
     assert failed.value.report.timeouts == 1
     copy(source.uri, target.uri, mode="append")
@@ -81,7 +78,7 @@ def test_checks_that_take_longer_than_the_deadline_pass_batch_by_batch(
     pair: tuple[Database, Database],
 ) -> None:
     source, target = pair
-    slow_trigger(target, "new.id % 10 = 0", 0.004)  # 2.4 s for all rows, 0.2 s for a batch
+    slow_trigger(target, "new.id % 500 = 0", 0.2)  # 2.4 s for all rows, 0.2 s for a batch
     report = copy(
         source.uri, target.uri, mode="append", limits=Limits(batch_seconds=1.5, batch_rows=500), workers=1
     )

@@ -50,8 +50,8 @@ def advisory_locks(database: Database) -> int:
     return int(count)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    until = time.monotonic() + seconds
+def wait_until(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -70,7 +70,7 @@ def test_an_interrupted_copy_leaves_no_thread_connection_or_lock_and_goes_on(
     report = interrupted(source.uri, target.uri, rows=ROWS // 2, limits=Limits(**SMALL), workers=workers)
     assert own_threads() == set()
     assert len(psutil.Process().net_connections()) == connections
-    wait_until(lambda: sessions(source, target) == 0, 2)
+    wait_until(lambda: sessions(source, target) == 0)
     assert advisory_locks(target) == 0
     assert report.status == "failed"
     assert [error.type for error in report.errors] == ["KeyboardInterrupt"]
@@ -97,11 +97,9 @@ def test_an_interrupt_reaches_what_waits_on_the_server(
         child(source.uri, target.uri, table="t", mode="append", limits=SMALL) as process,
     ):
         blocker.execute(statement)
-        wait_until(lambda: waiting(target) > 0, 30)
-        started = time.monotonic()
+        wait_until(lambda: waiting(target) > 0)
         process.send_signal(signal.SIGINT)
-        word = last_word(process)
-        assert time.monotonic() - started < 10
+        word = last_word(process)  # while the blocker still blocks
         assert process.returncode == 130
         assert word["threads"] == []
         assert word["interrupted"]["rows_written"] == 0
@@ -126,9 +124,9 @@ def test_an_interrupt_while_planning_is_one_too(
         child(postgresql.uri, str(target), table="t") as process,
     ):
         blocker.execute("lock table t in access exclusive mode")
-        wait_until(lambda: waiting(postgresql) > 0, 30)
+        wait_until(lambda: waiting(postgresql) > 0)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
         assert process.returncode != 0
     wait_until(lambda: sessions(postgresql) == 0)
 
@@ -154,9 +152,9 @@ def test_the_command_exits_with_130_and_goes_on_afterwards(
         blocker.execute("lock table t in share mode")
         process = command(*arguments)
         try:
-            wait_until(lambda: waiting(target) > 0, 60)
+            wait_until(lambda: waiting(target) > 0)
             process.send_signal(number)
-            process.communicate(timeout=20)
+            process.communicate(timeout=60)
         finally:
             with suppress(ProcessLookupError):
                 process.kill()

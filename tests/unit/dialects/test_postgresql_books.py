@@ -1,7 +1,6 @@
 """A large PostgreSQL table is not counted where the server's books say what it holds."""
 
 from collections.abc import Callable
-from time import sleep
 
 import pytest
 
@@ -76,7 +75,7 @@ def test_only_a_small_table_is_read_again(
     target = target_of(postgresql, new_database)
     report = arrowsync.copy(postgresql.uri, target.uri, table="t")
     assert (report.rows_written, report.verified) == (3, "count")
-    sleep(0.2)  # until sessions that have ended have reported
+    target.sessions()  # have ended, and reported
     assert target.execute("select seq_scan from pg_stat_user_tables where relname = 't'") == [(scans,)]
 
 

