@@ -15,6 +15,7 @@ import pytest
 import arrowsync
 from arrowsync import Limits, Report
 from tests.fix_postgresql import Database
+from tests.scenarios.copies import newest_server
 
 PARTS = Limits(partition_bytes="64 KiB")
 MOMENTS = """
@@ -74,6 +75,7 @@ def test_a_table_goes_to_a_folder_and_home(
     assert table.primary_key.columns == ("id",)
 
 
+@newest_server
 def test_values_beyond_a_type_are_text_in_their_part_and_the_report_says_so(
     moments: Database, new_database: Callable[..., Database], tmp_path: Path
 ) -> None:
@@ -93,6 +95,7 @@ def test_values_beyond_a_type_are_text_in_their_part_and_the_report_says_so(
     assert home.execute(CELLS) == moments.execute(CELLS)
 
 
+@newest_server
 def test_a_folder_with_text_in_some_part_goes_on_to_another_file(
     moments: Database, new_database: Callable[..., Database], tmp_path: Path
 ) -> None:
@@ -104,6 +107,7 @@ def test_a_folder_with_text_in_some_part_goes_on_to_another_file(
     assert home.execute(CELLS) == moments.execute(CELLS)
 
 
+@newest_server
 def test_sqlite_keeps_what_came_from_a_file(
     moments: Database, new_database: Callable[..., Database], tmp_path: Path
 ) -> None:
@@ -116,6 +120,7 @@ def test_sqlite_keeps_what_came_from_a_file(
     assert home.execute(CELLS) == moments.execute(CELLS)
 
 
+@newest_server
 def test_money_goes_from_a_file_to_sqlite_and_home(
     new_database: Callable[..., Database], tmp_path: Path
 ) -> None:
@@ -149,6 +154,7 @@ def test_a_nested_column_is_an_array_or_json_in_postgresql(postgresql: Database,
     ]
 
 
+@newest_server
 def test_nanoseconds_that_postgresql_lacks_are_refused_and_a_cast_keeps_them(
     postgresql: Database, tmp_path: Path
 ) -> None:
@@ -160,12 +166,14 @@ def test_nanoseconds_that_postgresql_lacks_are_refused_and_a_cast_keeps_them(
     assert texts == ["1970-01-01 00:00:00.000000001", "1970-01-01 00:00:00.000001000"]
 
 
+@newest_server
 def test_table_alone_names_the_target_of_a_file(postgresql: Database, tmp_path: Path) -> None:
     pl.DataFrame({"x": [1]}).write_parquet(tmp_path / "t.parquet")
     copy(tmp_path / "t.parquet", postgresql.uri, table='"My.Table"')
     assert postgresql.execute('select x from "My.Table"') == [(1,)]
 
 
+@newest_server
 def test_refused_rows_are_replayed_from_their_folder_after_repair(
     postgresql: Database, new_database: Callable[..., Database], tmp_path: Path
 ) -> None:
@@ -189,6 +197,7 @@ def test_refused_rows_are_replayed_from_their_folder_after_repair(
     assert target.execute(cells) == postgresql.execute(cells)
 
 
+@newest_server
 def test_polars_and_postgresql_agree_on_what_was_written(postgresql: Database, tmp_path: Path) -> None:
     postgresql.execute("create table t (a int, b numeric(5,2), c timestamptz, d bytea, e uuid, f bool)")
     postgresql.execute(

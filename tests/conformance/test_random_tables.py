@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import arrowsync
 from tests.fix_postgresql import Database
+from tests.scenarios.copies import newest_server
 from tests.type_zoo import ZOO
 from tests.unit.dialects.test_postgresql_types import SANE, try_to, zoos
 
@@ -54,6 +55,7 @@ def cells(database: Database, table: str) -> list[tuple[object, ...]]:
 numbers = count()
 
 
+@newest_server
 @pytest.mark.timeout(300)
 def test_a_table_of_random_types_comes_home(zoos: tuple[Database, Database], tmp_path: Path) -> None:
     source, target = zoos

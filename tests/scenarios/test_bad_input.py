@@ -16,6 +16,7 @@ from arrowsync import Database as AnyDatabase
 from tests import command_line
 from tests.command_line import Done
 from tests.fix_postgresql import SUPERUSER_PASSWORD, Database, free_port
+from tests.scenarios.copies import newest_server
 
 ORDERS = "create table orders (id integer primary key, note text); insert into orders values (1, 'x')"
 
@@ -72,6 +73,7 @@ def test_an_unreachable_server(source: Path) -> None:
     assert "s3cret" not in words
 
 
+@newest_server
 @pytest.mark.parametrize("password", ["wr0ng-pass", "p@ss/w%rd"])
 def test_a_wrong_password_is_said_and_shown_nowhere(
     source: Path, postgresql: Database, new_role: Callable[[str], str], password: str
@@ -98,6 +100,7 @@ def test_a_column_that_does_not_exist(source: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "t.db").exists()
 
 
+@newest_server
 @pytest.mark.parametrize("where", ["id > 1) or (id < 2", "nte = 'x'"])
 def test_a_where_that_is_no_condition_by_itself(
     source: Path, postgresql: Database, tmp_path: Path, where: str
@@ -124,6 +127,7 @@ def test_a_file_that_would_be_read_and_written_at_once(source: Path) -> None:
     assert "read and written at once" in words
 
 
+@newest_server
 def test_source_and_target_are_the_same_table(source: Path, postgresql: Database) -> None:
     before = source.read_bytes()
     assert "same table" in refusal(arrowsync("copy", source, source, "-t", "orders", "-m", "append"), 2)
@@ -133,6 +137,7 @@ def test_source_and_target_are_the_same_table(source: Path, postgresql: Database
     assert "same table" in words
 
 
+@newest_server
 def test_a_table_that_may_not_be_read(
     postgresql: Database, new_role: Callable[[str], str], tmp_path: Path
 ) -> None:
@@ -145,6 +150,7 @@ def test_a_table_that_may_not_be_read(
     assert not (tmp_path / "t.db").exists()
 
 
+@newest_server
 def test_a_target_that_may_not_be_written(
     source: Path, postgresql: Database, new_role: Callable[[str], str]
 ) -> None:
@@ -174,6 +180,7 @@ def test_json_is_one_object_on_stdout_for_failures_too(source: Path, tmp_path: P
     assert report["errors"][0]["type"] == "ConfigError"
 
 
+@newest_server
 def test_two_tables_that_sqlite_does_not_tell_apart(postgresql: Database, tmp_path: Path) -> None:
     postgresql.execute('create table foo (id int); create table "Foo" (id int)')
     words = refusal(arrowsync("plan", postgresql.uri, tmp_path / "t.db"), 2)
@@ -184,6 +191,7 @@ def test_two_tables_that_sqlite_does_not_tell_apart(postgresql: Database, tmp_pa
     assert done.returncode == 0, done.stderr
 
 
+@newest_server
 def test_a_table_s_name_that_sqlite_keeps_for_itself(postgresql: Database, tmp_path: Path) -> None:
     postgresql.execute('create table "SQLite_stuff" (id int)')
     words = refusal(arrowsync("plan", postgresql.uri, tmp_path / "t.db", "-t", "SQLite_stuff"), 2)
@@ -191,6 +199,7 @@ def test_a_table_s_name_that_sqlite_keeps_for_itself(postgresql: Database, tmp_p
     assert "--target-table" in words
 
 
+@newest_server
 def test_a_view_on_a_table_that_is_to_be_replaced(source: Path, postgresql: Database) -> None:
     postgresql.execute(f"{ORDERS}; create view seen as select * from orders; create schema s;")
     postgresql.execute('create materialized view s."Kept" as select id from orders')
@@ -245,6 +254,7 @@ def test_a_database_may_be_named_by_a_path(source: Path, tmp_path: Path) -> None
     assert copy(AnyDatabase(source), tmp_path / "target.db").rows_written == 1  # type: ignore[arg-type]
 
 
+@newest_server
 def test_a_condition_that_the_source_does_not_understand(
     postgresql: Database, source: Path, tmp_path: Path
 ) -> None:
@@ -255,6 +265,7 @@ def test_a_condition_that_the_source_does_not_understand(
         assert arrowsync("plan", place, target, "-t", "orders", "--where", "id > 0 -- all").returncode == 0
 
 
+@newest_server
 @pytest.mark.parametrize("cast", ["note=nonsense", "id=numeric(5000)"])
 def test_a_cast_to_a_type_that_the_target_does_not_have(
     source: Path, postgresql: Database, cast: str

@@ -17,6 +17,7 @@ from arrowsync.core.receipts import Receipt
 from arrowsync.endpoints.writer import DatabaseWriter
 from arrowsync.errors import DataError, VerificationError
 from tests.fix_postgresql import Database
+from tests.scenarios.copies import newest_server
 
 ROWS = 3_000
 GOOD = (
@@ -194,6 +195,7 @@ def test_blanks_that_char_would_forget_are_bad_rows_and_the_plan_says_so(copying
     assert copying.target.execute("select a, b from t") == [("y ", "y ")]
 
 
+@newest_server
 def test_rows_repaired_in_their_file_are_copied_again(copying: Copying) -> None:
     copying.target.execute(f"{TABLE}; alter table t alter n set not null")
     copying.source.execute("insert into t values (-1, null, 1, 'bad', 1)")
@@ -220,6 +222,7 @@ def test_the_first_of_equal_rows_goes_in_and_a_refused_row_takes_no_key(copying:
     assert copying.refused().column("n").to_pylist() == [1, 3]
 
 
+@newest_server
 def test_rows_may_refer_to_rows_of_their_own_batch(copying: Copying) -> None:
     copying.target.execute(
         "create table t (id bigint primary key, n numeric not null, w bigint, note text, "
@@ -235,6 +238,7 @@ def test_rows_may_refer_to_rows_of_their_own_batch(copying: Copying) -> None:
     assert copying.ids() == [1, 2]
 
 
+@newest_server
 def test_rows_may_refer_to_rows_of_later_batches(copying: Copying) -> None:
     copying.target.execute(
         "create table t (id bigint primary key, n numeric not null, w bigint, note text, "
@@ -251,6 +255,7 @@ def test_rows_may_refer_to_rows_of_later_batches(copying: Copying) -> None:
     assert sorted(copying.refused().column("id").to_pylist()) == [500, 1500, 2500]
 
 
+@newest_server
 def test_rows_may_refer_to_later_rows_where_all_are_good(copying: Copying) -> None:
     copying.target.execute(
         "create table t (id bigint primary key, n numeric, w bigint, note text, parent bigint references t)"
@@ -259,6 +264,7 @@ def test_rows_may_refer_to_later_rows_where_all_are_good(copying: Copying) -> No
     assert copying.copy(limits=Limits(batch_rows=100)).status == "complete"
 
 
+@newest_server
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     ("parent", "bad"),
@@ -280,6 +286,7 @@ def test_rows_may_refer_to_rows_of_what_would_be_other_partitions(
     assert (report.rows_quarantined, report.partitions) == (bad, 1)
 
 
+@newest_server
 @pytest.mark.timeout(60)
 def test_a_chain_of_twenty_thousand_rows_with_a_bad_link_takes_seconds(copying: Copying) -> None:
     copying.target.execute(
@@ -295,6 +302,7 @@ def test_a_chain_of_twenty_thousand_rows_with_a_bad_link_takes_seconds(copying: 
     assert report.rows_quarantined == 10_001
 
 
+@newest_server
 def test_a_row_whose_parent_comes_twice_once_bad_and_once_good_goes_in(copying: Copying) -> None:
     copying.target.execute(
         "create table t (id bigint primary key, n numeric, w bigint, note text, parent bigint references t)"
@@ -306,6 +314,7 @@ def test_a_row_whose_parent_comes_twice_once_bad_and_once_good_goes_in(copying: 
     assert copying.ids() == [5, 6, 7]
 
 
+@newest_server
 def test_scattered_bad_rows_are_found_in_every_partition(copying: Copying) -> None:
     copying.target.execute(
         "create table p (id bigint primary key); insert into p values (1); "
@@ -331,6 +340,7 @@ def test_scattered_bad_rows_are_found_in_every_partition(copying: Copying) -> No
     assert len(set(refused.column("_arrowsync_partition").to_pylist())) == report.partitions
 
 
+@newest_server
 def test_many_rows_that_only_the_insert_finds_bad_are_all_found(copying: Copying) -> None:
     copying.target.execute(
         f"""{TABLE}; create function refuse() returns trigger language plpgsql as $$ begin
@@ -383,6 +393,7 @@ def test_a_trigger_that_silently_drops_rows_fails_the_copy_and_is_named(
 HALF_BAD = f"{TABLE}; alter table t add constraint odd check (id % 2 = 1)"
 
 
+@newest_server
 @pytest.mark.parametrize(
     ("most", "passes"),
     [(1_500, True), (1_499, False), (0, False), ("50%", True), ("49.9%", False), ("100%", True)],
@@ -401,12 +412,14 @@ def test_max_bad_rows_ends_the_copy_when_it_is_passed(
     assert list(copying.quarantine.glob("**/*.parquet")) == []
 
 
+@newest_server
 def test_a_share_is_judged_from_the_thousandth_row_on(copying: Copying) -> None:
     copying.target.execute(HALF_BAD)
     copying.source.execute("delete from t where id > 999")
     assert copying.copy(max_bad_rows="1%").rows_quarantined == 499
 
 
+@newest_server
 def test_max_bad_rows_counts_all_partitions_and_keeps_what_the_others_committed(copying: Copying) -> None:
     copying.target.execute(HALF_BAD)
     copying.source.execute("alter table t add primary key (id); analyze t")
@@ -425,6 +438,7 @@ def test_max_bad_rows_counts_all_partitions_and_keeps_what_the_others_committed(
     assert copying.refused().num_rows == 1_500
 
 
+@newest_server
 def test_rows_that_are_all_bad_end_in_a_failed_report(copying: Copying) -> None:
     copying.target.execute(
         """create table t (id bigint, n numeric, w bigint, note text, parent bigint);
@@ -441,6 +455,7 @@ def test_rows_that_are_all_bad_end_in_a_failed_report(copying: Copying) -> None:
 # -- on_bad_rows="stop" --------------------------------------------------------------------------------------
 
 
+@newest_server
 def test_stop_names_the_first_bad_row_and_keeps_nothing(copying: Copying) -> None:
     copying.target.execute(HALF_BAD.replace("id % 2 = 1", "id <> 1234"))
     copying.source.execute("alter table t add primary key (w, note)")
@@ -454,6 +469,7 @@ def test_stop_names_the_first_bad_row_and_keeps_nothing(copying: Copying) -> Non
     assert not copying.quarantine.exists()
 
 
+@newest_server
 def test_stop_names_the_column_and_numbers_the_row_where_there_is_no_key(copying: Copying) -> None:
     copying.target.execute("create table t (id bigint, n numeric, w integer, note text, parent bigint)")
     copying.source.execute("insert into t values (-1, 1, 3000000000, 'bad', 1)")
@@ -463,6 +479,7 @@ def test_stop_names_the_column_and_numbers_the_row_where_there_is_no_key(copying
     assert (failure.value.__cause__.column, failure.value.__cause__.row) == ("w", "3,001 of its partition")
 
 
+@newest_server
 def test_an_error_of_the_sources_own_query_is_no_bad_row(copying: Copying) -> None:
     copying.target.execute("create table t (x bigint)")
     with pytest.raises(TransferError, match=r"division by zero.*100 / \(id - 50\)"):
@@ -473,6 +490,7 @@ def test_an_error_of_the_sources_own_query_is_no_bad_row(copying: Copying) -> No
 # -- files ---------------------------------------------------------------------------------------------------
 
 
+@newest_server
 def test_a_column_is_text_only_where_a_value_does_not_fit(copying: Copying) -> None:
     copying.source.execute(
         "drop table t; create table t (id bigint, at timestamptz, day date, span interval, several int[]); "
@@ -491,6 +509,7 @@ def test_a_column_is_text_only_where_a_value_does_not_fit(copying: Copying) -> N
     assert [str(value) for value in refused.column("several").to_pylist()] == ["{1,NULL}", "{1,NULL}"]
 
 
+@newest_server
 def test_the_files_of_an_earlier_transfer_are_kept_beside_those_of_the_next(copying: Copying) -> None:
     copying.target.execute(HALF_BAD)
     copying.copy()
@@ -519,6 +538,7 @@ def losing_the_first_commit(
     return filed
 
 
+@newest_server
 def test_a_partition_tried_again_replaces_its_file(copying: Copying, monkeypatch: pytest.MonkeyPatch) -> None:
     copying.target.execute(HALF_BAD)
     filed = losing_the_first_commit(monkeypatch, copying)
@@ -527,6 +547,7 @@ def test_a_partition_tried_again_replaces_its_file(copying: Copying, monkeypatch
     assert (copying.refused().num_rows, len(copying.ids())) == (1_500, 1_500)
 
 
+@newest_server
 def test_rows_that_were_bad_before_and_are_good_now_leave_no_file(
     copying: Copying, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from arrowsync.errors import DataError, VerificationError
 from tests.conformance.conftest import Pair, pair
 from tests.conformance.places import SQLitePlace
 from tests.fix_postgresql import Database
+from tests.scenarios.copies import newest_server
 
 __all__ = ["pair"]  # the fixture
 
@@ -76,6 +77,7 @@ def refused(folder: Path) -> list[dict[str, Any]]:
     return [row for path in sorted(folder.glob("*/*/*.parquet")) for row in pq.read_table(path).to_pylist()]
 
 
+@newest_server
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_bad_row_of_any_kind_is_put_aside_and_all_others_arrive(
     pair: Pair, kind: str, tmp_path: Path
@@ -117,6 +119,7 @@ def test_a_trigger_that_drops_rows_in_sqlite_is_named(sqlite_pair: Pair, tmp_pat
     assert sqlite_pair.target.rows("select count(*) from t") == [(0,)]
 
 
+@newest_server
 def test_text_with_a_nul_is_put_aside(
     sqlite_file: Callable[..., Path], postgresql: Database, tmp_path: Path
 ) -> None:
@@ -138,6 +141,7 @@ def test_text_with_a_nul_is_put_aside(
     assert postgresql.execute("select count(*) from t") == [(ROWS - 11,)]
 
 
+@newest_server
 def test_a_value_that_the_cast_does_not_take_is_put_aside(
     sqlite_file: Callable[..., Path], postgresql: Database, tmp_path: Path
 ) -> None:
@@ -170,6 +174,7 @@ arrowsync.copy(source, target, table="t", mode="append", quarantine=folder, prog
 """
 
 
+@newest_server
 def test_a_kill_between_file_and_commit_leaves_nothing_twice(pair: Pair, tmp_path: Path) -> None:
     pair.source.run(f"{GOOD}; insert into t values (-1, null, 'bad')")
     pair.target.run("create table t (id bigint, n double precision not null, note text)")

@@ -50,6 +50,7 @@ def found(source: str, target: str, **told: str) -> dict[str, TableCheck]:
     }
 
 
+@newest_server
 def test_every_table_is_compared_whatever_has_become_of_the_others(drifted: tuple[str, str]) -> None:
     checks = found(*drifted)
     assert {name: check.status for name, check in checks.items()} == {
@@ -67,6 +68,7 @@ def test_every_table_is_compared_whatever_has_become_of_the_others(drifted: tupl
     assert checks["t"].reason == "there is no schema 'only_here' in the target"
 
 
+@newest_server
 def test_a_table_whose_comparison_fails_halfway_does_not_stop_the_others(
     new_database: Callable[..., Database],
 ) -> None:

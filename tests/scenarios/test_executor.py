@@ -29,7 +29,7 @@ from arrowsync.engine.pipe import Task
 from arrowsync.engine.remote import Places, RemoteTask
 from arrowsync.engine.stop import Stop
 from tests.fix_postgresql import SUPERUSER_PASSWORD, Database
-from tests.scenarios.copies import QUICK, content, copy, interrupted, make_rows
+from tests.scenarios.copies import QUICK, content, copy, interrupted, make_rows, newest_server
 
 ROWS = 60_000
 LIMITS = Limits(partition_bytes="512 KiB", batch_rows=2_000)
@@ -80,6 +80,7 @@ def test_processes_copy_over_one_snapshot_and_their_reports_add_up(
     assert report.longest_source_query_seconds > 0
 
 
+@newest_server
 def test_threads_of_an_executor_copy_too(pair: tuple[Database, Database], threads: Executor) -> None:
     source, target = pair
     report = copy(source.uri, target.uri, executor=threads, limits=LIMITS, mode="create", workers=2)
@@ -87,6 +88,7 @@ def test_threads_of_an_executor_copy_too(pair: tuple[Database, Database], thread
     assert report.status == "complete"
 
 
+@newest_server
 def test_sqlite_files_are_read_by_many_processes(
     sqlite_file: Callable[..., Path], postgresql: Database, processes: Executor
 ) -> None:
@@ -99,6 +101,7 @@ def test_sqlite_files_are_read_by_many_processes(
     assert report.partitions > 1
 
 
+@newest_server
 def test_parquet_is_read_and_written_by_many_processes(
     pair: tuple[Database, Database], tmp_path: Path, processes: Executor
 ) -> None:
@@ -122,6 +125,7 @@ def forks() -> Iterator[Executor]:
     executor.shutdown()
 
 
+@newest_server
 @pytest.mark.timeout(60)
 def test_forked_workers_copy_although_polars_would_hang_in_them(
     pair: tuple[Database, Database], forks: Executor
@@ -149,6 +153,7 @@ arrowsync.copy(source, target, table="t", executor=executor, limits=limits, obse
 """
 
 
+@newest_server
 @pytest.mark.timeout(60)
 def test_forked_workers_hold_no_session_of_a_killed_coordinator(
     pair: tuple[Database, Database], tmp_path: Path
@@ -176,6 +181,7 @@ def task_of(plan: arrowsync.Plan) -> RemoteTask:
     return RemoteTask(Task(alone, partition, Snapshot("1"), plan.source, plan.sink, 1 << 20), 2, 0, 0)
 
 
+@newest_server
 def test_a_task_is_small_and_leaves_variables_unresolved_and_no_repr_shows_a_password(
     pair: tuple[Database, Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,6 +199,7 @@ def test_a_task_is_small_and_leaves_variables_unresolved_and_no_repr_shows_a_pas
     assert repr(pickle.loads(sent)) == repr(task)
 
 
+@newest_server
 def test_workers_resolve_variables_themselves(
     pair: tuple[Database, Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +214,7 @@ def test_workers_resolve_variables_themselves(
         assert copy(*uris, executor=knowing, limits=LIMITS).rows_written == ROWS
 
 
+@newest_server
 def test_what_workers_cannot_reach_or_could_write_twice_is_refused(
     pair: tuple[Database, Database], tmp_path: Path, threads: Executor
 ) -> None:
@@ -220,6 +228,7 @@ def test_what_workers_cannot_reach_or_could_write_twice_is_refused(
             arrowsync.plan(*places, executor=threads, **told)
 
 
+@newest_server
 def test_no_submission_equals_an_earlier_one(pair: tuple[Database, Database]) -> None:
     """Dask would hand out what became of that one."""
     task = task_of(arrowsync.plan(*(each.uri for each in pair), table="t"))
@@ -246,6 +255,7 @@ def test_a_stop_ends_waiting_for_a_place() -> None:
 # -- what comes back -----------------------------------------------------------------------------------------
 
 
+@newest_server
 def test_bad_rows_of_every_worker_are_kept_and_counted(
     pair: tuple[Database, Database], tmp_path: Path, processes: Executor
 ) -> None:
@@ -266,6 +276,7 @@ def test_bad_rows_of_every_worker_are_kept_and_counted(
     assert len(list(Path(folder).iterdir())) > 4
 
 
+@newest_server
 @pytest.mark.parametrize(("most", "stored"), [(5, 0), (30, 1)])
 def test_too_many_bad_rows_end_the_table(
     pair: tuple[Database, Database], tmp_path: Path, processes: Executor, most: int, stored: int
@@ -287,6 +298,7 @@ def test_too_many_bad_rows_end_the_table(
     assert (target.execute("select count(*) from t")[0][0] > 0) == stored
 
 
+@newest_server
 def test_too_many_bad_rows_stay_too_many_when_the_command_is_run_again(
     pair: tuple[Database, Database], tmp_path: Path, threads: Executor
 ) -> None:
@@ -304,6 +316,7 @@ def test_too_many_bad_rows_stay_too_many_when_the_command_is_run_again(
     assert (report.status, report.rows_written, report.rows_quarantined) == ("partial", ROWS - 60, 60)
 
 
+@newest_server
 def test_an_error_comes_back_whole(pair: tuple[Database, Database], processes: Executor) -> None:
     source, target = pair
     target.execute("create table t (id bigint primary key, amount int, name varchar(3))")
@@ -314,6 +327,7 @@ def test_an_error_comes_back_whole(pair: tuple[Database, Database], processes: E
     assert "value too long" in error.message
 
 
+@newest_server
 def test_a_broken_executor_fails_the_copy_and_the_same_command_resumes(
     pair: tuple[Database, Database], threads: Executor
 ) -> None:
@@ -333,6 +347,7 @@ def test_a_broken_executor_fails_the_copy_and_the_same_command_resumes(
     assert content(target) == content(source)
 
 
+@newest_server
 def test_an_interrupt_stops_the_threads_of_an_executor(
     pair: tuple[Database, Database], threads: Executor
 ) -> None:
@@ -360,6 +375,7 @@ def dask() -> Iterator[Any]:
         yield client
 
 
+@newest_server
 def test_a_dask_cluster_loses_a_worker_and_no_row(pair: tuple[Database, Database], dask: Any) -> None:
     source, target = pair
     workers = {info["pid"] for info in dask.run(lambda: {"pid": os.getpid()}).values()}
@@ -384,6 +400,7 @@ def test_a_dask_cluster_loses_a_worker_and_no_row(pair: tuple[Database, Database
     assert content(target) == content(source)
 
 
+@newest_server
 @pytest.mark.timeout(100)
 def test_nothing_is_committed_after_a_failed_copy_on_dask_has_returned(
     pair: tuple[Database, Database], dask: Any

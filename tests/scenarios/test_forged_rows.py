@@ -19,7 +19,7 @@ from arrowsync.core.events import TableStarted
 from arrowsync.engine import fingerprint
 from arrowsync.engine.row_hashes import Canonical, row_hashes
 from tests.fix_postgresql import Database
-from tests.scenarios.copies import content, copy, interrupted, make_rows
+from tests.scenarios.copies import content, copy, interrupted, make_rows, newest_server
 
 Numbers = npt.NDArray[np.uint64]
 
@@ -80,6 +80,7 @@ def test_verify_finds_rows_that_were_forged_for_the_shown_fingerprint(tmp_path: 
     assert {each.columns for each in check.examples} == {("amount", "note")}
 
 
+@newest_server
 def test_a_copy_that_the_target_forges_fails_its_verification(postgresql: Database) -> None:
     cases = " ".join(f"when {row['id']} then '{row['note']}'" for row in forged().to_pylist())
     postgresql.execute("create table t (id bigint, amount bigint, note text)")
@@ -98,6 +99,7 @@ def test_a_copy_that_the_target_forges_fails_its_verification(postgresql: Databa
 LIMITS = Limits(partition_bytes="512 KiB", batch_rows=2_000)
 
 
+@newest_server
 def test_the_journal_keeps_the_secret_until_the_table_is_finished(
     new_database: Callable[..., Database],
 ) -> None:
@@ -116,6 +118,7 @@ def test_the_journal_keeps_the_secret_until_the_table_is_finished(
     assert not mentions(secret, str(target.execute("select * from arrowsync.transfers")))
 
 
+@newest_server
 def test_a_folder_keeps_the_secret_beside_its_parts_until_it_is_finished(
     new_database: Callable[..., Database], tmp_path: Path
 ) -> None:
@@ -130,6 +133,7 @@ def test_a_folder_keeps_the_secret_beside_its_parts_until_it_is_finished(
     assert len(list(folder.iterdir())) == report.partitions
 
 
+@newest_server
 def test_receipts_whose_secret_is_lost_are_not_compared(new_database: Callable[..., Database]) -> None:
     source, target = new_database(), new_database()
     make_rows(source, 40_000)
@@ -145,6 +149,7 @@ def mentions(secret: str, *texts: str) -> bool:
     return any(each in text for text in texts for each in (secret, str(int(secret, 16))))
 
 
+@newest_server
 def test_each_run_of_a_plan_draws_a_secret_of_its_own(postgresql: Database) -> None:
     postgresql.execute("create table t (id bigint, amount bigint, note text)")
     plan = arrowsync.plan(TRUE, postgresql.uri, table="t", mode="replace", progress=False)

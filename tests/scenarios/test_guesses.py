@@ -12,6 +12,7 @@ import pytest
 
 import arrowsync
 from arrowsync import Limits
+from tests.scenarios.copies import newest_server
 
 COLUMNS = """
     id bigint primary key, price numeric(10,2), whole numeric(12,0), free numeric, flag boolean, part real,
@@ -52,6 +53,7 @@ def test_it_would_be_seen(absent: Absent) -> None:
     assert absent.looked_for
 
 
+@newest_server
 @pytest.mark.parametrize("route", ["postgresql → sqlite → postgresql", "postgresql → parquet → postgresql"])
 def test_more_batches_make_pyarrow_guess_no_more_types(
     route: str, postgresql: Any, absent: Absent, tmp_path: Path

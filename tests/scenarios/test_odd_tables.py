@@ -97,6 +97,7 @@ def test_odd_tables_that_were_named_are_one_error_that_lists_them_all(reader: st
     assert not (tmp_path / "t.db").exists()
 
 
+@newest_server
 def test_an_odd_table_beside_a_named_one_is_an_error_only_if_it_was_named(
     reader: str, tmp_path: Path
 ) -> None:
@@ -106,6 +107,7 @@ def test_an_odd_table_beside_a_named_one_is_an_error_only_if_it_was_named(
         arrowsync.copy(reader, tmp_path / "u.db", table="zero", tables="good")
 
 
+@newest_server
 def test_raise_for_status_raises_for_a_skipped_table(reader: str, tmp_path: Path) -> None:
     report = arrowsync.copy(reader, tmp_path / "t.db", tables=["*", "!zero"])
     assert (report.status, report.rows_written, report.errors) == ("partial", 2, ())
@@ -149,6 +151,7 @@ def test_inspection_shows_the_tables_beside_one_that_cannot_be_described(
         arrowsync.inspect(path, table="places")
 
 
+@newest_server
 def test_a_foreign_key_to_a_table_that_is_skipped_later_is_left_out(
     postgresql: Database, new_role: Callable[[str], str], tmp_path: Path, sqlite_rows: Rows
 ) -> None:
@@ -164,6 +167,7 @@ def test_a_foreign_key_to_a_table_that_is_skipped_later_is_left_out(
     assert sqlite_rows(tmp_path / "t.db", "select * from a") == [(1, None)]
 
 
+@newest_server
 def test_a_view_that_reads_a_skipped_table_is_skipped_too(
     new_database: Callable[..., Database], new_role: Callable[[str], str]
 ) -> None:
@@ -240,6 +244,7 @@ def test_a_table_that_needs_an_extension_which_the_target_lacks_is_skipped(
     assert "the extension 'arrowsync_gone', which the target's server does not have" in report.warnings[0]
 
 
+@newest_server
 def test_a_name_that_sqlite_keeps_for_itself_is_skipped(postgresql: Database, tmp_path: Path) -> None:
     postgresql.execute('create table good (id int); create table "SQLite_stuff" (id int)')
     report = arrowsync.copy(postgresql.uri, tmp_path / "t.db")
@@ -249,6 +254,7 @@ def test_a_name_that_sqlite_keeps_for_itself_is_skipped(postgresql: Database, tm
 # -- SQLite --------------------------------------------------------------------------------------------------
 
 
+@newest_server
 def test_a_virtual_table_whose_module_is_missing_is_skipped(
     sqlite_file: Callable[..., Path], postgresql: Database
 ) -> None:
@@ -276,6 +282,7 @@ def test_a_foreign_key_to_a_skipped_table_is_left_out(
     assert sqlite_rows(tmp_path / "t.db", "select * from good") == [(1, 5)]
 
 
+@newest_server
 @pytest.mark.parametrize(
     ("table", "words"),
     [
@@ -308,6 +315,7 @@ def test_what_postgresql_cannot_hold_or_nobody_can_read_is_skipped(
         arrowsync.plan(path, postgresql.uri, table="odd")
 
 
+@newest_server
 def test_a_system_column_is_copied_under_another_name(
     sqlite_file: Callable[..., Path], postgresql: Database
 ) -> None:

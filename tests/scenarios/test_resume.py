@@ -13,7 +13,15 @@ import arrowsync
 from arrowsync import ConfigError, Limits, ResumeError, TransferError
 from arrowsync.errors import ArrowsyncError
 from tests.fix_postgresql import Database
-from tests.scenarios.copies import add_rows, content, copy, interrupted, killed_child, make_rows
+from tests.scenarios.copies import (
+    add_rows,
+    content,
+    copy,
+    interrupted,
+    killed_child,
+    make_rows,
+    newest_server,
+)
 
 ROWS = 60_000
 SMALL: dict[str, Any] = {"partition_bytes": "512 KiB", "batch_rows": 2_000}
@@ -48,6 +56,7 @@ def test_rows_that_came_after_what_was_copied_do_not_matter(pair: tuple[Database
     assert report.warnings == ()
 
 
+@newest_server
 def test_fingerprints_of_another_release_are_taken_anew_never_compared(
     pair: tuple[Database, Database],
 ) -> None:
@@ -120,6 +129,7 @@ def test_a_table_whose_shape_changed_is_started_over(shaped: tuple[Database, Dat
     assert "started over" in report.warnings[0]
 
 
+@newest_server
 @pytest.mark.parametrize("change", [SHAPES["names are swapped"], SHAPES["it becomes a view"]])
 def test_an_append_whose_source_changed_its_shape_stops_and_says_why(
     shaped: tuple[Database, Database], change: str
@@ -135,6 +145,7 @@ def test_an_append_whose_source_changed_its_shape_stops_and_says_why(
         copy(source.uri, target.uri, mode="append", not_consistent=True)
 
 
+@newest_server
 def test_a_table_of_which_nothing_was_in_is_made_in_its_new_shape(shaped: tuple[Database, Database]) -> None:
     source, target = shaped
     interrupted(source.uri, target.uri, rows=1, limits=Limits(**SMALL), workers=1)
@@ -156,6 +167,7 @@ def test_a_generated_column_with_another_expression_starts_the_table_over(
     assert copy(source.uri, f"{tmp_path}/out/").partitions_resumed == 0
 
 
+@newest_server
 def test_a_table_that_another_table_chooses_the_rows_of_is_started_over(
     pair: tuple[Database, Database],
 ) -> None:
@@ -169,6 +181,7 @@ def test_a_table_that_another_table_chooses_the_rows_of_is_started_over(
     assert report.partitions_resumed == 0
 
 
+@newest_server
 def test_an_append_whose_source_changed_stops_and_says_why(pair: tuple[Database, Database]) -> None:
     source, target = pair
     make_rows(target, 0)
@@ -203,6 +216,7 @@ def test_a_table_without_key_is_started_over_after_vacuum_full(
     assert "started over" in report.warnings[0]
 
 
+@newest_server
 def test_a_sqlite_source_resumes_until_its_file_is_written_to(
     sqlite_file: Callable[..., Path], postgresql: Database
 ) -> None:
@@ -223,6 +237,7 @@ def test_a_sqlite_source_resumes_until_its_file_is_written_to(
     assert postgresql.execute("select count(*), min(name) from t") == [(ROWS, "changed")]
 
 
+@newest_server
 def test_a_sqlite_file_that_was_written_to_behind_its_time_is_not_mixed_in(
     sqlite_file: Callable[..., Path], postgresql: Database
 ) -> None:
@@ -247,6 +262,7 @@ def test_a_sqlite_file_that_was_written_to_behind_its_time_is_not_mixed_in(
 # -- the target ----------------------------------------------------------------------------------------------
 
 
+@newest_server
 def test_a_target_table_that_was_emptied_is_copied_again(pair: tuple[Database, Database]) -> None:
     source, target = pair
     kill(source.uri, target.uri)
@@ -256,6 +272,7 @@ def test_a_target_table_that_was_emptied_is_copied_again(pair: tuple[Database, D
     assert "the target table is not what an unfinished run left" in report.warnings[0]
 
 
+@newest_server
 def test_a_table_that_somebody_made_in_place_of_ours_is_left_alone(pair: tuple[Database, Database]) -> None:
     source, target = pair
     kill(source.uri, target.uri)
@@ -267,6 +284,7 @@ def test_a_table_that_somebody_made_in_place_of_ours_is_left_alone(pair: tuple[D
     assert target.execute("select * from t") == [(1,)]
 
 
+@newest_server
 def test_a_sqlite_target_that_lost_rows_is_copied_again(
     postgresql: Database,
     sqlite_file: Callable[..., Path],
@@ -284,6 +302,7 @@ def test_a_sqlite_target_that_lost_rows_is_copied_again(
 # -- the same and other commands -----------------------------------------------------------------------------
 
 
+@newest_server
 def test_restart_begins_anew(pair: tuple[Database, Database]) -> None:
     source, target = pair
     kill(source.uri, target.uri)
@@ -293,6 +312,7 @@ def test_restart_begins_anew(pair: tuple[Database, Database]) -> None:
     assert "are copied again" in report.warnings[0]
 
 
+@newest_server
 def test_another_transfer_into_the_table_is_refused_until_it_is_told_to_restart(
     pair: tuple[Database, Database],
 ) -> None:
@@ -306,6 +326,7 @@ def test_another_transfer_into_the_table_is_refused_until_it_is_told_to_restart(
     assert target.execute("select relname from pg_class where relname like 'arrowsync%'") == []
 
 
+@newest_server
 def test_a_transfer_that_wrote_nothing_is_in_nobodys_way(pair: tuple[Database, Database]) -> None:
     source, target = pair
     target.execute("create table other (id bigint, amount int, name varchar(3))")
@@ -315,6 +336,7 @@ def test_a_transfer_that_wrote_nothing_is_in_nobodys_way(pair: tuple[Database, D
     assert copy(source.uri, target.uri, target_table="other", mode="append").rows_written == ROWS
 
 
+@newest_server
 def test_yesterdays_finished_append_adds_again(pair: tuple[Database, Database]) -> None:
     source, target = pair
     make_rows(target, 0, keyed=False)
@@ -324,6 +346,7 @@ def test_yesterdays_finished_append_adds_again(pair: tuple[Database, Database]) 
         assert target.execute("select count(*) from t") == [(times * ROWS,)]
 
 
+@newest_server
 def test_bounds_come_from_the_journal_whatever_the_limits_say_now(pair: tuple[Database, Database]) -> None:
     source, target = pair
     kill(source.uri, target.uri)
@@ -334,6 +357,7 @@ def test_bounds_come_from_the_journal_whatever_the_limits_say_now(pair: tuple[Da
     assert content(target) == content(source)
 
 
+@newest_server
 @pytest.mark.parametrize("mode", ["append", "replace"])
 def test_append_and_replace_resume_too(pair: tuple[Database, Database], mode: str) -> None:
     source, target = pair
@@ -344,6 +368,7 @@ def test_append_and_replace_resume_too(pair: tuple[Database, Database], mode: st
     assert content(target) == content(source)
 
 
+@newest_server
 def test_what_publishing_has_built_is_not_built_again(pair: tuple[Database, Database]) -> None:
     source, target = pair
     function = "create or replace function halved(n int) returns int immutable language sql return n / "
@@ -364,6 +389,7 @@ def test_what_publishing_has_built_is_not_built_again(pair: tuple[Database, Data
 # -- without a journal of our own ----------------------------------------------------------------------------
 
 
+@newest_server
 def test_without_a_journal_a_killed_copy_leaves_nothing(pair: tuple[Database, Database]) -> None:
     source, target = pair
     killed_child(source.uri, target.uri, table="t", kill_at=ROWS // 2, limits=SMALL, journal=None)
@@ -411,6 +437,7 @@ def test_without_any_right_to_a_journal_the_error_names_the_flag(
 # -- status --------------------------------------------------------------------------------------------------
 
 
+@newest_server
 def test_status_tells_of_unfinished_and_finished_transfers(pair: tuple[Database, Database]) -> None:
     source, target = pair
     assert list(arrowsync.status(target.uri)) == []

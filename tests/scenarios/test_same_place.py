@@ -11,7 +11,7 @@ import pytest
 from arrowsync import ConfigError
 from tests.fix_postgresql import Database, LocalServer, Server, twin_of
 from tests.fix_proxy import Proxy
-from tests.scenarios.copies import copy, make_rows
+from tests.scenarios.copies import copy, make_rows, newest_server
 
 ROWS = 100
 
@@ -27,6 +27,7 @@ def by_another_port(database: Database, proxy: Proxy) -> str:
     return database.server.uri(database.name, port=proxy.port)
 
 
+@newest_server
 def test_a_table_is_not_added_to_itself_by_way_of_another_port(
     postgresql: Database, postgresql_proxy: Proxy
 ) -> None:
@@ -36,6 +37,7 @@ def test_a_table_is_not_added_to_itself_by_way_of_another_port(
     assert postgresql.execute("select count(*) from t") == [(ROWS,)]
 
 
+@newest_server
 def test_a_table_is_not_added_to_itself_by_way_of_the_socket(
     postgresql: Database, own_server: LocalServer
 ) -> None:
@@ -45,6 +47,7 @@ def test_a_table_is_not_added_to_itself_by_way_of_the_socket(
         copy(place, postgresql.uri, mode="append")
 
 
+@newest_server
 @pytest.mark.parametrize("mode", ["create", "replace"])
 def test_another_table_of_the_same_database_is_copied(
     postgresql: Database, postgresql_proxy: Proxy, mode: str
@@ -55,6 +58,7 @@ def test_another_table_of_the_same_database_is_copied(
     assert copy(place, postgresql.uri, target_table="u", mode=mode).rows_written == ROWS
 
 
+@newest_server
 def test_the_same_name_in_another_database_of_the_server_is_copied(
     new_database: Callable[..., Database],
 ) -> None:
@@ -63,6 +67,7 @@ def test_the_same_name_in_another_database_of_the_server_is_copied(
     assert copy(source.uri, target.uri).rows_written == ROWS
 
 
+@newest_server
 def test_a_table_is_not_added_to_itself_by_way_of_a_standby(
     postgresql: Database, own_server: LocalServer
 ) -> None:
@@ -74,6 +79,7 @@ def test_a_table_is_not_added_to_itself_by_way_of_a_standby(
     assert postgresql.execute("select count(*) from t") == [(ROWS,)]
 
 
+@newest_server
 def test_rows_go_back_from_a_clone_of_the_server(postgresql: Database, own_server: LocalServer) -> None:
     make_rows(postgresql, ROWS)
     with twin_of(own_server, follows=False) as clone:
@@ -97,6 +103,7 @@ def test_a_sqlite_file_is_not_copied_into_itself_by_way_of_a_link(
     assert sqlite_rows(path, "select count(*) from t") == [(1,)]
 
 
+@newest_server
 @pytest.mark.parametrize(
     "spelt", ["{0}/*.parquet", "{0}/../alias", "{0}/../alias/*.parquet", "{0}/../hard.parquet"]
 )

@@ -18,7 +18,7 @@ import arrowsync
 from arrowsync import Limits, ResumeError, SchemaError, TransferError
 from arrowsync.core.events import BatchWritten, Event, TableStarted
 from tests.fix_postgresql import Database, LocalServer, Server, twin_of
-from tests.scenarios.copies import QUICK, content, copy, make_rows
+from tests.scenarios.copies import QUICK, content, copy, make_rows, newest_server
 
 RELOAD = "begin; truncate s; insert into s select g, 'new' from generate_series(1, 1000) g; commit"
 ROWS = 30_000
@@ -211,6 +211,7 @@ def test_the_tables_of_a_query_and_of_a_condition_are_guarded(
     assert report.retries == 1
 
 
+@newest_server
 def test_a_stream_of_a_table_that_was_emptied_before_it_is_read_raises(
     pair: tuple[Database, Database],
 ) -> None:
@@ -295,6 +296,7 @@ def test_a_user_with_rights_to_some_columns_has_the_lock_too(
     assert target.execute("select count(*) from s") == [(1_000,)]
 
 
+@newest_server
 def test_a_table_that_another_session_has_locked_is_copied_without_a_lock_and_the_report_names_it(
     pair: tuple[Database, Database],
 ) -> None:
