@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from arrowsync.dialects.sqlite import SQLite
+from tests import command_line
 from tests.fix_postgresql import Database
 from tests.scenarios.copies import newest_server
 
@@ -45,6 +46,7 @@ def target(tmp_path: Path) -> Path:
 
 
 def arrowsync(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
     # The environment is named, since pytest imports readline, which sets COLUMNS behind Python's back.
     return subprocess.run(
         [*COMMAND, *map(str, arguments)],
@@ -77,11 +79,11 @@ def test_json_is_all_that_stdout_holds_while_progress_is_on_stderr(shop: Path, t
 
 
 def test_no_progress_leaves_stderr_empty(shop: Path, target: Path) -> None:
-    assert arrowsync("copy", shop, target, "--no-progress").stderr == ""
+    assert command_line.arrowsync("copy", shop, target, "--no-progress").stderr == ""
 
 
 def test_a_plan_shows_types_and_writes_nothing(shop: Path, target: Path) -> None:
-    done = arrowsync("plan", shop, target, "-t", "orders")
+    done = command_line.arrowsync("plan", shop, target, "-t", "orders")
     assert done.returncode == 0, done.stderr
     assert "nothing has been written" in done.stdout
     assert "every value arrives exactly as it is" in done.stdout
@@ -89,15 +91,17 @@ def test_a_plan_shows_types_and_writes_nothing(shop: Path, target: Path) -> None
 
 
 def test_a_plan_is_json(shop: Path, target: Path) -> None:
-    (table,) = json.loads(arrowsync("plan", shop, target, "-t", "orders", "--json").stdout)["tables"]
+    (table,) = json.loads(command_line.arrowsync("plan", shop, target, "-t", "orders", "--json").stdout)[
+        "tables"
+    ]
     assert [column["fidelity"] for column in table["columns"]] == ["exact"] * 3
 
 
 def test_inspect_shows_columns_and_keys(shop: Path) -> None:
-    done = arrowsync("inspect", shop, "-t", "orders")
+    done = command_line.arrowsync("inspect", shop, "-t", "orders")
     assert done.returncode == 0, done.stderr
     assert "primary key  id" in done.stdout
-    (table,) = json.loads(arrowsync("inspect", shop, "-t", "orders", "--json").stdout)["tables"]
+    (table,) = json.loads(command_line.arrowsync("inspect", shop, "-t", "orders", "--json").stdout)["tables"]
     assert [column["name"] for column in table["columns"]] == ["id", "total", "note"]
 
 
@@ -129,14 +133,16 @@ def test_doctor_ends_with_1_for_a_broken_driver_and_with_2_for_a_place_that_does
 def test_verify_ends_with_4_and_names_the_row_that_differs(
     shop: Path, target: Path, sqlite_file: Callable[..., Path]
 ) -> None:
-    assert arrowsync("copy", shop, target).returncode == 0
-    equal = arrowsync("verify", shop, target)
+    assert command_line.arrowsync("copy", shop, target).returncode == 0
+    equal = command_line.arrowsync("verify", shop, target)
     assert (equal.returncode, equal.stdout.split(":")[0]) == (0, "equal")
     sqlite_file("update orders set note = 'changed' where id = 3", target.name)
-    differs = arrowsync("verify", shop, target)
+    differs = command_line.arrowsync("verify", shop, target)
     assert differs.returncode == 4
     assert "id = 3" in differs.stdout
-    assert json.loads(arrowsync("verify", shop, target, "--json").stdout)["status"] == "different"
+    assert (
+        json.loads(command_line.arrowsync("verify", shop, target, "--json").stdout)["status"] == "different"
+    )
 
 
 @newest_server
@@ -145,7 +151,7 @@ def test_rows_in_quarantine_end_with_3_and_the_folder_is_named(
 ) -> None:
     postgresql.execute("create table orders (id bigint, total numeric(10,2) check (total > 1), note text)")
     command = ("copy", shop, postgresql.uri, "-t", "orders", "-m", "append", "--quarantine", tmp_path / "bad")
-    done = arrowsync(*command)
+    done = command_line.arrowsync(*command)
     assert done.returncode == 3, done.stderr
     assert done.stdout.startswith("partial: 2 rows, 1 in quarantine")
     (folder,) = (line.split()[1] for line in done.stdout.splitlines() if line.split()[:1] == ["quarantine"])
@@ -155,18 +161,18 @@ def test_rows_in_quarantine_end_with_3_and_the_folder_is_named(
 
 @newest_server
 def test_status_shows_what_has_been_copied(shop: Path, postgresql: Database) -> None:
-    assert arrowsync("copy", shop, postgresql.uri).returncode == 0
-    done = arrowsync("status", postgresql.uri)
+    assert command_line.arrowsync("copy", shop, postgresql.uri).returncode == 0
+    done = command_line.arrowsync("status", postgresql.uri)
     assert done.returncode == 0, done.stderr
     assert "1 transfer" in done.stdout
     assert "public.items" not in done.stdout
-    by_table = arrowsync("status", postgresql.uri, "--by-table").stdout
+    by_table = command_line.arrowsync("status", postgresql.uri, "--by-table").stdout
     assert "public.orders" in by_table
     assert "public.items" in by_table
 
 
 def test_the_environment_sets_the_memory_limit(shop: Path, target: Path) -> None:
-    done = arrowsync("copy", shop, target, ARROWSYNC_MEMORY="1 MiB")
+    done = command_line.arrowsync("copy", shop, target, ARROWSYNC_MEMORY="1 MiB")
     assert done.returncode == 2
     assert "smallest limit is 64 MiB" in done.stderr
 
@@ -281,7 +287,7 @@ def test_debug_shows_where_an_error_came_from(tmp_path: Path) -> None:
 def test_verify_names_rows_by_the_key_that_is_given(sqlite_file: Callable[..., Path]) -> None:
     here = sqlite_file("create table t (a, b, n); insert into t values (1, 1, 5), (1, 2, 5)", "here.db")
     there = sqlite_file("create table t (a, b, n); insert into t values (1, 1, 5), (1, 2, 6)", "there.db")
-    done = arrowsync("verify", here, there, "--key", "a,b", "--json")
+    done = command_line.arrowsync("verify", here, there, "--key", "a,b", "--json")
     (table,) = json.loads(done.stdout)["tables"]
     assert table["key"] == ["a", "b"]
     assert table["examples"] == [{"kind": "different", "key": {"a": "1", "b": "2"}, "columns": ["n"]}]

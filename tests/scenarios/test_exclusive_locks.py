@@ -97,7 +97,7 @@ def test_a_swap_that_finds_no_moment_fails_and_the_same_command_does_only_the_sw
     pair: tuple[Database, Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, target = pair
-    monkeypatch.setattr(short_tries, "PATIENCE_SECONDS", 4.0)
+    monkeypatch.setattr(short_tries, "PATIENCE_SECONDS", 1.0)
     with psycopg.connect(target.uri) as reader:
         reader.execute("select count(*) from t")
         with pytest.raises(
@@ -147,7 +147,7 @@ def test_a_partition_that_another_session_has_begun_to_write_is_waited_for_and_i
     pair: tuple[Database, Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, target = pair
-    monkeypatch.setitem(connection._SETTINGS, "lock_timeout", "3s")
+    monkeypatch.setitem(connection._SETTINGS, "lock_timeout", "1s")
     with psycopg.connect(target.uri) as orphan:
 
         def begin_to_write(event: Event) -> None:

@@ -13,8 +13,8 @@ from arrowsync import Limits, Report
 from tests.fix_postgresql import Database, Server
 from tests.scenarios.copies import content, copy, database_of, killed_child, make_rows, newest_server
 
-ROWS = 1_000_000
-LIMITS: dict[str, Any] = {"partition_bytes": "4 MiB"}
+ROWS = 500_000
+LIMITS: dict[str, Any] = {"partition_bytes": "2 MiB"}
 # Each number is a kill after that part of the rows, written by the run that is killed; 0: as soon as the
 # journal knows of the run. Several are one run after another, each of which goes on where the last one fell.
 KILLS = [
