@@ -111,11 +111,13 @@ ODD_NAMES = [
 
 def test_any_name_of_a_table_or_column_works(pair: Pair) -> None:
     quoted = ['"' + name.replace('"', '""') + '"' for name in ODD_NAMES]
-    for name in quoted:
-        columns = ", ".join(f"{column} bigint" for column in quoted)
-        values = ", ".join(str(number) for number in range(len(quoted)))
-        pair.source.run(f"create table {name} ({columns}, primary key ({quoted[1]}))")
-        pair.source.run(f"insert into {name} values ({values})")
+    columns = ", ".join(f"{column} bigint" for column in quoted)
+    values = ", ".join(str(number) for number in range(len(quoted)))
+    made = (
+        f"create table {name} ({columns}, primary key ({quoted[1]})); insert into {name} values ({values});"
+        for name in quoted
+    )
+    pair.source.run("".join(made))
     arrowsync.copy(pair.source.uri, pair.target.uri, verify="hash")
     for name in quoted:
         assert pair.target.rows(f"select {', '.join(quoted)} from {name}") == [tuple(range(len(quoted)))]

@@ -72,8 +72,7 @@ def test_1_600_columns_stay_inside_the_smallest_limit(pair: Pair) -> None:
     names = ", ".join(f"c{number} boolean" for number in range(1_600))
     values = ", ".join("true" if number % 3 else "null" for number in range(1_600))
     pair.source.run(f"create table wide ({names}); insert into wide values ({values})")
-    for _ in range(10):
-        pair.source.run("insert into wide select * from wide")
+    pair.source.run("insert into wide select * from wide;" * 10)
     copied = arrowsync_copy(pair.source.uri, pair.target.uri, table="wide", limits={"memory": "64 MiB"})
     assert copied.report["rows_written"] == 1_024
     assert added_bytes(copied) < 64 * MiB
