@@ -13,7 +13,7 @@ from arrowsync import allocators
 
 if TYPE_CHECKING:
     from arrowsync.api import Plan, copy, doctor, inspect, plan, status, stream, verify
-    from arrowsync.core.transfer import Limits, Retry
+    from arrowsync.core.limits import Limits, Retry
     from arrowsync.display.checkup import Checkup
     from arrowsync.display.tables import Tables
     from arrowsync.display.transfers import Transfers
@@ -39,7 +39,7 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())  # silent until th
 # Looked up on first use: pyarrow, polars and the drivers take 0.4 s to import, `arrowsync --help` needs none.
 _HOMES = {
     "arrowsync.api": ("Plan", "copy", "doctor", "inspect", "plan", "status", "stream", "verify"),
-    "arrowsync.core.transfer": ("Limits", "Retry"),
+    "arrowsync.core.limits": ("Limits", "Retry"),
     "arrowsync.display.checkup": ("Checkup",),
     "arrowsync.display.tables": ("Tables",),
     "arrowsync.display.transfers": ("Transfers",),

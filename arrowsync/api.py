@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pyarrow as pa
 
+from arrowsync.core.arguments import (
+    CopyArguments,
+    RowArguments,
+    StreamArguments,
+    TableNames,
+    TablePatterns,
+    transfer_arguments,
+)
 from arrowsync.core.check import TableCheck
 from arrowsync.core.contracts import Sink, Source
-from arrowsync.core.events import Event, LockAwaited, Observer
+from arrowsync.core.events import LockAwaited, Observer, tell_each
 from arrowsync.core.plan import Skipped, TablePlan, TransferPlan
+from arrowsync.core.signatures import explained, takes
 from arrowsync.core.table import find_table, match_tables
-from arrowsync.core.transfer import Limits, Retry, Transfer, command_line, listed
+from arrowsync.core.transfer import Transfer, command_line, listed
 from arrowsync.core.waits import Wait, told
 from arrowsync.display import Shown
 from arrowsync.display.figures import noun
@@ -46,46 +53,6 @@ from arrowsync.report import Collector, Report, Verification
 
 if TYPE_CHECKING:
     from arrowsync.display.checkup import Checkup
-
-log = logging.getLogger("arrowsync")
-
-Names = str | Iterable[str]
-
-
-class Arguments(TypedDict, total=False):
-    """What `copy` and `plan` take by keyword. Defaults are those of core.transfer.Transfer."""
-
-    table: Names | None  # exact names
-    tables: Names | None  # patterns: "public.*", "!public.audit_*"
-    query: str | None  # a SELECT in the source's SQL instead of a table
-    target_table: str | None
-    mode: str  # create, append, replace
-    key: Names | None  # columns that name a row, where not the primary key: to verify by
-    columns: Names | None
-    exclude: Names | None
-    rename: Mapping[str, str] | None
-    where: str | None  # in the source's SQL
-    index: bool | None  # of a pandas frame, as columns. None: its named levels; True: all; False: none
-    row_security: bool  # read only the rows that PostgreSQL's policies show; else hidden ones are an error
-    cast: Mapping[str, str] | None  # column -> type of the target
-    cursor: str | None  # not there yet, as the next two
-    lookback: str | None
-    delete_missing: bool
-    schema_only: bool  # tables and all that belongs to them, and no row
-    views: bool  # as views between equal databases, else as tables of their rows
-    workers: int | None  # partitions at once; with an executor in each of its processes
-    limits: Limits | None
-    retry: Retry | None
-    on_bad_rows: str  # quarantine, stop
-    max_bad_rows: int | str  # per table: a number, or "1%" of the rows read
-    quarantine: str  # folder for refused rows
-    nul: str  # text with U+0000 for a target that cannot store it: quarantine, error, strip
-    verify: str  # count, hash, off
-    allow_lossy: bool
-    allow_empty: bool | Names  # let replace exchange rows for none: in all tables, or those of these patterns
-    journal: str | None  # schema or prefix of the journal; None: each table in one transaction, no resume
-    restart: bool  # give up what an unfinished transfer has left, and begin anew
-    not_consistent: bool  # resume a table with a key although its source may have changed
 
 
 @dataclass(frozen=True, repr=False)
@@ -127,7 +94,7 @@ class Plan(Shown):
 
         `observer` is told besides the plan's own; `progress` takes the place of what the plan says.
         """
-        _check_callable(self.executor, observer)
+        _check_helpers(self.executor, observer, progress)
         observers = [each for each in (self.observer, observer) if each]
         collector = Collector(self.transfer, self.skipped)
         with (
@@ -137,7 +104,7 @@ class Plan(Shown):
         ):
             for warning in self.planned.warnings:
                 display.say(warning)
-            around = Surroundings(tracker, stop, _telling(collector, display, *observers))
+            around = Surroundings(tracker, stop, tell_each(collector, display, *observers))
             try:
                 copied = run(self.planned, self.source, self.sink, around, self.executor)
             except KeyboardInterrupt as interrupt:
@@ -208,85 +175,90 @@ class Plan(Shown):
         return plan_sheet(self.transfer, self.planned)
 
 
-def plan(
-    source: object,
-    target: object,
-    *,
-    executor: Executor | None = None,
-    observer: Observer | None = None,
-    progress: bool | None = None,
-    **arguments: Unpack[Arguments],
-) -> Plan:
+@takes(CopyArguments)
+def plan(asked: CopyArguments) -> Plan:
     """Plan a transfer; writes nothing.
 
-    `source` and `target` are URIs, paths, Databases, and as a source frames. `executor` is a
-    concurrent.futures.Executor, Dask's `Client.get_executor()` among them, whose workers copy the partitions,
-    each process within limits.memory: they must reach both places and share the quarantine folder. `observer`
-    is told of every event; `progress` shows a display on stderr (None: on a terminal or in a notebook).
-    Raises ConfigError for what cannot be done as asked, SchemaError for columns that would not arrive
-    unchanged.
+    `run()` of the plan copies the tables. With an `executor` its workers copy the partitions, each
+    process within limits.memory: they must reach both places and share the quarantine folder.
+    Raises ConfigError for what cannot be done as asked, SchemaError for columns that would not
+    arrive unchanged.
     """
-    return planned(
-        source,
-        target,
-        presume=False,
-        executor=executor,
-        observer=observer,
-        progress=progress,
-        **arguments,
-    )
+    return planned(asked, presume=False)
 
 
-def planned(
-    source: object,
-    target: object,
-    *,
-    presume: bool,
-    executor: Executor | None = None,
-    observer: Observer | None = None,
-    progress: bool | None = None,
-    **arguments: Unpack[Arguments],
-) -> Plan:
+def planned(asked: CopyArguments, *, presume: bool) -> Plan:
     """As `plan`; with `presume`, as `copy` does, a sample is enough for types that its rows will prove."""
-    _check_callable(executor, observer)
-    reads, writes = _read_from(source, arguments), storage(target)
-    transfer = Transfer.of(reads.identity, writes.identity, **arguments)
-    if executor is not None:
-        check_executor(transfer, reads, writes)
-    with _asking(observer, progress):
-        made = make_plans(transfer, reads, writes, presume=presume)
-    return Plan(transfer, made, reads, writes, executor, observer, progress)
+    _check_helpers(asked.executor, asked.observer, asked.progress)
+    transfer, source, sink = _transfer(asked)
+    if asked.executor is not None:
+        check_executor(transfer, source, sink)
+    with _reading_catalogues(asked.observer, asked.progress):
+        made = make_plans(transfer, source, sink, presume=presume)
+    return Plan(transfer, made, source, sink, asked.executor, asked.observer, asked.progress)
 
 
-def copy(
-    source: object,
-    target: object,
-    *,
-    executor: Executor | None = None,
-    observer: Observer | None = None,
-    progress: bool | None = None,
-    **arguments: Unpack[Arguments],
-) -> Report:
+@takes(CopyArguments)
+def copy(asked: CopyArguments) -> Report:
     """Copy tables from source to target and return the report.
 
-    Takes what `plan` takes and raises what it raises, and TransferError (with `.report`) when a table failed;
-    what is committed stays, and the same call resumes.
+    Raises what `plan` raises, and TransferError (with `.report`) when a table failed; what is
+    committed stays, and the same call resumes. With an `executor` its workers copy the partitions,
+    each process within limits.memory: they must reach both places and share the quarantine folder.
     """
-    return planned(
-        source,
-        target,
-        presume=True,
-        executor=executor,
-        observer=observer,
-        progress=progress,
-        **arguments,
-    ).run()
+    return planned(asked, presume=True).run()
 
 
-def inspect(place: object, *, table: Names | None = None, tables: Names | None = None) -> Tables:
-    """The tables of a database: columns, keys, indexes, row estimates, sizes. `table` may name views too."""
+@takes(RowArguments)
+def verify(asked: RowArguments) -> Verification:
+    """Compare tables with their copies: counts, fingerprints, and where these differ the rows, by key.
+
+    Writes nothing. A table that the target lacks, or that cannot be compared, is a row of the
+    result, and the others are compared.
+    """
+    transfer, source, sink = _transfer(asked)
+    with _reading_catalogues():
+        tables, odd = find_tables(transfer, source)
+        skipped = odd.skipped()
+    unread = (TableCheck(str(each.table), "", "not comparable", each.sentence) for each in skipped)
+    with Stop() as stop:
+        checks = compare_tables(transfer, tables, source, sink, stop)
+    return Verification(transfer.source, transfer.target, (*checks, *unread))
+
+
+@takes(StreamArguments)
+def stream(asked: StreamArguments) -> pa.RecordBatchReader:
+    """The rows of a table or query as a RecordBatchReader, read ahead inside the memory limit.
+
+    Columns come as Arrow's own types where these carry every value, else as text. The reader holds
+    a connection until it is exhausted or closed; a value that the type cannot carry raises in the
+    middle.
+    """
+    source = endpoint(asked.place)
+    target_table = "query" if asked.query else None  # a query needs a name
+    transfer = Transfer.of(source.identity, "", target_table=target_table, **transfer_arguments(asked))
+    with _reading_catalogues():
+        found, odd = find_tables(transfer, source)
+        odd.refuse()
+        if len(found) != 1:
+            raise ConfigError(f"a stream is one table, not {len(found)}", hint="Name it with table=")
+        plan = reading_plan(transfer, measured(source, found[0], asked.where), source.forms(found[0]))
+    return stream_rows(source, plan)
+
+
+@explained
+def inspect(
+    place: Annotated[object, "a URI, a path, a Database; or a frame"],
+    *,
+    table: TableNames = None,
+    tables: TablePatterns = None,
+) -> Tables:
+    """The tables of a database: columns, keys, indexes, row estimates, sizes.
+
+    `table` may name views too.
+    """
     source = endpoint(place)
-    with _asking():
+    with _reading_catalogues():
         names, everything = source.names(), source.names(views=True)
         named = [find_table(wanted, everything) for wanted in listed("table", table or ())]
         if tables is not None:
@@ -298,11 +270,16 @@ def inspect(place: object, *, table: Names | None = None, tables: Names | None =
         return Tables(source.identity, tuple(found), odd.skipped())
 
 
-def status(target: object, *, journal: str = "arrowsync", by_table: bool = False) -> Transfers:
-    """The transfers that the target's journal knows: running, interrupted, done; how far, since when.
+@explained
+def status(
+    target: Annotated[object, "a URI, a path, a Database"],
+    *,
+    journal: Annotated[str, "the journal's schema or prefix"] = "arrowsync",
+    by_table: Annotated[bool, "show the tables of each transfer, too"] = False,
+) -> Transfers:
+    """The transfers in the target's journal: running, interrupted, done; how far, since when.
 
-    Unfinished ones come first; `by_table` shows the tables of each one, too. Only looks: it keeps no copy
-    from beginning or going on.
+    Unfinished ones come first. Only looks: it keeps no copy from beginning or going on.
     """
     place = storage(target)
     return Transfers(place.identity, tuple(place.transfers(journal)), by_table)
@@ -316,95 +293,39 @@ def doctor(place: object = None) -> Checkup:
     """
     found = None if place is None else endpoint(place)
     if found is not None and not isinstance(found, Database):
-        raise ConfigError(f"{found} is no database", hint="Without a place, doctor looks at every driver")
+        raise ConfigError(f"doctor needs a database, not {found}", hint="Leave it out to see the drivers")
     from arrowsync.checkup import examine  # 5 ms that no copy need wait for
 
     return examine(found)
 
 
-def verify(source: object, target: object, **arguments: Unpack[Arguments]) -> Verification:
-    """Compare tables with their copies: counts and fingerprints, and where these differ the rows, by key.
-
-    Takes the arguments of `plan` that say which tables, columns and rows. Writes nothing. A table that the
-    target lacks, or that cannot be compared, is a row of the result, and the others are compared.
-    """
-    reads, writes = _read_from(source, arguments), storage(target)
-    transfer = Transfer.of(reads.identity, writes.identity, **arguments)
-    with _asking():
-        tables, odd = find_tables(transfer, reads)
-        skipped = odd.skipped()
-    unread = (TableCheck(str(each.table), "", "not comparable", each.sentence) for each in skipped)
-    with Stop() as stop:
-        checks = compare_tables(transfer, tables, reads, writes, stop)
-    return Verification(transfer.source, transfer.target, (*checks, *unread))
-
-
-def stream(
-    place: object,
-    *,
-    table: str | None = None,
-    query: str | None = None,
-    columns: Names | None = None,
-    exclude: Names | None = None,
-    where: str | None = None,
-    limits: Limits | None = None,
-) -> pa.RecordBatchReader:
-    """The rows of a table or query as a RecordBatchReader, read ahead inside the memory limit.
-
-    Columns come as Arrow's own types where these carry every value, else as text. The reader holds a
-    connection until it is exhausted or closed; a value that the type cannot carry raises in the middle.
-    """
-    source = endpoint(place)
-    arguments = {"table": table, "query": query, "columns": columns, "exclude": exclude, "where": where}
-    named = {"target_table": "query"} if query else {}
-    transfer = Transfer.of(source.identity, "", limits=limits, **arguments, **named)
-    with _asking():
-        found, odd = find_tables(transfer, source)
-        odd.refuse()
-        if len(found) != 1:
-            raise ConfigError(f"a stream is one table, not {len(found)}", hint="Name it with table=")
-        plan = reading_plan(transfer, measured(source, found[0], where), source.forms(found[0]))
-    return stream_rows(source, plan)
-
-
-def _read_from(place: object, arguments: Arguments) -> Source:
-    source = endpoint(place, index=arguments.get("index"))
-    if not arguments.get("row_security"):
-        return source
+def _transfer(asked: RowArguments) -> tuple[Transfer, Source, Sink]:
+    """What was asked for, and the two places."""
+    source, sink = endpoint(asked.source, index=asked.index), storage(asked.target)
+    transfer = Transfer.of(source.identity, sink.identity, **transfer_arguments(asked))
+    if not transfer.row_security:
+        return transfer, source, sink
     if not isinstance(source, Database):
-        raise ConfigError(f"row_security: {source} has none", hint="Leave row_security out")
-    return source.through_policies()
+        raise ConfigError(f"{source} has no row security", hint="Leave row_security out")
+    return transfer, source.through_policies(), sink
 
 
-def _check_callable(executor: object, observer: object) -> None:
+def _check_helpers(executor: object, observer: object, progress: object) -> None:
     if executor is not None and not callable(getattr(executor, "submit", None)):
-        raise ConfigError(f"executor: {executor!r} is none", hint="Give a concurrent.futures.Executor")
+        raise ConfigError(f"executor must be a concurrent.futures.Executor, not {executor!r}")
     if observer is not None and not callable(observer):
-        raise ConfigError(f"observer: {observer!r} cannot be called", hint="Give a function of an event")
-
-
-def _telling(*observers: Observer) -> Callable[[Event], None]:
-    """Tell them one after another, one event at a time; a failing observer never fails a transfer."""
-    lock = threading.Lock()
-
-    def observe(event: Event) -> None:
-        with lock:
-            for observer in observers:
-                try:
-                    observer(event)
-                except Exception:  # whatever a user's observer raises
-                    log.exception("the observer %r failed on %r", observer, event)
-
-    return observe
+        raise ConfigError(f"observer must be a function of an event, not {observer!r}")
+    if progress not in (None, True, False):
+        raise ConfigError(f"progress must be True, False or None, not {progress!r}")
 
 
 @contextmanager
-def _asking(observer: Observer | None = None, progress: bool | None = None) -> Iterator[None]:
-    """Asks places about their tables; who has to wait for a lock meanwhile says so."""
+def _reading_catalogues(observer: Observer | None = None, progress: bool | None = None) -> Iterator[None]:
+    """Keeps connections open from one question to the next, and shows whose lock is waited for."""
 
     def tell(wait: Wait) -> None:
         with show_progress(progress) as display:
-            _telling(display, *filter(None, [observer]))(LockAwaited(table=wait.lock, wait=wait))
+            tell_each(display, *filter(None, [observer]))(LockAwaited(table=wait.lock, wait=wait))
 
     with keep_open(), told(tell):
         yield

@@ -3,6 +3,7 @@
 ArrowsyncError
 ├── TransferError         a table failed; carries the report
 ├── ConfigError           what was asked for cannot be done as asked
+│   ├── ArgumentError     a TypeError too: no such argument, one missing, or one given by position (internal)
 │   ├── DriverUnusable    the ADBC library that was chosen is missing, none, or too old
 │   └── TableUnusable     one table cannot be read or named: others can be copied (internal)
 ├── SchemaError           a column or table does not fit its target
@@ -82,6 +83,10 @@ class TransferError(ArrowsyncError):
 
 class ConfigError(ArrowsyncError):
     """What was asked for cannot be done as asked; nothing was changed."""
+
+
+class ArgumentError(ConfigError, TypeError):
+    """A call does not fit the function: no such argument, one missing, or one given by position."""
 
 
 class DriverUnusable(ConfigError):

@@ -46,10 +46,12 @@ verb = verb_of(app)
 def copy(source: Source, target: Target, *, progress: bool, **flags: Unpack[TransferFlags]) -> Result:
     """Copy tables from SOURCE to TARGET: all of them, or those named."""
     from arrowsync import api
+    from arrowsync.core.arguments import CopyArguments
 
+    asked = CopyArguments(source, target, **api_arguments(flags))
     if progress:
         write("planning", sys.stderr)  # a SQLite table's types are those of its values
-    planned = reading(lambda: api.planned(source, target, presume=True, **api_arguments(flags)))
+    planned = reading(lambda: api.planned(asked, presume=True))
     return planned.run(progress=progress)
 
 

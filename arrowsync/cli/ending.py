@@ -17,6 +17,7 @@ import typer
 from arrowsync.cli.flags import SharedFlags
 from arrowsync.cli.signals import LeftBehind
 from arrowsync.cli.streams import write, writing_to
+from arrowsync.cli.usage import explain
 from arrowsync.display.logs import log_to_stderr
 from arrowsync.display.sheet import visible
 from arrowsync.errors import ArrowsyncError
@@ -75,8 +76,8 @@ def usage_error(error: typer.TyperException, arguments: list[str]) -> int:
     """Say what is wrong with the command line itself."""
     from arrowsync.report import Failure
 
-    command = getattr(getattr(error, "ctx", None), "command_path", "arrowsync")
-    failure = Failure(type="UsageError", message=error.format_message(), hint=f"See {command} --help")
+    message, hint = explain(error, arguments)
+    failure = Failure(type="UsageError", message=message, hint=hint)
     if "--json" not in arguments or not _show(_no_report(failure, {}), as_json=True):
         _complain(failure)
     return 2

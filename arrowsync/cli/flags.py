@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypedDict
 
 from typer import Argument, Option
 
-from arrowsync.core.transfer import Limits, Retry
+from arrowsync.core.limits import Limits, Retry
 from arrowsync.errors import ConfigError
 
 _given = partial(Argument, rich_help_panel="Arguments")
@@ -177,5 +177,6 @@ def _pairs(flag: str, texts: Sequence[str]) -> dict[str, str]:
     pairs = [text.partition("=")[::2] for text in texts]
     for text, (name, value) in zip(texts, pairs, strict=True):
         if not name or not value:
-            raise ConfigError(f"--{flag}: cannot read {text!r}", hint="Write it like 'column=value'")
+            meant = text.replace(":", "=", 1) if ":" in text else "column=value"
+            raise ConfigError(f"--{flag} must be column=value, not {text!r}", hint=f"Write --{flag} {meant}")
     return dict(pairs)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from arrowsync.core.plan import TablePlan
-from arrowsync.core.receipts import Receipt
-from arrowsync.core.waits import Wait
+if TYPE_CHECKING:  # core.arguments names an Observer, and what these are made of begins with those arguments
+    from arrowsync.core.plan import TablePlan
+    from arrowsync.core.receipts import Receipt
+    from arrowsync.core.waits import Wait
+
+log = logging.getLogger("arrowsync")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,3 +128,18 @@ class Observer(Protocol):
     """Told of every event. Called from the threads that do the work, one call at a time; must be quick."""
 
     def __call__(self, event: Event, /) -> None: ...
+
+
+def tell_each(*observers: Observer) -> Observer:
+    """Tells them one after another, one event at a time; a failing observer never fails a transfer."""
+    lock = threading.Lock()
+
+    def observe(event: Event, /) -> None:
+        with lock:
+            for observer in observers:
+                try:
+                    observer(event)
+                except Exception:  # whatever a user's observer raises
+                    log.exception("the observer %r failed on %r", observer, event)
+
+    return observe

@@ -6,20 +6,18 @@ import hashlib
 import json
 import os
 import shlex
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import UnionType
-from typing import Any, Self
+from typing import Any, Self, get_args
 
+from arrowsync.core.arguments import CopyArguments, Mode
+from arrowsync.core.limits import Limits, Retry
+from arrowsync.core.suggestions import meant_mode, nearest
 from arrowsync.core.table import TableName, any_fits
-from arrowsync.core.units import MiB, format_bytes, parse_bytes
 from arrowsync.errors import ConfigError
-
-SMALLEST_MEMORY = 64 * MiB  # one pipe costs about 25 MiB plus 12 batches of 1 MiB; below that nothing fits
-
-QUARANTINE = "arrowsync-quarantine"  # a folder where the transfer was asked for
 
 SHARE_JUDGED_FROM = 1000  # rows read; the first row of all is 100 %
 
@@ -34,7 +32,7 @@ class WriteMode(StrEnum):
     UPSERT = "upsert"
 
 
-OFFERED = (WriteMode.CREATE, WriteMode.APPEND, WriteMode.REPLACE)  # the others are not there yet
+OFFERED = tuple(map(WriteMode, get_args(Mode)))  # the others are not there yet
 
 
 class Verify(StrEnum):
@@ -60,65 +58,12 @@ class Nul(StrEnum):
     STRIP = "strip"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How much a transfer may take: memory and partition sizes in bytes or as "512 MiB", time in seconds.
-
-    `batch_rows=None` lets the sizer choose; a number fixes the rows of every batch.
-    """
-
-    memory: int | str = "512 MiB"
-    batch_rows: int | None = None
-    batch_seconds: float = 30.0
-    partition_bytes: int | str = "128 MiB"
-    max_connections: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.memory_bytes < SMALLEST_MEMORY:
-            raise ConfigError(
-                f"memory: {format_bytes(self.memory_bytes)} is too small",
-                hint=f"The smallest limit is {format_bytes(SMALLEST_MEMORY)}",
-            )
-        for name in ("batch_rows", "batch_seconds", "partition_size", "max_connections"):
-            value = getattr(self, name)
-            if value is not None:
-                _check_number(name, value, whole=name != "batch_seconds")
-            if value is not None and not value > 0:
-                raise ConfigError(f"{name.replace('_size', '_bytes')}: must be more than zero, not {value!r}")
-
-    @property
-    def memory_bytes(self) -> int:
-        return parse_bytes(self.memory, what="memory")
-
-    @property
-    def partition_size(self) -> int:
-        return parse_bytes(self.partition_bytes, what="partition_bytes")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
-    """How often and how patiently a partition is tried again after a transient error."""
-
-    attempts: int = 5
-    first_seconds: float = 0.5
-    longest_seconds: float = 30.0
-
-    def __post_init__(self) -> None:
-        for name in ("attempts", "first_seconds", "longest_seconds"):
-            _check_number(name, getattr(self, name), whole=name == "attempts")
-        if self.attempts < 1 or self.first_seconds < 0 or self.longest_seconds < self.first_seconds:
-            raise ConfigError(
-                f"retry: cannot use {self}", hint="attempts >= 1, 0 <= first_seconds <= longest"
-            )
-
-
 # What makes two calls the same transfer, so that the second resumes the first.
 _IDENTITY = (
     *("source", "target", "tables", "patterns", "query", "target_table", "mode", "key"),
-    *("columns", "exclude", "rename", "where", "cast", "cursor", "lookback", "schema_only"),
+    *("columns", "exclude", "rename", "where", "cast", "schema_only"),
     *("row_security", "views", "nul", "allow_lossy", "index"),
 )
-NOT_YET = ("cursor", "lookback", "delete_missing")  # part of every transfer's identity already
 _FIELDS = {"table": "tables", "tables": "patterns"}  # the API's word -> ours
 _FLAGS = {ours: theirs for theirs, ours in _FIELDS.items()}
 
@@ -146,22 +91,19 @@ class Transfer:
     row_security: bool = False
     index: bool | None = None
     cast: Mapping[str, str] = field(default_factory=dict)
-    cursor: str | None = None
-    lookback: str | None = None
-    delete_missing: bool = False
     schema_only: bool = False
     views: bool = False
     workers: int | None = None
     limits: Limits = field(default_factory=Limits)
     retry: Retry = field(default_factory=Retry)
     on_bad_rows: BadRows = BadRows.QUARANTINE
-    max_bad_rows: int | str = 10_000
-    quarantine: str = QUARANTINE
+    max_bad_rows: int | str = CopyArguments.max_bad_rows
+    quarantine: str = str(CopyArguments.quarantine)
     nul: Nul = Nul.QUARANTINE
     verify: Verify = Verify.COUNT
     allow_lossy: bool = False
     allow_empty: bool | tuple[str, ...] = False
-    journal: str | None = "arrowsync"
+    journal: str | None = CopyArguments.journal
     restart: bool = False
     not_consistent: bool = False
 
@@ -195,8 +137,8 @@ class Transfer:
             most = -1
         if not most >= 0:
             raise ConfigError(
-                f"max_bad_rows: cannot read {self.max_bad_rows!r}",
-                hint='Write 1000, or "1%" of the rows read',
+                f"max_bad_rows must be a whole number, or a share of the rows read such as 1%, "
+                f"not {self.max_bad_rows!r}"
             )
         if number == text:
             return bad <= most
@@ -215,30 +157,11 @@ class Transfer:
             if value is not None
         }
         # Workers may stand in other folders, and this process may change its own.
-        given["quarantine"] = os.path.abspath(str(given.get("quarantine", QUARANTINE)))
+        given["quarantine"] = os.path.abspath(str(given.get("quarantine", CopyArguments.quarantine)))
         if "journal" in arguments:
             given["journal"] = arguments["journal"]  # None means: without one
-        arguments = given
-        if unknown := set(arguments) - {f.name for f in fields(cls)}:
-            raise ConfigError(f"unknown argument {sorted(unknown)[0]!r}")
-        for name in NOT_YET:
-            if arguments.get(name, False) is not False:
-                raise ConfigError(f"{name} is not there yet", hint="Leave it out; where= selects rows")
-        choices = {"mode": WriteMode, "verify": Verify, "on_bad_rows": BadRows, "nul": Nul}
-        for name, choice in choices.items():
-            if name in arguments:
-                arguments[name] = _choose(choice, name, arguments[name])
-        workers = arguments.get("workers")
-        if isinstance(workers, int) and workers < 1:
-            raise ConfigError(f"workers: must be at least 1, not {workers}")
-        if arguments.get("columns") and arguments.get("exclude"):
-            raise ConfigError("columns and exclude are two ways to say one thing", hint="Give one of them")
-        if arguments.get("query") and (arguments.get("tables") or arguments.get("patterns")):
-            raise ConfigError(
-                "query and table are two sources",
-                hint="Give one of them; target_table (--target-table) names the query's target",
-            )
-        transfer = cls(source=source, target=target, **arguments)  # type: ignore[arg-type]  # checked above and by the fields
+        _check_together(given)
+        transfer = cls(source=source, target=target, **given)  # type: ignore[arg-type]  # checked above
         transfer.allows(0, 0)
         return transfer
 
@@ -275,26 +198,10 @@ def _plain(value: object) -> object:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def _choose(choice: type[StrEnum], name: str, value: object) -> StrEnum:
-    try:
-        return choice(str(value))
-    except ValueError:
-        words = OFFERED if choice is WriteMode else tuple(choice)
-        raise ConfigError(f"{name}: {value!r} is none of {', '.join(words)}") from None
-
-
-def listed(what: str, names: object) -> tuple[str, ...]:
-    """One name or several, as a tuple. Raises ConfigError for what are no names."""
-    if isinstance(names, str):
-        return (names,)
-    if isinstance(names, Iterable) and not isinstance(names, Mapping | bytes):
-        found = tuple(names)
-        if all(isinstance(name, str) for name in found):
-            return found
-    raise ConfigError(f"{what}: cannot use {names!r}", hint="Give one name or a list of names")
-
+# -- what was given ------------------------------------------------------------------------------------------
 
 _NAMES = ("table", "tables", "columns", "exclude", "key")
+_CHOICES: dict[str, type[StrEnum]] = {"mode": WriteMode, "verify": Verify, "on_bad_rows": BadRows, "nul": Nul}
 _TYPES: dict[str, tuple[type | UnionType, str]] = {
     **dict.fromkeys(("query", "where", "target_table", "journal"), (str, "a text")),
     **dict.fromkeys(("rename", "cast"), (Mapping, "a dict of column names and texts")),
@@ -305,29 +212,68 @@ _TYPES: dict[str, tuple[type | UnionType, str]] = {
     "workers": (int, "a whole number"),
     "limits": (Limits, 'Limits, such as Limits(memory="1 GiB")'),
     "retry": (Retry, "Retry, such as Retry(attempts=10)"),
-    "quarantine": (str | os.PathLike, "a folder"),
+    "quarantine": (str | os.PathLike, "the path of a folder"),
 }
 
 
 def _checked(name: str, value: object) -> object:
-    """The argument, names as a tuple. Raises ConfigError for one of another type."""
+    """The argument, names as a tuple. Raises ConfigError for a value of another type."""
     if name in _NAMES:
         if not (names := listed(name, value)) and name != "exclude":
-            raise ConfigError(f"{name}: is empty", hint="Leave it out where none is meant")
+            raise ConfigError(f"{name} is empty", hint="Leave it out where none is meant")
         return names
     if name == "allow_empty" and not isinstance(value, bool):
         return listed(name, value)
+    if name in _CHOICES:
+        return _choose(_CHOICES[name], name, value)
     wanted, words = _TYPES.get(name, (object, ""))
     fits = isinstance(value, wanted) and not (wanted is int and isinstance(value, bool))
     if isinstance(value, Mapping) and not all(isinstance(text, str) for text in (*value, *value.values())):
-        fits = wanted is object
+        fits = False
     if not fits:
-        raise ConfigError(f"{name}: cannot use {value!r}", hint=f"Give {words}")
+        raise ConfigError(f"{name} must be {words}, not {value!r}")
     if name in ("query", "where", "target_table") and not str(value).strip():
-        raise ConfigError(f"{name}: is empty", hint="Leave it out")
+        raise ConfigError(f"{name} is empty", hint="Leave it out")
+    if name == "workers" and isinstance(value, int) and value < 1:
+        raise ConfigError(f"workers must be at least 1, not {value}")
     return value
 
 
-def _check_number(name: str, value: object, *, whole: bool) -> None:
-    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
-        raise ConfigError(f"{name}: cannot use {value!r}", hint=f"Give a {'whole ' * whole}number")
+def listed(name: str, value: object) -> tuple[str, ...]:
+    """One name or several, as a tuple. Raises ConfigError for what are no names."""
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, Iterable) and not isinstance(value, Mapping | bytes):
+        found = tuple(value)
+        if all(isinstance(each, str) for each in found):
+            return found
+    raise ConfigError(f"{name} must be a name or a list of names, not {value!r}")
+
+
+def _choose(choice: type[StrEnum], name: str, value: object) -> StrEnum:
+    try:
+        return choice(str(value))
+    except ValueError:
+        words = [str(word) for word in (OFFERED if choice is WriteMode else choice)]
+        raise ConfigError(
+            f"{name} must be {', '.join(words[:-1])} or {words[-1]}, not {value!r}",
+            hint=_meant(choice, str(value), words),
+        ) from None
+
+
+def _meant(choice: type[StrEnum], value: str, words: Sequence[str]) -> str | None:
+    word = meant_mode(value, words) if choice is WriteMode else nearest(value, words)
+    if word is None or word in words:
+        return word and f"Did you mean {word}?"
+    return f"That would be the mode {word}, which is not there yet"
+
+
+def _check_together(given: Mapping[str, object]) -> None:
+    """Raises ConfigError for arguments that contradict each other; they bear a Transfer's names."""
+    if given.get("columns") and given.get("exclude"):
+        raise ConfigError("columns and exclude cannot be given together", hint="Give one of them")
+    if given.get("query") and (given.get("tables") or given.get("patterns")):
+        raise ConfigError(
+            "a query and a table cannot be given together",
+            hint="Give one of them; target_table (--target-table) names the query's target",
+        )

@@ -22,7 +22,7 @@ def parse_bytes(size: int | str, *, what: str = "size") -> int:
     match = _SIZE.fullmatch(str(size))
     factor = _FACTORS.get(match[2].lower()) if match else None
     if match is None or factor is None:
-        raise ConfigError(f"{what}: cannot read {size!r} as a size", hint="Write it like '512 MiB'")
+        raise ConfigError(f"{what} must be a size such as '512 MiB', not {size!r}")
     return int(float(match[1]) * factor)
 
 

@@ -115,9 +115,7 @@ class Dialect:
 
         Raises ConfigError where there are no policies.
         """
-        raise ConfigError(
-            f"row_security: {self.name} has none", hint="Leave row_security (--row-security) out"
-        )
+        raise ConfigError(f"{self.name} has no row security", hint="Leave row_security (--row-security) out")
 
     def translate(self, error: Exception) -> ArrowsyncError:
         """A driver's error as one of ours, by its SQLSTATE or text; the caller keeps the cause."""

@@ -40,11 +40,10 @@ class TextLines(logging.Formatter):
 
 def log_to_stderr(level: str, line_format: str = "text") -> None:
     """Show what arrowsync logs from `level` on. Raises ConfigError for words that mean nothing."""
-    levels = logging.getLevelNamesMapping()
-    if level.upper() not in levels:
-        raise ConfigError(f"log level: {level!r} is none of {', '.join(levels).lower()}")
+    if level.upper() not in logging.getLevelNamesMapping():
+        raise ConfigError(f"--log-level must be debug, info, warning, error or critical, not {level!r}")
     if line_format not in FORMATS:
-        raise ConfigError(f"ARROWSYNC_LOG_FORMAT: {line_format!r} is none of {', '.join(FORMATS)}")
+        raise ConfigError(f"ARROWSYNC_LOG_FORMAT must be {' or '.join(FORMATS)}, not {line_format!r}")
     handler = logging.StreamHandler(sys.stderr)
     text = TextLines("%(asctime)s %(levelname)s %(message)s")
     handler.setFormatter(JsonLines() if line_format == "json" else text)

@@ -19,11 +19,25 @@ from arrowsync.errors import ConfigError
 __all__ = ["Database", "Files", "Frame", "endpoint", "storage"]
 
 SUPPORTED = "SQLite, PostgreSQL and Parquet"
-# What people name expecting more than a SQLite file of that name; sqlite:///x.csv is one all the same.
-OTHER_SUFFIXES = (
-    *(".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xlsx"),
-    *(".arrow", ".ipc", ".feather", ".avro", ".orc", ".duckdb"),
-)
+# What people name expecting more than a SQLite file of that name (sqlite:///x.csv is one all the same), and
+# what makes a frame of it.
+OTHER_SUFFIXES = {
+    **dict.fromkeys((".csv", ".tsv"), "polars.read_csv"),
+    **dict.fromkeys((".jsonl", ".ndjson"), "polars.read_ndjson"),
+    **dict.fromkeys((".arrow", ".ipc", ".feather"), "polars.read_ipc"),
+    ".json": "polars.read_json",
+    ".xlsx": "polars.read_excel",
+    ".avro": "polars.read_avro",
+    ".orc": "pyarrow.orc.read_table",
+    ".duckdb": "duckdb.connect(…).table",
+}
+_WAYS = {  # from what people have in their hands, by its type's name
+    "dict": "Make a frame of it: polars.DataFrame(…) or pyarrow.table(…)",
+    "list": "Make a frame of it: polars.DataFrame(…) or pyarrow.Table.from_pylist(…)",
+    "generator": "Make a reader of it: pyarrow.RecordBatchReader.from_batches(schema, …)",
+    "Engine": "Give its URI: engine.url.render_as_string(hide_password=False), without +driver in the scheme",
+    "Connection": "Give the URI or path that it was opened with",
+}
 
 
 def endpoint(place: object, *, index: bool | None = None) -> Database | Files | Frame:
@@ -32,7 +46,7 @@ def endpoint(place: object, *, index: bool | None = None) -> Database | Files | 
     `index` says what becomes of a pandas frame's index; no other place may be given one.
     """
     if index is not None and not is_pandas(place):
-        raise ConfigError("index: only a pandas frame has one", hint="Leave index out")
+        raise ConfigError("index is for pandas frames only", hint="Leave index out")
     match place:
         case Database() | Files() | Frame():
             return place
@@ -40,40 +54,57 @@ def endpoint(place: object, *, index: bool | None = None) -> Database | Files | 
             return Frame.of(place, index)
         case str() | os.PathLike():
             return _named(os.fspath(place))
-    hint = f"Name a URI or a path, or give a frame; there are {SUPPORTED}"
-    if type(place).__name__ == "LazyFrame":
-        hint = "Call collect() on it, or sink_parquet() and copy that file"
-    raise ConfigError(f"a {type(place).__name__} is no place of tables", hint=hint)
+    raise _not_a_place(place)
+
+
+def _not_a_place(value: object) -> ConfigError:
+    name = type(value).__name__
+    if name == "LazyFrame":
+        text = "a LazyFrame cannot be read directly: call .collect(), or pass .collect_batches()"
+        return ConfigError(text)
+    article = "an" if name[0] in "aeiouAEIOU" else "a"
+    return ConfigError(
+        f"{article} {name} is not a database, a file or a frame",
+        hint=_WAYS.get(name, f"Give a URI, a path or a frame; there are {SUPPORTED}"),
+    )
 
 
 def storage(place: object) -> Database | Files:
     """The endpoint of a place that can be written to. Raises ConfigError for a frame."""
     found = endpoint(place)
     if isinstance(found, Frame):
-        raise ConfigError(f"{found} cannot be written to", hint="Name a database or a file")
+        raise ConfigError(
+            f"{found} cannot be written to",
+            hint="Give a database or a file; arrowsync.stream(…).read_all() reads into memory",
+        )
     return found
 
 
 def _named(text: str | bytes) -> Database | Files:
     if isinstance(text, bytes):
-        raise ConfigError("a path of bytes is no place of tables", hint="Name it as text: os.fsdecode(path)")
+        raise ConfigError("a path must be text, not bytes", hint="Write os.fsdecode(path)")
     there = fill_in(text)
     if not there.strip():
-        raise ConfigError("an empty text is no place of tables", hint=f"There are {SUPPORTED}")
+        raise ConfigError("the URI or path is empty", hint=f"There are {SUPPORTED}")
     files = _parquet(there)
     if files is not None:
         return Files(files)
-    if there == "-" or _is_of_other_format(there):
-        raise ConfigError(f"{hide(there)!r} is not supported yet", hint=f"There are {SUPPORTED}")
+    if there == "-":
+        raise ConfigError("'-' is not supported yet", hint=f"There are {SUPPORTED}")
+    if read := _other_format(there):
+        raise ConfigError(
+            f"{hide(there)!r} is not supported yet",
+            hint=f"There are {SUPPORTED}; in Python a frame can be copied, such as {read}(…) makes",
+        )
     return Database(text)
 
 
-def _is_of_other_format(text: str) -> bool:
-    """Whether a path or file: URI ends as a format does that is not there yet; not a SQLite file's."""
+def _other_format(text: str) -> str | None:
+    """What reads a path or file: URI that ends as a format does which is not there yet; no SQLite file."""
     if "://" in text and not text.startswith("file://"):
-        return False
+        return None
     path = Path(unquote(text.removeprefix("file://").removeprefix("file:").partition("?")[0]))
-    return path.suffix.lower() in OTHER_SUFFIXES and not is_database(path)
+    return None if is_database(path) else OTHER_SUFFIXES.get(path.suffix.lower())
 
 
 def _parquet(text: str) -> str | None:

@@ -53,12 +53,12 @@ class Database:
         if isinstance(self.uri, os.PathLike):
             object.__setattr__(self, "uri", os.fspath(self.uri))
         if not isinstance(self.uri, str):
-            raise ConfigError(f"uri: a {type(self.uri).__name__} is none", hint="Give a URI or a path")
+            raise ConfigError(f"uri must be a text or a path, not a {type(self.uri).__name__}")
         if not isinstance(self.driver, str | None):
-            raise ConfigError(f"driver: cannot use {self.driver!r}", hint="Give a library's name or path")
+            raise ConfigError(f"driver must be a library's name or path, not {self.driver!r}")
         if not isinstance(self.dialect, Dialect | None):
             raise ConfigError(
-                f"dialect: {self.dialect!r} is no Dialect",
+                f"dialect must be a Dialect, not {self.dialect!r}",
                 hint="Give a Dialect of your own, or leave it out where the URI's scheme says it",
             )
 

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import tenacity
 
+from arrowsync.core.limits import Retry
 from arrowsync.core.plan import TablePlan
-from arrowsync.core.transfer import Retry
 from arrowsync.engine.stop import Stop
 from arrowsync.errors import ArrowsyncError, LockHeld, Refused, SchemaError, TransientError
 

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import arrowsync
-from arrowsync import Limits, Report, api
+from arrowsync import Limits, Plan, Report, api
+from arrowsync.core.arguments import CopyArguments
 from arrowsync.core.contracts import Connection, Forms
 from arrowsync.core.events import BatchWritten, Event, PartitionCommitted, PartitionRefused, TableStarted
 from arrowsync.core.table import Table
@@ -61,6 +62,10 @@ def table_of(declared: str = "date", usual: str = "'2024-01-01'", late: str | No
 def copy(source: Path, target: Database, **told: Any) -> Report:
     told = {"table": "t", "limits": Limits(**SMALL), "progress": False, **told}
     return arrowsync.copy(str(source), target.uri, **told)
+
+
+def planned_for_copy(source: str, target: str, **told: Any) -> Plan:
+    return api.planned(CopyArguments(source, target, **told), presume=True)
 
 
 def types(target: Database, name: str = "t") -> dict[str, tuple[str, bool]]:
@@ -131,7 +136,7 @@ def test_one_late_value_makes_the_column_what_a_census_of_all_rows_would(
     certain, presumed = new_database(), new_database()
     told = {"table": "t", "limits": Limits(**SMALL)}
     today = arrowsync.plan(str(source), certain.uri, **told).run(progress=False)
-    [plan] = api.planned(str(source), presumed.uri, presume=True, table="t").tables
+    [plan] = planned_for_copy(str(source), presumed.uri, table="t").tables
     over = plan.target.column("v").type != type
     report = copy(source, presumed)
     assert types(presumed)["v"][0] == type
@@ -336,7 +341,7 @@ def test_what_the_copy_would_not_prove_is_not_presumed(
     sqlite_file: Callable[..., Path], postgresql: Database, told: dict[str, Any]
 ) -> None:
     source = str(sqlite_file(table_of(late="'n/a'")))
-    [plan] = api.planned(source, postgresql.uri, presume=True, **{"table": "t", **told}).tables
+    [plan] = planned_for_copy(source, postgresql.uri, **{"table": "t", **told}).tables
     assert not plan.presumed
     assert plan.target.column("v").type == "text"
 
@@ -353,14 +358,14 @@ def test_tables_that_are_there_small_or_without_rowids_are_not_presumed(
         )
     )
     postgresql.execute("create table there (id int, v date, pad text)")
-    made = api.planned(source, postgresql.uri, presume=True, tables="*").tables
+    made = planned_for_copy(source, postgresql.uri, tables="*").tables
     assert {str(plan.source.name): plan.presumed for plan in made} == {
         "t": True,
         "small": False,
         "keyed": False,
     }
-    [there] = api.planned(source, postgresql.uri, presume=True, table="t", target_table="there").tables
-    [seen] = api.planned(source, postgresql.uri, presume=True, table="seen").tables
+    [there] = planned_for_copy(source, postgresql.uri, table="t", target_table="there").tables
+    [seen] = planned_for_copy(source, postgresql.uri, table="seen").tables
     assert not there.presumed
     assert not seen.presumed
 
@@ -368,7 +373,7 @@ def test_tables_that_are_there_small_or_without_rowids_are_not_presumed(
 def test_other_targets_are_not_presumed(sqlite_file: Callable[..., Path], tmp_path: Path) -> None:
     source = str(sqlite_file(table_of()))
     for target in (tmp_path / "t.parquet", f"{tmp_path / 't'}/", tmp_path / "other.db"):
-        assert not api.planned(source, str(target), presume=True, table="t").tables[0].presumed
+        assert not planned_for_copy(source, str(target), table="t").tables[0].presumed
 
 
 # -- interruptions -------------------------------------------------------------------------------------------

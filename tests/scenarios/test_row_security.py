@@ -49,5 +49,5 @@ def test_a_database_without_policies_says_so(
     postgresql: Database, sqlite_file: Callable[..., object]
 ) -> None:
     path = sqlite_file("create table t (id integer)")
-    with pytest.raises(ConfigError, match="sqlite has none"):
+    with pytest.raises(ConfigError, match="sqlite has no row security"):
         arrowsync.plan(str(path), postgresql.uri, row_security=True)

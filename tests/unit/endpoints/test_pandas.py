@@ -133,9 +133,9 @@ def test_verify_compares_the_index_that_was_copied(tmp_path: Path) -> None:
 @pytest.mark.parametrize("source", [pl.DataFrame({"a": [1]}), "x.parquet", "sqlite:///x.db"])
 def test_only_pandas_frames_have_an_index(source: object, tmp_path: Path) -> None:
     for index in (True, False):
-        with pytest.raises(ConfigError, match="index: only a pandas frame has one"):
+        with pytest.raises(ConfigError, match="index is for pandas frames only"):
             arrowsync.plan(source, tmp_path / "t.parquet", index=index)
-    with pytest.raises(ConfigError, match="index: cannot use 'id'"):
+    with pytest.raises(ConfigError, match="index must be True or False, not 'id'"):
         arrowsync.plan(FRAME, tmp_path / "t.parquet", index="id")  # type: ignore[arg-type]  # what people try
 
 

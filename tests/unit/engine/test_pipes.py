@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from arrowsync.core.limits import Limits
 from arrowsync.core.plan import TablePlan
 from arrowsync.core.receipts import Partition
-from arrowsync.core.transfer import Limits
 from arrowsync.engine.pipes import connected_pipes, wanted_pipes, wanted_readers
 from arrowsync.errors import ConfigError
 from tests.unit.making import TRANSFER, a_plan, a_table
