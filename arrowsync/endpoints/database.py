@@ -53,7 +53,8 @@ class Database:
         if isinstance(self.uri, os.PathLike):
             object.__setattr__(self, "uri", os.fspath(self.uri))
         if not isinstance(self.uri, str):
-            raise ConfigError(f"uri must be a text or a path, not a {type(self.uri).__name__}")
+            # Its value may hold a password.
+            raise ConfigError(f"uri must be a text or a path, not of type {type(self.uri).__name__}")
         if not isinstance(self.driver, str | None):
             raise ConfigError(f"driver must be a library's name or path, not {self.driver!r}")
         if not isinstance(self.dialect, Dialect | None):
