@@ -174,7 +174,7 @@ def test_status_shows_what_has_been_copied(shop: Path, postgresql: Database) -> 
 def test_the_environment_sets_the_memory_limit(shop: Path, target: Path) -> None:
     done = command_line.arrowsync("copy", shop, target, ARROWSYNC_MEMORY="1 MiB")
     assert done.returncode == 2
-    assert "smallest limit is 64 MiB" in done.stderr
+    assert "memory must be at least 64 MiB, not '1 MiB'" in done.stderr
 
 
 @pytest.mark.parametrize("closed", ["stdout", "stderr"])
