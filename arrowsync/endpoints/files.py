@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -171,13 +172,15 @@ class Files:
             raise ConfigError(f"where: {self} knows no SQL")
 
     def widths(self, table: Table, where: str | None = None) -> Widths | None:
-        """Footers know no rows, but the dictionaries and pages that a reader has to hold."""
-        footers, names = self._of(table.name)._footers(), [column.name for column in table.columns]
-        dictionaries = {name: footers.held[name] for name in names if name in footers.held}
-        held = sum(dictionaries.values()) + parquet_footers.page_bytes(footers, names)
-        if not held:
-            return None
-        return Widths((), held=held, holder=max(dictionaries, key=dictionaries.__getitem__, default=None))
+        """As far as pages' headers tell, with what a reader holds of dictionaries and of large pages."""
+        place, names = self._of(table.name), [column.name for column in table.columns]
+        footers = place._footers()
+        widest, held = parquet_footers.wide(place._paths(), names)
+        # A dictionary is a page, too, and counted with what is made of it.
+        held |= Counter({name: footers.held[name] for name in names if name in footers.held})
+        pages = parquet_footers.page_bytes(footers, names)
+        holder = max(held, key=held.__getitem__, default=None)
+        return Widths(((widest, footers.rows),), held=held.total() + pages, holder=holder)
 
     def forms(self, table: Table) -> Forms:
         columns = self._of(table.name)._footers().columns

@@ -7,7 +7,7 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from arrowsync.core.receipts import Partition
 from arrowsync.core.units import KiB, MiB
+from arrowsync.endpoints import parquet_pages
 from arrowsync.endpoints.arrow_columns import Kept, quarantine_columns
 from arrowsync.endpoints.parquet_reader import RowGroups, opened
 from arrowsync.endpoints.parquet_writer import KEY, RECEIPT
@@ -99,7 +100,7 @@ def _held(file: pq.ParquetFile) -> Counter[str]:
     for at in range(len(file.schema)):
         stored = file.schema.column(at)
         if stored.physical_type == "BYTE_ARRAY":
-            wide.append((at, _column_of(stored.path, names)))
+            wide.append((at, parquet_pages.column_of(stored.path, names)))
     held: Counter[str] = Counter()
     for number in range(file.metadata.num_row_groups):
         group, here = file.metadata.row_group(number), Counter[str]()
@@ -109,11 +110,6 @@ def _held(file: pq.ParquetFile) -> Counter[str]:
                 here[name] += _dictionary_bytes(chunk)
         held |= here  # the larger of both, for each column
     return held
-
-
-def _column_of(path: str, names: Set[str]) -> str:
-    """The column that a path of Parquet belongs to, which names the parts of nested values, too."""
-    return path if path in names else path.partition(".")[0]
 
 
 def _pages(file: pq.ParquetFile) -> Counter[str]:
@@ -127,7 +123,7 @@ def _pages(file: pq.ParquetFile) -> Counter[str]:
     for at in range(len(file.schema)):
         chunk = largest.column(at)
         sizes = (chunk.total_compressed_size, chunk.total_uncompressed_size)
-        name = _column_of(chunk.path_in_schema, names)
+        name = parquet_pages.column_of(chunk.path_in_schema, names)
         pages[name] += READER_BYTES + sum(min(LARGEST_PAGE, size) for size in sizes)
     return pages
 
@@ -135,6 +131,22 @@ def _pages(file: pq.ParquetFile) -> Counter[str]:
 def page_bytes(footers: Footers, names: Sequence[str]) -> int:
     """What a reader of these columns holds of pages, but for as many columns as every pipe has room for."""
     return sum(sorted(footers.pages[name] for name in names)[:-USUAL_COLUMNS])
+
+
+def wide(paths: Sequence[str], names: Sequence[str]) -> tuple[int, Counter[str]]:
+    """The bytes of the widest row, as far as pages tell, and by how much their largest exceed usual ones."""
+    widest, beyond = 0.0, Counter[str]()
+    for path in paths:
+        with opened(path) as file, open(path, "rb", buffering=0) as stored:
+            for group in range(file.metadata.num_row_groups):
+                found = parquet_pages.chunks(file, stored.fileno(), group, frozenset(names), glance=True)
+                widest = max(widest, parquet_pages.Ahead(found).widest, *(each.widest for each in found))
+                here = Counter[str]()
+                for chunk in found:
+                    # A row that has a page of its own is held as often as any row.
+                    here[chunk.column] += max(0, chunk.page - 3 * max(LARGEST_PAGE, int(chunk.widest)))
+                beyond |= here
+    return int(widest), beyond
 
 
 def _dictionary_bytes(chunk: Any) -> int:  # Any: pyarrow has no stubs

@@ -16,6 +16,7 @@ from arrowsync.core.contracts import LARGEST_READ
 from arrowsync.core.plan import ColumnPlan
 from arrowsync.core.receipts import Partition
 from arrowsync.core.units import KiB
+from arrowsync.endpoints import parquet_pages
 from arrowsync.endpoints.arrow_columns import bring
 from arrowsync.errors import ArrowsyncError, ConfigError
 
@@ -26,7 +27,6 @@ COPIES = 3  # of a batch, while it is decoded
 # As quick as 4 MiB, into PostgreSQL, and 12 MiB leaner. Of 1 MiB there are too many to put together: lineitem
 # took 3 to 5 % more CPU.
 LARGEST = LARGEST_READ // 2
-SAMPLE_ROWS = 1_024  # read first: the encoded sizes in footers say little of texts in dictionaries
 
 # Of files that are open, shared by all who have them open: one of 524 row groups takes 7 MiB, each time.
 _footers: WeakValueDictionary[tuple[int, ...], pq.FileMetaData] = WeakValueDictionary()
@@ -75,7 +75,7 @@ class ParquetReader:
         self._columns = columns
         self._batch_bytes = min(batch_bytes // COPIES, LARGEST)
         self._cancelled = False
-        self._row_bytes: float | None = None  # as Arrow holds it; the last batch's
+        self._row_bytes = 1.0  # as Arrow holds it; the last batch's
 
     def __enter__(self) -> Self:
         return self
@@ -89,17 +89,22 @@ class ParquetReader:
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         for unit in self._units:
-            with opened(unit.path) as file:
+            with opened(unit.path) as file, open(unit.path, "rb", buffering=0) as stored:
+                names = self._names(file)
                 for group in unit.groups:
-                    yield from self._group(file, unit.path, group)
+                    ahead = parquet_pages.Ahead(
+                        parquet_pages.chunks(file, stored.fileno(), group, frozenset(names))
+                    )
+                    yield from self._group(file, unit.path, group, names, ahead)
 
     def slice(self, part: Partition) -> Iterator[pa.RecordBatch]:
         return iter(self)  # a partition has one
 
-    def _group(self, file: pq.ParquetFile, path: str, group: int) -> Iterator[pa.RecordBatch]:
-        if self._row_bytes is None:
-            self._row_bytes = self._sampled(file, group)
-        batches = self._batches(file, group, max(1, int(self._batch_bytes / self._row_bytes)))
+    def _group(
+        self, file: pq.ParquetFile, path: str, group: int, names: list[str], ahead: parquet_pages.Ahead
+    ) -> Iterator[pa.RecordBatch]:
+        # One thread: pipes are the parallelism, and each column's thread would hold pages of its own.
+        batches = file.iter_batches(self._rows(ahead), row_groups=[group], columns=names, use_threads=False)
         while True:
             if self._cancelled:
                 raise ArrowsyncError(f"reading {path!r} was cancelled")
@@ -113,25 +118,18 @@ class ParquetReader:
                 return
             batch = bring(batch, self._columns)  # before it is measured: dictionaries are decoded here
             self._row_bytes = _row_bytes(batch)
+            ahead.skip(batch.num_rows)
+            file.reader.set_batch_size(self._rows(ahead))
             yield batch
             del batch  # or it would stay in memory while the next one is read
 
-    def _batches(self, file: pq.ParquetFile, group: int, rows: int) -> Iterator[pa.RecordBatch]:
-        # One thread: pipes are the parallelism, and each column's thread would hold pages of its own.
-        names = self._names(file)
-        yield from file.iter_batches(rows, row_groups=[group], columns=names, use_threads=False)
+    def _rows(self, ahead: parquet_pages.Ahead) -> int:
+        """The next batch's, by what the pages tell, and by what Arrow made of the last ones."""
+        return max(1, min(ahead.fitting(self._batch_bytes), int(self._batch_bytes / self._row_bytes)))
 
     def _names(self, file: pq.ParquetFile) -> list[str]:
         wanted = {column.route.form.select for column in self._columns}
         return [name for name in file.schema_arrow.names if name in wanted]
-
-    def _sampled(self, file: pq.ParquetFile, group: int) -> float:
-        """Bytes of a row, by the group's first ones. Costs the first page of every column, 10 ms."""
-        facts = file.metadata.row_group(group)
-        encoded = facts.total_byte_size // max(1, facts.num_rows)
-        few = max(1, min(SAMPLE_ROWS, self._batch_bytes // max(1, encoded)))
-        sample = next(self._batches(file, group, few), None)
-        return _row_bytes(bring(sample, self._columns)) if sample is not None else 1.0
 
 
 def _row_bytes(batch: pa.RecordBatch) -> float:

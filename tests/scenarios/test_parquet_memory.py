@@ -1,9 +1,10 @@
-"""Copies into a folder of Parquet parts stay inside the smallest memory limit, as the report tells it."""
+"""Copies out of Parquet files and into folders of them stay inside the smallest limit, as the report tells it."""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -58,6 +59,104 @@ def test_thin_rows_followed_by_wide_ones_out_of_postgresql_stay_inside(
         f"from generate_series(1, {THIN + WIDE}) i"
     )
     assert peak(source.uri, tmp_path / "out") < SMALLEST
+
+
+def values(kind: str, count: int, nbytes: int) -> list[str] | list[bytes]:
+    """No two alike, and not to be compressed."""
+    if kind == "blob":
+        return [os.urandom(nbytes) for _ in range(count)]
+    return [os.urandom(nbytes // 2).hex() for _ in range(count)]
+
+
+def written(path: Path, groups: Sequence[Sequence[object]], **told: object) -> str:
+    """A file of these row groups, whose wide values have pages of their own."""
+    told = {"use_dictionary": False, "write_batch_size": 1, "data_page_size": 64 * 1024, **told}
+    tables = [pa.table({"id": range(len(group)), "v": group}) for group in groups]
+    with pq.ParquetWriter(path, tables[0].schema, **told) as writer:
+        for table in tables:
+            writer.write_table(table)
+    return str(path)
+
+
+@pytest.fixture(params=["text", "blob"])
+def thin_then_wide(request: pytest.FixtureRequest) -> list[list[str] | list[bytes]]:
+    return [values(request.param, THIN, 16), values(request.param, WIDE, 4 * MiB)]
+
+
+def test_thin_rows_followed_by_wide_ones_in_one_row_group_stay_inside(
+    thin_then_wide: list[list[object]], tmp_path: Path
+) -> None:
+    thin, wide = thin_then_wide
+    assert peak(written(tmp_path / "t.parquet", [thin + wide]), tmp_path / "out") < SMALLEST
+
+
+def test_wide_rows_in_a_later_row_group_stay_inside(
+    thin_then_wide: list[list[object]], tmp_path: Path
+) -> None:
+    assert peak(written(tmp_path / "t.parquet", thin_then_wide), tmp_path / "out") < SMALLEST
+
+
+def test_wide_rows_followed_by_thin_ones_and_wide_ones_here_and_there_stay_inside(
+    thin_then_wide: list[list[object]], tmp_path: Path
+) -> None:
+    thin, wide = thin_then_wide
+    mixed = [each for one in wide for each in (*thin[:1_000], one)]
+    assert peak(written(tmp_path / "t.parquet", [wide + thin, mixed]), tmp_path / "out") < SMALLEST
+
+
+def test_wide_values_in_structs_stay_inside(tmp_path: Path) -> None:
+    rows = [{"a": 1, "b": each} for each in values("text", THIN, 16) + values("text", WIDE, 4 * MiB)]
+    assert peak(written(tmp_path / "t.parquet", [rows]), tmp_path / "out") < SMALLEST
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_wide_lists_stay_inside(tmp_path: Path, version: str) -> None:
+    rows = [[each] for each in values("text", THIN, 16)] + [values("text", 64, 64 * 1024)] * WIDE
+    source = written(tmp_path / "t.parquet", [rows], data_page_version=version)
+    assert peak(source, tmp_path / "out") < SMALLEST
+
+
+def test_a_dictionary_of_a_few_wide_values_that_are_repeated_stays_inside(tmp_path: Path) -> None:
+    rows = values("text", 2_000, 16) + values("text", 4, 100 * 1024) * 500
+    source = written(tmp_path / "t.parquet", [rows], use_dictionary=True)
+    assert peak(source, tmp_path / "out") < SMALLEST
+
+
+def test_thin_rows_followed_by_wide_ones_out_of_parquet_into_sqlite_stay_inside(
+    thin_then_wide: list[list[object]], tmp_path: Path
+) -> None:
+    thin, wide = thin_then_wide
+    source = written(tmp_path / "t.parquet", [thin + wide, thin, wide])
+    report = arrowsync_copy(source, str(tmp_path / "t.db"), limits={"memory": "64 MiB"}, workers=16).report
+    assert report["rows_written"] == 2 * (THIN + WIDE)
+    assert report["peak_memory"] < SMALLEST
+
+
+@newest_server
+def test_thin_rows_followed_by_wide_ones_out_of_parquet_into_postgresql_stay_inside(
+    thin_then_wide: list[list[object]], new_database: Callable[[], Database], tmp_path: Path
+) -> None:
+    thin, wide = thin_then_wide
+    source = written(tmp_path / "t.parquet", [thin + wide, thin, wide])
+    target = new_database().uri
+    report = arrowsync_copy(source, target, limits={"memory": "64 MiB"}, workers=16).report
+    assert report["rows_written"] == 2 * (THIN + WIDE)
+    assert report["peak_memory"] < SMALLEST
+
+
+@pytest.mark.parametrize("dictionary", [False, True])
+def test_files_whose_wide_values_share_a_page_are_refused_and_the_limit_named_does(
+    thin_then_wide: list[list[object]], tmp_path: Path, dictionary: bool
+) -> None:
+    thin, wide = thin_then_wide
+    source = written(tmp_path / "t.parquet", [thin + wide], use_dictionary=dictionary, write_batch_size=1_024)
+    with pytest.raises(TransferError, match=r"pages and footers does not fit .*64 MiB.*'v'") as caught:
+        arrowsync.copy(source, f"{tmp_path}/out/", limits=Limits(memory="64 MiB"), progress=False)
+    assert not list(tmp_path.glob("out/*.parquet"))
+    named = re.search(r"Give it (\d+) MiB", str(caught.value))
+    assert named
+    report = arrowsync_copy(source, f"{tmp_path}/out/", limits={"memory": f"{named[1]} MiB"}).report
+    assert report["peak_memory"] < int(named[1]) * MiB
 
 
 def test_many_parts_by_many_workers_stay_inside(sqlite_file: Callable[..., Path], tmp_path: Path) -> None:
