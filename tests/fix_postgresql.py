@@ -1,8 +1,9 @@
 """Real PostgreSQL servers, found, started and stopped; what tests do in them is their own affair.
 
 A test that uses `postgresql_server`, `new_database` or `postgresql` runs once on each server found: the
-embedded one and one of every other major version on this machine. ARROWSYNC_TEST_POSTGRESQL (a URI) takes
-the place of them all.
+embedded one and one of every other major version on this machine; with `newest_server` (scenarios/copies.py)
+on the newest alone, where the server's version does not matter. ARROWSYNC_TEST_POSTGRESQL (a URI) takes the
+place of them all.
 """
 
 import hmac

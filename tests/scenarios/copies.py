@@ -155,7 +155,7 @@ def interrupted(source: str, target: str, *, rows: int, **told: Any) -> Report:
     return report
 
 
-# For what takes long and asks nothing of a server's version.
+# For what asks nothing of a server's version.
 newest_server = pytest.mark.parametrize(
     "postgresql_server",
     INSTALLATIONS[:1] or ["given"],
