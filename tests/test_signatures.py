@@ -183,7 +183,7 @@ def test_no_answer_repeats_a_password(uri: object) -> None:
         assert "secret" not in str(caught.value)
 
 
-def test_an_executor_and_an_observer_of_no_use_are_told_what_they_must_be() -> None:
+def test_another_value_as_executor_or_observer_is_answered_with_what_it_must_be() -> None:
     with pytest.raises(ConfigError, match=r"^executor must be a concurrent.futures.Executor, not 3$"):
         arrowsync.copy("a.db", "b.db", executor=3)
     with pytest.raises(ConfigError, match=r"^observer must be a function of an event, not 3$"):

@@ -141,10 +141,11 @@ def _written(name: str, value: object) -> str:
     if name in _PARTS:
         outer, part = _PARTS[name]
         return f"{outer}={part.__name__}({name}={_shown(value)})"
-    return f"{name}={'…' if value is None else _shown(value)}"
+    return f"{name}={_shown(value)}"
 
 
 def _shown(value: object) -> str:
-    if "://" in str(value):
-        return "…"  # a URI may hold a password
+    """The value as in code; "…" for a frame and the like, and for a URI, which may hold a password."""
+    if not isinstance(value, str | int | float | list | tuple | dict) or "://" in str(value):
+        return "…"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else reprlib.repr(value)

@@ -352,7 +352,7 @@ def test_a_flag_that_is_not_there_is_answered_with_the_one_that_was_meant(
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
-def test_a_flag_that_takes_a_number_quotes_what_is_none(
+def test_a_flag_that_takes_a_number_quotes_any_other_value(
     flags: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["copy", "from.db", "to.db", *flags]

@@ -48,7 +48,7 @@ def test_arguments_of_one_name_have_one_type_and_one_line_in_all_functions() -> 
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_every_argument_refuses_an_object_of_no_use_by_its_name(name: str) -> None:
+def test_every_argument_refuses_a_value_of_another_type_by_its_name(name: str) -> None:
     source = {"index": arrowsync_frame()}.get(name, "a.db")
     with pytest.raises(ConfigError, match=rf"^{name} must be .*, not <object object"):
         arrowsync.plan(source, "b.db", **{name: object()})

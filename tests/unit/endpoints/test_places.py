@@ -1,4 +1,4 @@
-"""What users give as a place, and the answer where it is none."""
+"""What users give as a source or target, and what they are told where it cannot be one."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_lazy_frame_is_answered_with_the_two_calls_that_make_it_readable() -> 
     ],
     ids=["dict", "list", "generator", "engine", "int"],
 )
-def test_what_is_no_place_is_answered_with_the_way_to_make_one_of_it(
+def test_another_value_is_answered_with_the_way_to_make_a_source_of_it(
     value: object, what: str, way: str
 ) -> None:
     for made in (endpoint, storage):
