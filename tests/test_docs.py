@@ -16,7 +16,7 @@ import typer
 
 import arrowsync
 from arrowsync.cli import app
-from arrowsync.core.transfer import OFFERED
+from arrowsync.core.transfer import WriteMode
 from tests.fix_postgresql import Database
 from tests.scenarios.copies import newest_server
 
@@ -120,7 +120,7 @@ def test_every_variable_is_documented_and_no_other() -> None:
 
 def test_the_modes_are_those_offered() -> None:
     (table,) = re.findall(r"^\| `--mode` .*?\n\n", README, re.MULTILINE | re.DOTALL)
-    assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == [str(mode) for mode in OFFERED]
+    assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == [str(mode) for mode in WriteMode]
 
 
 def test_every_room_of_the_house_is_in_the_picture() -> None:

@@ -23,8 +23,8 @@ _MODES = {
     **dict.fromkeys(("overwrite", "recreate"), "replace"),
     **dict.fromkeys(("fail", "error", "errorifexists", "new"), "create"),
     **dict.fromkeys(("insert", "add"), "append"),
-    **dict.fromkeys(("delete_rows", "delete"), "truncate"),
-    **dict.fromkeys(("merge", "update"), "upsert"),
+    **dict.fromkeys(("truncate", "delete_rows", "delete"), "truncate"),
+    **dict.fromkeys(("upsert", "merge", "update"), "upsert"),
 }
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import UnionType
-from typing import Any, Self, get_args
+from typing import Any, Self
 
-from arrowsync.core.arguments import CopyArguments, Mode
+from arrowsync.core.arguments import CopyArguments
 from arrowsync.core.limits import Limits, Retry
 from arrowsync.core.suggestions import meant_mode, nearest
 from arrowsync.core.table import TableName, any_fits
@@ -28,11 +28,6 @@ class WriteMode(StrEnum):
     CREATE = "create"
     APPEND = "append"
     REPLACE = "replace"
-    TRUNCATE = "truncate"
-    UPSERT = "upsert"
-
-
-OFFERED = tuple(map(WriteMode, get_args(Mode)))  # the others are not there yet
 
 
 class Verify(StrEnum):
@@ -254,7 +249,7 @@ def _choose(choice: type[StrEnum], name: str, value: object) -> StrEnum:
     try:
         return choice(str(value))
     except ValueError:
-        words = [str(word) for word in (OFFERED if choice is WriteMode else choice)]
+        words = [str(word) for word in choice]
         raise ConfigError(
             f"{name} must be {', '.join(words[:-1])} or {words[-1]}, not {value!r}",
             hint=_meant(choice, str(value), words),
@@ -265,7 +260,7 @@ def _meant(choice: type[StrEnum], value: str, words: Sequence[str]) -> str | Non
     word = meant_mode(value, words) if choice is WriteMode else nearest(value, words)
     if word is None or word in words:
         return word and f"Did you mean {word}?"
-    return f"That would be the mode {word}, which is not there yet"
+    return f"There is no mode {word} yet"
 
 
 def _check_together(given: Mapping[str, object]) -> None:

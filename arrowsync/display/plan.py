@@ -35,8 +35,6 @@ EXISTING = {
     WriteMode.CREATE: "is there, without rows",
     WriteMode.APPEND: "is there; rows are added",
     WriteMode.REPLACE: "is there; a new table takes its place",
-    WriteMode.TRUNCATE: "is there; its rows are exchanged",
-    WriteMode.UPSERT: "is there; rows are merged by key",
 }
 # TPC-H lineitem (16 columns, 820 MB as Arrow) takes about 10 s between SQLite and PostgreSQL on two cores.
 VALUES_PER_SECOND = 10e6

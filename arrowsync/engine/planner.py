@@ -13,7 +13,7 @@ from arrowsync.core.contracts import Sink, Source
 from arrowsync.core.plan import TablePlan, TransferPlan
 from arrowsync.core.receipts import Partition, Phase, Unfinished
 from arrowsync.core.table import ForeignKey, Table, TableName, left_behind
-from arrowsync.core.transfer import OFFERED, Transfer, WriteMode
+from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.core.units import MiB
 from arrowsync.engine.designs import can_start_over, designed, refuse_losses, types
 from arrowsync.engine.odd_tables import OddTables
@@ -31,8 +31,6 @@ def make_plans(transfer: Transfer, source: Source, sink: Sink, *, presume: bool 
     Tables that cannot be copied are skipped, unless they were asked for by name. With `presume` a sample is
     enough for types that the copy can prove.
     """
-    if transfer.mode not in OFFERED:
-        raise ConfigError(f"there is no mode {transfer.mode} yet", hint=f"There are {', '.join(OFFERED)}")
     connected_pipes(transfer.limits.max_connections, source, sink)  # raises where they are too few
     if transfer.schema_only:
         _check_schema_only(transfer, sink)

@@ -51,10 +51,6 @@ def design(
     types: Sequence[UserType] = (),
 ) -> tuple[Table, tuple[ColumnPlan, ...]]:
     """See Dialect.design."""
-    if transfer.mode not in (WriteMode.CREATE, WriteMode.APPEND, WriteMode.REPLACE):
-        raise ConfigError(
-            f"mode {transfer.mode.value!r} is not there yet", hint="There are create, append and replace"
-        )
     there = {type.name: type for type in (*(existing.types if existing else ()), *types)}
     if existing is None or transfer.mode is WriteMode.REPLACE:
         target = _new_table(source, forms, transfer, name, there)

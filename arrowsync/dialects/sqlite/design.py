@@ -20,25 +20,19 @@ from arrowsync.dialects.sqlite.defaults import carried_default
 from arrowsync.dialects.sqlite.sql import moved_index, renamed
 from arrowsync.dialects.sqlite.storages import derive, meaning, storages, storages_by_affinity
 from arrowsync.dialects.sqlite.types import TEXTS, affinity, arrow_type, plain_type, stored
-from arrowsync.errors import ConfigError, SchemaError, TableUnusable
+from arrowsync.errors import SchemaError, TableUnusable
 
 DIALECT = "sqlite"
 OURS = "postgresql"  # the origin of columns that are declared as PostgreSQL's types
 RESERVED = "sqlite_"
 _STRICT_TYPES = {"INT", "INTEGER", "REAL", "TEXT", "BLOB", ""}  # "": ANY
 _NEXT = re.compile(r"nextval\('(?:[^']|'')*'::regclass\)")
-MODES = (WriteMode.CREATE, WriteMode.APPEND, WriteMode.REPLACE)
 
 
 def design(
     source: Table, forms: Forms, transfer: Transfer, name: TableName, existing: Table | None
 ) -> tuple[Table, tuple[ColumnPlan, ...]]:
     """See Sink.design."""
-    if transfer.mode not in MODES:
-        raise ConfigError(
-            f"there is no mode {transfer.mode} yet",
-            hint=f"There are {', '.join(mode.value for mode in MODES)}",
-        )
     if existing is None or transfer.mode is WriteMode.REPLACE:
         target = _new_table(source, forms, transfer, name)
         # Triggers go with the old table and are made again on the new one.

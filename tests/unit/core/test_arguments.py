@@ -11,13 +11,14 @@ import arrowsync
 from arrowsync.core.arguments import (
     Check,
     CopyArguments,
+    Mode,
     OnBadRows,
     OnNul,
     RowArguments,
     StreamArguments,
     transfer_arguments,
 )
-from arrowsync.core.transfer import BadRows, Nul, Transfer, Verify
+from arrowsync.core.transfer import BadRows, Nul, Transfer, Verify, WriteMode
 from arrowsync.errors import ConfigError
 
 OPTIONS = [field.name for field in fields(CopyArguments) if field.name not in ("source", "target")]
@@ -31,7 +32,9 @@ def test_what_is_left_out_of_a_call_is_left_out_of_the_transfer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "meanings"), [(Check, Verify), (OnBadRows, BadRows), (OnNul, Nul)], ids=["verify", "bad", "nul"]
+    ("words", "meanings"),
+    [(Mode, WriteMode), (Check, Verify), (OnBadRows, BadRows), (OnNul, Nul)],
+    ids=["mode", "verify", "on_bad_rows", "nul"],
 )
 def test_the_words_of_a_choice_are_those_that_it_understands(words: object, meanings: type) -> None:
     assert get_args(words) == tuple(meanings)

@@ -23,7 +23,7 @@ from arrowsync.dialects.sqlite import SQLite
 from arrowsync.dialects.sqlite.defaults import carried_default
 from arrowsync.dialects.sqlite.storages import derive, meaning
 from arrowsync.dialects.sqlite.types import affinity, original_type, stored
-from arrowsync.errors import ConfigError, DataError, Refused, SchemaError
+from arrowsync.errors import DataError, Refused, SchemaError
 from tests.type_zoo import ZOO
 from tests.unit.dialects.roads import by, connect, copy, plan_for, plan_of, write
 
@@ -240,12 +240,6 @@ def test_what_json_cannot_say_is_refused(arrow: pa.DataType, value: list[Any]) -
 def test_a_type_that_sqlite_has_no_place_for_is_an_error_with_a_way_out() -> None:
     with pytest.raises(SchemaError, match=r"no type for .*cast"):
         planned(from_arrow(pa.month_day_nano_interval()))
-
-
-@pytest.mark.parametrize("mode", ["truncate", "upsert"])
-def test_modes_that_are_not_there_yet_name_those_that_are(mode: str) -> None:
-    with pytest.raises(ConfigError, match="create, append, replace"):
-        planned(from_postgresql("integer"), mode=mode)
 
 
 # -- floats ------------------------------------------------------------------------------------------------
