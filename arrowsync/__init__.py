@@ -14,7 +14,7 @@ from arrowsync import allocators
 if TYPE_CHECKING:
     from arrowsync.api import Plan, copy, doctor, inspect, plan, status, stream, verify
     from arrowsync.core.limits import Limits, Retry
-    from arrowsync.display.checkup import Checkup
+    from arrowsync.display.doctor import Checkup
     from arrowsync.display.tables import Tables
     from arrowsync.display.transfers import Transfers
     from arrowsync.endpoints import Database
@@ -40,7 +40,7 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())  # silent until th
 _HOMES = {
     "arrowsync.api": ("Plan", "copy", "doctor", "inspect", "plan", "status", "stream", "verify"),
     "arrowsync.core.limits": ("Limits", "Retry"),
-    "arrowsync.display.checkup": ("Checkup",),
+    "arrowsync.display.doctor": ("Checkup",),
     "arrowsync.display.tables": ("Tables",),
     "arrowsync.display.transfers": ("Transfers",),
     "arrowsync.endpoints": ("Database",),

@@ -27,22 +27,22 @@ from arrowsync.core.table import find_table, match_tables
 from arrowsync.core.transfer import Transfer, command_line, listed
 from arrowsync.core.waits import Wait, told
 from arrowsync.display import Shown
-from arrowsync.display.figures import noun
-from arrowsync.display.plan import plan_dict, plan_sheet, plan_warnings
+from arrowsync.display.document import Document
+from arrowsync.display.formatting import noun
+from arrowsync.display.plan import plan_dict, plan_document, plan_warnings
 from arrowsync.display.progress import progress as show_progress
-from arrowsync.display.sheet import Sheet
 from arrowsync.display.tables import Tables
 from arrowsync.display.transfers import Transfers
 from arrowsync.endpoints import Database, endpoint, storage
-from arrowsync.endpoints.kept import keep_open
+from arrowsync.endpoints.connection_cache import keep_open
 from arrowsync.endpoints.secrets import holds_password
+from arrowsync.engine.cancellation import Cancellation
+from arrowsync.engine.executor import check_executor
 from arrowsync.engine.memory import MemoryTracker, process_tracker
 from arrowsync.engine.odd_tables import OddTables
-from arrowsync.engine.pipe import Surroundings
+from arrowsync.engine.pipe import CopyContext
 from arrowsync.engine.planner import make_plans, measured
-from arrowsync.engine.remote import check_executor
 from arrowsync.engine.runner import run
-from arrowsync.engine.stop import Stop
 from arrowsync.engine.stream import reading_plan
 from arrowsync.engine.stream import stream as stream_rows
 from arrowsync.engine.table_run import Copied
@@ -52,7 +52,7 @@ from arrowsync.errors import ArrowsyncError, ConfigError, SchemaError, TransferE
 from arrowsync.report import Collector, Report, Verification
 
 if TYPE_CHECKING:
-    from arrowsync.display.checkup import Checkup
+    from arrowsync.display.doctor import Checkup
 
 
 @dataclass(frozen=True, repr=False)
@@ -99,14 +99,14 @@ class Plan(Shown):
         collector = Collector(self.transfer, self.skipped)
         with (
             process_tracker(self.transfer.limits.memory_bytes) as tracker,
-            Stop() as stop,
+            Cancellation() as cancellation,
             show_progress(self.progress if progress is None else progress) as display,
         ):
             for warning in self.planned.warnings:
                 display.say(warning)
-            around = Surroundings(tracker, stop, tell_each(collector, display, *observers))
+            context = CopyContext(tracker, cancellation, tell_each(collector, display, *observers))
             try:
-                copied = run(self.planned, self.source, self.sink, around, self.executor)
+                copied = run(self.planned, self.source, self.sink, context, self.executor)
             except KeyboardInterrupt as interrupt:
                 # By now everything is rolled back and closed; whoever catches it can say how far it came.
                 interrupt.report = self._report(collector, tracker, [interrupt])  # type: ignore[attr-defined]
@@ -171,8 +171,8 @@ class Plan(Shown):
         """The plan as JSON values."""
         return plan_dict(self.transfer, self.planned)
 
-    def sheet(self) -> Sheet:
-        return plan_sheet(self.transfer, self.planned)
+    def document(self) -> Document:
+        return plan_document(self.transfer, self.planned)
 
 
 @takes(CopyArguments)
@@ -184,17 +184,17 @@ def plan(asked: CopyArguments) -> Plan:
     Raises ConfigError for what cannot be done as asked, SchemaError for columns that would not
     arrive unchanged.
     """
-    return planned(asked, presume=False)
+    return planned(asked, sample_types=False)
 
 
-def planned(asked: CopyArguments, *, presume: bool) -> Plan:
-    """As `plan`; with `presume`, as `copy` does, a sample is enough for types that its rows will prove."""
+def planned(asked: CopyArguments, *, sample_types: bool) -> Plan:
+    """As `plan`; with `sample_types`, as in `copy`, a sample is enough for types that the copy proves."""
     _check_helpers(asked.executor, asked.observer, asked.progress)
     transfer, source, sink = _transfer(asked)
     if asked.executor is not None:
         check_executor(transfer, source, sink)
     with _reading_catalogues(asked.observer, asked.progress):
-        made = make_plans(transfer, source, sink, presume=presume)
+        made = make_plans(transfer, source, sink, sample_types=sample_types)
     return Plan(transfer, made, source, sink, asked.executor, asked.observer, asked.progress)
 
 
@@ -206,7 +206,7 @@ def copy(asked: CopyArguments) -> Report:
     committed stays, and the same call resumes. With an `executor` its workers copy the partitions,
     each process within limits.memory: they must reach both places and share the quarantine folder.
     """
-    return planned(asked, presume=True).run()
+    return planned(asked, sample_types=True).run()
 
 
 @takes(RowArguments)
@@ -221,8 +221,8 @@ def verify(asked: RowArguments) -> Verification:
         tables, odd = find_tables(transfer, source)
         skipped = odd.skipped()
     unread = (TableCheck(str(each.table), "", "not comparable", each.sentence) for each in skipped)
-    with Stop() as stop:
-        checks = compare_tables(transfer, tables, source, sink, stop)
+    with Cancellation() as cancellation:
+        checks = compare_tables(transfer, tables, source, sink, cancellation)
     return Verification(transfer.source, transfer.target, (*checks, *unread))
 
 
@@ -294,7 +294,7 @@ def doctor(place: object = None) -> Checkup:
     found = None if place is None else endpoint(place)
     if found is not None and not isinstance(found, Database):
         raise ConfigError(f"doctor needs a database, not {found}", hint="Leave it out to see the drivers")
-    from arrowsync.checkup import examine  # 5 ms that no copy need wait for
+    from arrowsync.diagnostics import examine  # 5 ms that no copy need wait for
 
     return examine(found)
 

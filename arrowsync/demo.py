@@ -18,7 +18,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from arrowsync import api
-from arrowsync.display.figures import count
+from arrowsync.display.formatting import count
 from arrowsync.endpoints import Database
 from arrowsync.errors import ArrowsyncError, ConfigError
 from arrowsync.report import Report

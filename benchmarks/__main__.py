@@ -62,8 +62,8 @@ def report(found: list[dict[str, Any]]) -> str:
     facts = table([{"machine": name, "": value} for name, value in found[0]["machine"].items()])
     parts = []
     for each in found:
-        commit, elsewhere = each["machine"]["commit"], found[0]["machine"]["commit"]
-        title = each["benchmark"] + (f", at commit {commit}" if commit != elsewhere else "")
+        commit, in_fresh_process = each["machine"]["commit"], found[0]["machine"]["commit"]
+        title = each["benchmark"] + (f", at commit {commit}" if commit != in_fresh_process else "")
         parts.append(markdown(title, each["rows"], each["checks"]))
     return "\n\n".join(["# Benchmarks", facts, *parts]) + "\n"
 

@@ -13,7 +13,6 @@ import arrowsync
 from arrowsync import allocators
 from arrowsync.cli import signals, streams
 from arrowsync.cli.command import verb_of
-from arrowsync.cli.ending import Result, output_error, usage_error
 from arrowsync.cli.flags import (
     Journal,
     OptionalPlace,
@@ -26,6 +25,7 @@ from arrowsync.cli.flags import (
     TransferFlags,
     api_arguments,
 )
+from arrowsync.cli.output import Result, output_error, usage_error
 from arrowsync.cli.signals import reading
 from arrowsync.cli.streams import write
 
@@ -51,7 +51,7 @@ def copy(source: Source, target: Target, *, progress: bool, **flags: Unpack[Tran
     asked = CopyArguments(source, target, **api_arguments(flags))
     if progress:
         write("planning", sys.stderr)  # a SQLite table's types are those of its values
-    planned = reading(lambda: api.planned(asked, presume=True))
+    planned = reading(lambda: api.planned(asked, sample_types=True))
     return planned.run(progress=progress)
 
 

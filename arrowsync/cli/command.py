@@ -9,8 +9,8 @@ from typing import Any, get_args, get_type_hints
 import typer
 from typer.core import TyperCommand
 
-from arrowsync.cli.ending import Result, end
 from arrowsync.cli.flags import SharedFlags
+from arrowsync.cli.output import Result, end
 
 Verb = Callable[..., Result]
 _SHARED = get_type_hints(SharedFlags, include_extras=True)

@@ -133,7 +133,7 @@ class Source(Protocol):
 
     def forms(self, table: Table) -> Forms: ...
 
-    def presumed(self, table: Table) -> Forms | None:
+    def sampled(self, table: Table) -> Forms | None:
         """The same by a sample of its rows, where `forms` reads them all and they are many; else None.
 
         Where each column's first form carries every row, `forms` would have chosen forms of the same `arrow`.
@@ -201,7 +201,7 @@ class Writer(Protocol):
         """ONE ingest, the driver pulls. Rows sent; raises DataError, or what `batches` raised."""
         ...
 
-    def sift(self, batch: pa.RecordBatch) -> Iterator[Refusal]:
+    def find_rejects(self, batch: pa.RecordBatch) -> Iterator[Refusal]:
         """Write the rows that the target takes and yield the others, each as it is found.
 
         Done when exhausted; whoever leaves earlier leaves without commit. Not together with `write`.
@@ -256,14 +256,14 @@ class Sink(Source, Protocol):
         """Whether that source is this very place under another address: its tables are the ones here."""
         ...
 
-    def locate(self, name: TableName) -> TableName:
+    def resolve_name(self, name: TableName) -> TableName:
         """The name a table gets here: the default schema filled in, or dropped where there are no schemas.
 
         Raises ConfigError for a schema that does not exist.
         """
         ...
 
-    def folded(self, name: TableName) -> TableName:
+    def normalize_name(self, name: TableName) -> TableName:
         """The name without what does not tell tables apart here: letters' case, in SQLite."""
         ...
 
@@ -280,8 +280,8 @@ class Sink(Source, Protocol):
         """
         ...
 
-    def apart(self, plans: Sequence[TablePlan]) -> list[TablePlan]:
-        """A transfer's plans, each with the names that it `avoids` where it has to make some up."""
+    def reserve_names(self, plans: Sequence[TablePlan]) -> list[TablePlan]:
+        """A transfer's plans, each with the names that it `reserved_names` where it has to make some up."""
         ...
 
     def statements(self, plan: TablePlan) -> TablePlan:

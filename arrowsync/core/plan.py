@@ -196,18 +196,18 @@ class TablePlan:
     """How one table will be copied. Nothing has been written yet.
 
     `target` is the table as it is or will be; `exists` says which. `before` runs in the transaction that also
-    writes the journal, `after` when all rows are in: one statement each, in order. Rows go into `landing`:
-    the target itself, or under `replace` the new table beside it that `after` swaps in. `number` counts the
-    tables of the transfer; names of our own making are `arrowsync_<transfer>_<number>`. The first `separate`
-    statements in `after` are committed one by one, the others together. `run` names this beginning of the
-    transfer in the journal, whose tables are `journal` (transfers, receipts; None: without). Without
-    partitions no row is copied: publishing makes what there is to make. `discards` are
-    unfinished transfers into the same table that are given up. `turn` names this going on with the run: what
-    is begun for another one may not write any more. `aside`: rows become the target only when they
-    are published, as a file does by its rename. `presumed`: the types are those of a sample, and the copy
-    proves them: where a column refuses a value, the table is started over with types that all values allow.
-    `held` are the bytes that a writer holds beside its rows. `avoids` are names of others, of this transfer
-    too, that what belongs to the table may not be given.
+    writes the journal, `after` when all rows are in: one statement each, in order. Rows go into
+    `write_table`: the target itself, or under `replace` the new table beside it that `after` swaps in.
+    `number` counts the tables of the transfer; names of our own making are `arrowsync_<transfer>_<number>`.
+    The first `separate` statements in `after` are committed one by one, the others together. `run` names
+    this beginning of the transfer in the journal, whose tables are `journal` (transfers, receipts; None:
+    without). Without partitions no row is copied: publishing makes what there is to make. `discards` are
+    unfinished transfers into the same table that are given up. A writer whose `fencing_token` is not the
+    journal's must not commit: the run has been taken over by another process. `aside`: rows become the target
+    only when they are published, as a file does by its rename. `sampled`: the types are those of a sample,
+    and the copy proves them: where a column refuses a value, the table is started over with types that all
+    values allow. `held` are the bytes that a writer holds beside its rows. `reserved_names` are identifiers
+    that the target or this transfer already uses.
     `secret` is the seed of the fingerprints' second lane, 128 bits; it is never shown.
     """
 
@@ -227,12 +227,12 @@ class TablePlan:
     separate: int = 0
     journal: tuple[TableName, TableName] | None = None
     run: str = ""
-    turn: str = ""
+    fencing_token: str = ""
     discards: tuple[Unfinished, ...] = ()
     aside: bool = False
-    presumed: bool = False
+    sampled: bool = False
     held: int = 0
-    avoids: tuple[str, ...] = ()
+    reserved_names: tuple[str, ...] = ()
     secret: int = field(default_factory=lambda: randbits(128), repr=False, compare=False)
 
     @property
@@ -261,7 +261,7 @@ class TablePlan:
 
     @property
     def staging_name(self) -> str:
-        """What rows on their way to `landing` pass; another name, since SQLite's triggers know no schemas."""
+        """The relation that rows for `write_table` are staged in. SQLite's triggers know no schemas."""
         return f"{self.own_name}_staging"
 
     @property
@@ -276,7 +276,7 @@ class TablePlan:
         return self.transfer.schema_only or any(map(self.transfer.may_empty, names))
 
     @property
-    def landing(self) -> TableName:
+    def write_table(self) -> TableName:
         """The table that the partitions' rows go into."""
         if self.aside or self.swaps:
             return replace(self.target.name, name=self.own_name)
@@ -305,12 +305,12 @@ class TablePlan:
             warnings=(),
             resumes=None,
             discards=(),
-            avoids=(),
+            reserved_names=(),
         )
 
     def can_do_without(self, refused: Refused) -> bool:
         """Whether there is another way for what was refused: a next route, or other types."""
-        return self.presumed or self.without_route(refused.column or "") is not None
+        return self.sampled or self.without_route(refused.column or "") is not None
 
     def without_route(self, name: str) -> TablePlan | None:
         """The plan in which the source column `name` takes its next route; None when it has no other."""

@@ -113,8 +113,8 @@ class Unfinished:
 
     `request` is its Transfer.identity(), `run` names this beginning of the table. `state` is what
     `Sink.prepare` and `Sink.publish` were given to remember, with `exists`: whether the target table was
-    there before. `landing` is what became of the table that its rows went into: "kept" as it was, "changed"
-    by others, or "other", not that table.
+    there before. `write_table_state` is what became of the table that its rows went into: "kept" as it
+    was, "changed" by others, or "other", not that table.
     `committed`: the transfer has rows in the target, in this table or in another one.
     """
 
@@ -128,7 +128,7 @@ class Unfinished:
     run: str = ""
     journal: tuple[TableName, TableName] | None = None
     committed: bool = False
-    landing: Literal["kept", "changed", "other"] = "kept"
+    write_table_state: Literal["kept", "changed", "other"] = "kept"
 
     @property
     def secret(self) -> int | None:
@@ -162,18 +162,18 @@ class Unfinished:
         return bool(refused and self.receipts and not self.rows)
 
     @property
-    def made_landing(self) -> bool:
+    def made_write_table(self) -> bool:
         """Whether giving it up takes away the table that its rows went into, which is of its own making."""
         if self.phase is Phase.PUBLISHED and self.request["mode"] == WriteMode.REPLACE:
             return False  # it has taken the place of a table that was there
         return not self.state["exists"] or self.request["mode"] == WriteMode.REPLACE
 
     @property
-    def has_landing(self) -> bool:
+    def has_write_table(self) -> bool:
         """Whether there is, or was, a table that its rows go into."""
         return self.phase in (Phase.RUNNING, Phase.PUBLISHED)
 
     @property
-    def landing_name(self) -> TableName:
-        """What the table that its rows go into is called; only where it `has_landing`."""
+    def write_table_name(self) -> TableName:
+        """What the table that its rows go into is called; only where it `has_write_table`."""
         return TableName(*self.state["landing"])

@@ -218,8 +218,9 @@ class UserType:
 
 
 # `definition` below is what the database itself writes after the constraint's name; it says what the other
-# fields cannot (NULLS NOT DISTINCT, INCLUDE, DEFERRABLE) and is usable between equal databases only. `traits`
-# are those of it that change which rows are let in, for what does not take the definition to say.
+# fields cannot (NULLS NOT DISTINCT, INCLUDE, DEFERRABLE) and is usable between equal databases only.
+# `constraint_options` are those of it that change which rows are let in, for a target that cannot take the
+# definition.
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +231,7 @@ class Key:
     columns: tuple[str, ...]
     definition: str | None = None
     comment: str | None = None
-    traits: tuple[str, ...] = ()
+    constraint_options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +256,7 @@ class ForeignKey:
     deferrable: Literal["deferred", "immediate"] | None = None
     definition: str | None = None
     comment: str | None = None
-    traits: tuple[str, ...] = ()
+    constraint_options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +274,7 @@ class Index:
     where: str | None = None
     definition: str | None = None
     comment: str | None = None
-    traits: tuple[str, ...] = ()
+    constraint_options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

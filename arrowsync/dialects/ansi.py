@@ -18,7 +18,7 @@ from arrowsync.core.receipts import Partition, Receipt, Unfinished
 from arrowsync.core.table import Table, TableName, UserType, Widths, quoted
 from arrowsync.core.transfer import Transfer
 from arrowsync.core.waits import Wait
-from arrowsync.dialects.sieve import Sieve
+from arrowsync.dialects.reject_sql import RejectSQL
 from arrowsync.errors import ArrowsyncError, ConfigError
 
 Read = tuple[str, Mapping[str, str | int]]  # a query and its ADBC statement options
@@ -30,7 +30,9 @@ class Dialect:
     name: ClassVar[str] = "ansi"
     readers: ClassVar[int | None] = None  # that may be open at once
     writers: ClassVar[int | None] = None
-    shareable: ClassVar[bool] = False  # processes know that they see one snapshot: exported, or by `witness`
+    shareable: ClassVar[bool] = (
+        False  # processes know that they see one snapshot: exported, or by `snapshot_token`
+    )
     cancels: ClassVar[bool] = True
     begin_write: ClassVar[str] = "begin"
     query_options: ClassVar[Mapping[str, str]] = {}  # ADBC statement options for small catalogue queries
@@ -151,8 +153,8 @@ class Dialect:
         """Per column the ways to read it, best first; may read the table to find out (SQLite)."""
         raise NotImplementedError
 
-    def presumed(self, connection: Connection, table: Table) -> Forms | None:
-        """See Source.presumed."""
+    def sampled(self, connection: Connection, table: Table) -> Forms | None:
+        """See Source.sampled."""
         return None
 
     def join_snapshot(self, token: str) -> tuple[str, ...]:
@@ -163,7 +165,7 @@ class Dialect:
         """What may have ended the session that exported a snapshot, and what to do about it."""
         return None
 
-    def witness(self, connection: Connection) -> str | None:
+    def snapshot_token(self, connection: Connection) -> str | None:
         """What tells, in another process, whether it sees the same rows, where no snapshot is exported."""
         return None
 
@@ -234,11 +236,11 @@ class Dialect:
         """Whether connections to target and source have led to one database, or to a standby of it."""
         return False
 
-    def locate(self, connection: Connection, name: TableName) -> TableName:
+    def resolve_name(self, connection: Connection, name: TableName) -> TableName:
         """The name with this database's default schema, or without one. Raises ConfigError."""
         return name
 
-    def folded(self, name: TableName) -> TableName:
+    def normalize_name(self, name: TableName) -> TableName:
         """See Sink.folded."""
         return name
 
@@ -266,7 +268,7 @@ class Dialect:
         """A sentence for each thing of an existing table that the one which replaces it will lack."""
         return []
 
-    def apart(self, connection: Connection, plans: Sequence[TablePlan]) -> list[TablePlan]:
+    def reserve_names(self, connection: Connection, plans: Sequence[TablePlan]) -> list[TablePlan]:
         """See Sink.apart."""
         return list(plans)
 
@@ -299,11 +301,13 @@ class Dialect:
         """Which table an ingest means, as `adbc_ingest` takes it."""
         return {"db_schema_name": name.schema} if name.schema else {}
 
-    def mark(self, connection: Connection, name: TableName) -> dict[str, Any] | None:  # Any: JSON
+    def table_version(self, connection: Connection, name: TableName) -> dict[str, Any] | None:  # Any: JSON
         """What tells, later, whether a table is still the same and as it was; None where there is none."""
         raise NotImplementedError
 
-    def landing(self, connection: Connection, unfinished: Unfinished) -> Literal["kept", "changed", "other"]:
+    def write_table_state(
+        self, connection: Connection, unfinished: Unfinished
+    ) -> Literal["kept", "changed", "other"]:
         """What became of the table into which the transfer wrote: see Unfinished."""
         raise NotImplementedError
 
@@ -348,14 +352,14 @@ class Dialect:
     def find_journals(self, connection: Connection, journal: str) -> list[tuple[TableName, TableName]]:
         """The journals that there are, wherever `locate_journal` may have put them."""
         tables = self.journal_tables(journal)
-        return [tables] if self.mark(connection, tables[0]) else []
+        return [tables] if self.table_version(connection, tables[0]) else []
 
     def create_journal(self, journal: str) -> tuple[str, ...]:
         """What must exist before the journal's tables can be created."""
         return (f"create schema if not exists {self.quote(journal)}",)
 
-    def sieve(self, connection: Connection, plan: TablePlan) -> Sieve:
-        """How a writer sorts rows that the landing table may refuse; asks its catalogue."""
+    def reject_sql(self, connection: Connection, plan: TablePlan) -> RejectSQL:
+        """How a writer sorts rows that the written table may refuse; asks its catalogue."""
         raise NotImplementedError
 
     def triggers(self, connection: Connection, name: TableName) -> list[str]:
@@ -370,7 +374,7 @@ class Dialect:
         """A sentence for each foreign key from or to the table that holds for new rows only."""
         return []
 
-    def booked(self, connection: Connection, name: TableName, rows: int) -> bool:
+    def count_from_statistics(self, connection: Connection, name: TableName, rows: int) -> bool:
         """Whether the server's own books prove that the table, too large to count, holds so many rows."""
         return False
 

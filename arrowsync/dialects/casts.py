@@ -1,11 +1,11 @@
-"""Casts that users ask for, from any Arrow type to any other; what they are made of is in codecs.py."""
+"""Casts that users ask for, from any Arrow type to any other; what they are made of is in conversions.py."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arrowsync.dialects import codecs, moments
+from arrowsync.dialects import conversions, temporal
 from arrowsync.errors import Refused
 
 
@@ -14,42 +14,42 @@ def cast_exactly(array: pa.Array, *, type: pa.DataType) -> pa.Array:
 
     Text must be spelled as the type's own text is read by Arrow's strict cast; `0x1A` is no integer.
     """
-    array = codecs.storage(array)
+    array = conversions.storage(array)
     if pa.types.is_string(array.type):
         return _parsed(array, type)
     if pa.types.is_decimal(array.type) and not pa.types.is_floating(type):
         if pa.types.is_string(type):
-            return codecs.decimal_to_text(array)
-        return pc.cast(codecs.to_scale(array, pa.decimal128(38, getattr(type, "scale", 0))), type)
+            return conversions.decimal_to_text(array)
+        return pc.cast(conversions.to_scale(array, pa.decimal128(38, getattr(type, "scale", 0))), type)
     made = pc.cast(array, type.storage_type if isinstance(type, pa.BaseExtensionType) else type)
     back = pc.cast(made, array.type)
     same = pc.equal(back, array)
     if pa.types.is_floating(array.type):
         same = pc.or_(same, pc.and_(pc.is_nan(back), pc.is_nan(array)))
-    codecs.refuse_unless(same, array, f"would change as {type}")
+    conversions.refuse_unless(same, array, f"would change as {type}")
     return made
 
 
 def _parsed(array: pa.Array, type: pa.DataType) -> pa.Array:
     if isinstance(type, pa.UuidType):
-        return codecs.text_to_uuid(array)
+        return conversions.text_to_uuid(array)
     if pa.types.is_time(type):
-        return moments.micros_to_time(moments.text_to_micros(array))
+        return temporal.micros_to_time(temporal.text_to_micros(array))
     if pa.types.is_integer(type):
-        codecs.refuse_unless(pc.match_substring_regex(array, "^-?[0-9]+$"), array, "is no integer")
+        conversions.refuse_unless(pc.match_substring_regex(array, "^-?[0-9]+$"), array, "is no integer")
     if pa.types.is_decimal(type):
-        return codecs.to_scale(array, type)
+        return conversions.to_scale(array, type)
     if pa.types.is_floating(type):
-        array = codecs.text_to_double(array)
+        array = conversions.text_to_double(array)
     if pa.types.is_boolean(type):
         array = _words_to_bool(array)
     made = pc.cast(array, type.storage_type if isinstance(type, pa.BaseExtensionType) else type)
-    if pa.types.is_date(type) and not codecs.within(
-        made.view(pa.int32()), moments.FIRST_DAY, moments.LAST_DAY
+    if pa.types.is_date(type) and not conversions.within(
+        made.view(pa.int32()), temporal.FIRST_DAY, temporal.LAST_DAY
     ):
         raise Refused("a date in year 0000")
-    if pa.types.is_timestamp(type) and not codecs.within(
-        moments.timestamp_to_raw(made), moments.FIRST_RAW, moments.LAST_RAW
+    if pa.types.is_timestamp(type) and not conversions.within(
+        temporal.timestamp_to_raw(made), temporal.FIRST_RAW, temporal.LAST_RAW
     ):
         raise Refused("a timestamp in year 0000")
     return made
@@ -57,7 +57,7 @@ def _parsed(array: pa.Array, type: pa.DataType) -> pa.Array:
 
 def _words_to_bool(array: pa.Array) -> pa.Array:
     words = pc.utf8_lower(array)
-    true = pc.is_in(words, codecs.texts(["true", "t", "yes", "y", "on", "1"]))
-    false = pc.is_in(words, codecs.texts(["false", "f", "no", "n", "off", "0"]))
-    codecs.refuse_unless(pc.or_(pc.or_(true, false), array.is_null()), array, "is no boolean")
+    true = pc.is_in(words, conversions.texts(["true", "t", "yes", "y", "on", "1"]))
+    false = pc.is_in(words, conversions.texts(["false", "f", "no", "n", "off", "0"]))
+    conversions.refuse_unless(pc.or_(pc.or_(true, false), array.is_null()), array, "is no boolean")
     return pc.if_else(array.is_valid(), true, pa.scalar(None, pa.bool_()))

@@ -45,11 +45,11 @@ def _of_keys(source: Table, target: Table, names: Mapping[str, str]) -> Iterator
     for kind, before, after in kinds:
         for part in before:
             columns = tuple(names.get(column, "") for column in part.columns)
-            made = [other.traits for other in after if other.columns == columns]
-            for trait in part.traits if made else ():
-                if not any(trait in kept for kept in made):
-                    weaker = " is weaker" if trait.startswith(_EQUALIZING) and _is_unique(part) else ""
-                    yield f"{_called(kind, part)}{weaker}: {trait} is not carried over"
+            made = [other.constraint_options for other in after if other.columns == columns]
+            for option in part.constraint_options if made else ():
+                if not any(option in kept for kept in made):
+                    weaker = " is weaker" if option.startswith(_EQUALIZING) and _is_unique(part) else ""
+                    yield f"{_called(kind, part)}{weaker}: {option} is not carried over"
 
 
 def _one(key: Key | None) -> Sequence[Key]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arrowsync.display.sheet import Sheet
+from arrowsync.display.document import Document
 
 
 class Shown:
@@ -10,18 +10,18 @@ class Shown:
 
     __slots__ = ()
 
-    def sheet(self) -> Sheet:
+    def document(self) -> Document:
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self.sheet().title.text}>"
+        return f"<{type(self).__name__}: {self.document().title.text}>"
 
     def __str__(self) -> str:
         from arrowsync.display.terminal import plain_text  # rich: 90 ms, only for who looks
 
-        return plain_text(self.sheet())
+        return plain_text(self.document())
 
     def _repr_html_(self) -> str:
         from arrowsync.display.html import render
 
-        return render(self.sheet())
+        return render(self.document())

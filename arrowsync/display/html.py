@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from arrowsync.display.sheet import Code, Facts, Grid, Notes, Part, Section, Sheet, Text, toned
+from arrowsync.display.document import Code, Document, Facts, Grid, Notes, Part, Section, Text, toned
 
 # Lines and shades are see-through greys and texts keep the notebook's colour, so that no theme has to be
 # asked for. White on the tones' backgrounds has a contrast of at least 4.5, whatever lies around it.
@@ -37,10 +37,10 @@ div.arrowsync table.facts th{font-weight:400;opacity:.7;white-space:nowrap}
 </style>"""
 
 
-def render(sheet: Sheet) -> str:
+def render(document: Document) -> str:
     """The sheet as one element of HTML."""
-    title = f'<b class="title">{_text(sheet.title)}</b>'
-    return f'{STYLE}<div class="arrowsync">{title}{"".join(map(_part, sheet.parts))}</div>'
+    title = f'<b class="title">{_text(document.title)}</b>'
+    return f'{STYLE}<div class="arrowsync">{title}{"".join(map(_part, document.parts))}</div>'
 
 
 def _part(part: Part) -> str:

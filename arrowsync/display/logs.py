@@ -7,7 +7,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 
-from arrowsync.display.sheet import on_one_line, visible
+from arrowsync.display.document import on_one_line, visible
 from arrowsync.errors import ConfigError
 
 FORMATS = ("text", "json")

@@ -13,15 +13,14 @@ import pyarrow as pa
 from arrowsync.core.plan import ColumnPlan, Fidelity, TablePlan, TransferPlan
 from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.core.units import format_bytes
-from arrowsync.display.figures import about, about_rows, count, duration, noun
-from arrowsync.display.sheet import (
+from arrowsync.display.document import (
     Code,
+    Document,
     Facts,
     Grid,
     Heading,
     Notes,
     Section,
-    Sheet,
     Text,
     Tone,
     Toned,
@@ -29,6 +28,7 @@ from arrowsync.display.sheet import (
     grid,
     parts,
 )
+from arrowsync.display.formatting import about, about_rows, count, duration, noun
 
 TONES: dict[Fidelity, Tone] = {Fidelity.EXACT: "good", Fidelity.WIDENED: "warn", Fidelity.LOSSY: "bad"}
 EXISTING = {
@@ -52,11 +52,11 @@ def plan_warnings(planned: TransferPlan) -> tuple[str, ...]:
     )
 
 
-def plan_sheet(transfer: Transfer, planned: TransferPlan) -> Sheet:
+def plan_document(transfer: Transfer, planned: TransferPlan) -> Document:
     """Table by table; at the end, where a terminal shows it, the sum and what people have to agree to."""
     plans = planned.tables
     several = len(plans) > 1
-    return Sheet(
+    return Document(
         Toned(
             f"plan: {noun(len(plans), 'table')}{_left_out(planned)}, {_estimate(plans)}; "
             "nothing has been written"

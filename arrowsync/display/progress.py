@@ -15,8 +15,8 @@ from html import escape
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 from arrowsync.core.events import Event
-from arrowsync.display.board import Board, Running
-from arrowsync.display.sheet import on_one_line
+from arrowsync.display.document import on_one_line
+from arrowsync.display.progress_state import ProgressState, Running
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -34,7 +34,7 @@ class Display(Protocol):
 
     def open(self) -> None: ...
     def say(self, line: str) -> None: ...
-    def show(self, board: Board, now: float) -> None: ...
+    def show(self, board: ProgressState, now: float) -> None: ...
     def close(self) -> None: ...
 
 
@@ -43,7 +43,7 @@ class Progress:
 
     def __init__(self, display: Display | None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._display = display
-        self._board = Board()
+        self._board = ProgressState()
         self._clock = clock
         self._lock = threading.Lock()
 
@@ -109,7 +109,7 @@ class Lines:
     def say(self, line: str) -> None:
         self._write(on_one_line(line))
 
-    def show(self, board: Board, now: float) -> None:
+    def show(self, board: ProgressState, now: float) -> None:
         for table in board.running.values():
             if now - self._told.setdefault(table.name, table.begun) >= LINE_SECONDS:
                 self._told[table.name] = now
@@ -145,7 +145,7 @@ class Terminal:
         self._console.print(on_one_line(line), style="dim")
         self._drawn = float("-inf")  # printing has redrawn the old picture below: bring it up to date
 
-    def show(self, board: Board, now: float) -> None:
+    def show(self, board: ProgressState, now: float) -> None:
         if now - self._drawn >= FRAME_SECONDS:
             self._drawn = now
             self._live.update(self._picture(board, now), refresh=True)
@@ -153,7 +153,7 @@ class Terminal:
     def close(self) -> None:
         self._live.stop()
 
-    def _picture(self, board: Board, now: float) -> RenderableType:
+    def _picture(self, board: ProgressState, now: float) -> RenderableType:
         from rich.cells import cell_len
         from rich.progress_bar import ProgressBar
         from rich.table import Table
@@ -187,7 +187,7 @@ class Cell:
         self._news = [*self._news, line][-NEWS_IN_NOTEBOOK:]
         self._drawn = float("-inf")
 
-    def show(self, board: Board, now: float) -> None:
+    def show(self, board: ProgressState, now: float) -> None:
         if now - self._drawn >= FRAME_SECONDS:
             self._drawn = now
             news = "".join(f'<div style="opacity:.65">{escape(line)}</div>' for line in self._news)

@@ -10,20 +10,20 @@ from arrowsync.core.plan import Skipped
 from arrowsync.core.table import Column, Table
 from arrowsync.core.units import format_bytes
 from arrowsync.display import Shown
-from arrowsync.display.figures import about, about_rows, count, noun
-from arrowsync.display.sheet import (
+from arrowsync.display.document import (
     Code,
+    Document,
     Facts,
     Grid,
     Heading,
     Notes,
     Section,
-    Sheet,
     Text,
     Toned,
     grid,
     parts,
 )
+from arrowsync.display.formatting import about, about_rows, count, noun
 
 WHOLE_AT_MOST = 8  # tables that a terminal shows with their columns; of more, it shows the list
 
@@ -58,11 +58,11 @@ class Tables(Sequence[Table], Shown):
             "warnings": list(map(str, self.skipped)),
         }
 
-    def sheet(self) -> Sheet:
+    def document(self) -> Document:
         """A list; below it, where they are few, each table with its columns, keys and indexes."""
         whole = len(self) <= WHOLE_AT_MOST
         hint = "" if whole else "; name one to see its columns"
-        return Sheet(
+        return Document(
             Toned(f"{self.place}: {noun(len(self), 'table')}{hint}"),
             parts(
                 [

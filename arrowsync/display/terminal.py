@@ -15,14 +15,14 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text as RichText
 
-from arrowsync.display.sheet import (
+from arrowsync.display.document import (
     Code,
+    Document,
     Facts,
     Grid,
     Notes,
     Part,
     Section,
-    Sheet,
     Text,
     Toned,
     toned,
@@ -62,17 +62,17 @@ def console(stream: TextIO) -> Console:
     return QuietConsole(stream, None if stream.isatty() or "COLUMNS" in os.environ else FILE_WIDTH)
 
 
-def show(sheet: Sheet, on: Console) -> None:
+def show(document: Document, on: Console) -> None:
     """Print the sheet."""
-    on.print(_text(sheet.title, "bold"))
-    for renderable in _spaced(sheet.parts, on.width):
+    on.print(_text(document.title, "bold"))
+    for renderable in _spaced(document.parts, on.width):
         on.print(renderable)
 
 
-def plain_text(sheet: Sheet, width: int = 100) -> str:
+def plain_text(document: Document, width: int = 100) -> str:
     """The sheet without colours."""
     stream = io.StringIO()
-    show(sheet, QuietConsole(stream, width, is_terminal=False))  # also where FORCE_COLOR is set
+    show(document, QuietConsole(stream, width, is_terminal=False))  # also where FORCE_COLOR is set
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 

@@ -9,8 +9,8 @@ from typing import Any, overload
 from arrowsync.core.receipts import Phase
 from arrowsync.core.status import INTERRUPTED, RUNNING, TableStatus, TransferStatus
 from arrowsync.display import Shown
-from arrowsync.display.figures import count, duration, noun
-from arrowsync.display.sheet import Heading, Notes, Section, Sheet, Text, Tone, Toned, grid, parts
+from arrowsync.display.document import Document, Heading, Notes, Section, Text, Tone, Toned, grid, parts
+from arrowsync.display.formatting import count, duration, noun
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -39,7 +39,7 @@ class Transfers(Sequence[TransferStatus], Shown):
     def to_dict(self) -> dict[str, Any]:  # Any: JSON
         return {"place": self.place, "transfers": [transfer.to_dict() for transfer in self]}
 
-    def sheet(self) -> Sheet:
+    def document(self) -> Document:
         """A line for each transfer; `by_table` shows each one's tables instead."""
         headings = (
             Heading("transfer"),
@@ -53,7 +53,7 @@ class Transfers(Sequence[TransferStatus], Shown):
         )
         title = Toned(f"{self.place}: {noun(len(self), 'transfer')}")
         table = grid(headings, map(_row, self)) if self.transfers else None
-        return Sheet(title, parts([table, *self._tables(), Notes(tuple(self._notes()))]))
+        return Document(title, parts([table, *self._tables(), Notes(tuple(self._notes()))]))
 
     def _tables(self) -> Iterator[Section]:
         for transfer in self if self.by_table else ():

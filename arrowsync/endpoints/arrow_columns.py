@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from arrowsync.core.plan import ColumnPlan, Convert, Fidelity, Form
 from arrowsync.core.receipts import REASONS, REASONS_KEY
 from arrowsync.core.table import Column, NativeType
-from arrowsync.dialects import codecs, moments
+from arrowsync.dialects import conversions, temporal
 from arrowsync.endpoints.arrow_types import (
     DIALECT,
     JSON,
@@ -42,7 +42,7 @@ _UNNAMED_LEVEL = re.compile(r"__index_level_\d+__")
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredColumn:
     """A column as files or frames keep it: what its values are, and what they were at home.
 
     `words` names the PostgreSQL type whose text it holds; with another `type` than string, or with `texts`,
@@ -60,7 +60,7 @@ class Kept:
     written: str = ""  # the type as it is spelled in the file
 
     @classmethod
-    def of(cls, field: pa.Field, *, imprecise: bool = False) -> Kept:
+    def of(cls, field: pa.Field, *, imprecise: bool = False) -> StoredColumn:
         marks = {key: value.decode() for key, value in (field.metadata or {}).items()}
         dialect, _, name = marks.get(ORIGIN, "").partition(" ")
         spelt = isinstance(field.type, pa.OpaqueType) and field.type.vendor_name == POSTGRESQL
@@ -90,7 +90,7 @@ class Kept:
             self.name, spelt, self.origin or NativeType(DIALECT, spelt), self.nullable, base=self.base
         )
 
-    def merged(self, other: Kept, *, ours: bool) -> Kept | None:
+    def merged(self, other: StoredColumn, *, ours: bool) -> StoredColumn | None:
         """One column for two files; None where they differ. `ours`: arrowsync wrote both."""
         both = replace(self, nullable=self.nullable or other.nullable, texts=self.texts or other.texts)
         if self.type == other.type:
@@ -161,11 +161,11 @@ class Raw(NamedTuple):
 
 
 _RAW = {
-    "date": Raw(pa.int32(), moments.text_to_days, moments.days_to_text),
-    "time": Raw(pa.int64(), moments.text_to_micros, moments.micros_to_text),
-    "timestamp": Raw(pa.int64(), moments.text_to_raw, moments.raw_to_text),
+    "date": Raw(pa.int32(), temporal.text_to_days, temporal.days_to_text),
+    "time": Raw(pa.int64(), temporal.text_to_micros, temporal.micros_to_text),
+    "timestamp": Raw(pa.int64(), temporal.text_to_raw, temporal.raw_to_text),
     "timestamptz": Raw(
-        pa.int64(), partial(moments.text_to_raw, zone="Z"), partial(moments.raw_to_text, zone="Z")
+        pa.int64(), partial(temporal.text_to_raw, zone="Z"), partial(temporal.raw_to_text, zone="Z")
     ),
 }
 
@@ -177,7 +177,7 @@ def raw(type_name: str) -> Raw | None:
     return _RAW.get(type_name.split("(")[0].split(" ")[0] + zone)
 
 
-def forms(column: Kept) -> tuple[Form, ...]:
+def forms(column: StoredColumn) -> tuple[Form, ...]:
     """The ways to read a column, best first; readers bring every file's array to `Form.read`."""
     name, type, words = column.name, column.type, column.words
     as_it_is = Form(name, type, type)
@@ -198,13 +198,13 @@ def forms(column: Kept) -> tuple[Form, ...]:
             text = (Form(name, pa.string(), arrow, numbers.from_text), *text)
         if words == "money":  # the text is the file's, but SQLite keeps the number
             text = (
-                Form(name, pa.string(), pa.opaque(pa.int64(), words, POSTGRESQL), codecs.text_to_cents),
+                Form(name, pa.string(), pa.opaque(pa.int64(), words, POSTGRESQL), conversions.text_to_cents),
                 *text,
             )
     return text if type == pa.string() else (as_it_is, *text)
 
 
-def _as_numbers(column: Kept) -> tuple[Form, ...]:
+def _as_numbers(column: StoredColumn) -> tuple[Form, ...]:
     """PostgreSQL's own numbers, of types that Arrow has no other name for."""
     home = column.origin if column.origin and column.origin.dialect == "postgresql" else None
     name = column.base or (home and home.name)
@@ -216,7 +216,7 @@ def _as_numbers(column: Kept) -> tuple[Form, ...]:
 def _in_other_words(form: Form) -> tuple[Form, ...]:
     """For sinks without such a type, and for `cast`."""
     if kind(form.read) == "duration":
-        return (replace(form, arrow=_INTERVAL, decode=moments.duration_to_text),)
+        return (replace(form, arrow=_INTERVAL, decode=temporal.duration_to_text),)
     wider: tuple[pa.DataType, Convert, str]
     if kind(form.read) == "nested":
         wider = JSON, to_json, "nested values as JSON"

@@ -14,8 +14,8 @@ from arrowsync.core.contracts import Forms
 from arrowsync.core.plan import ColumnPlan, Convert, Fidelity, Form, Route, Storage
 from arrowsync.core.table import Column, Key, NativeType, Table, TableName, columns_there
 from arrowsync.core.transfer import Transfer
-from arrowsync.dialects import codecs
-from arrowsync.endpoints.arrow_columns import Kept, raw
+from arrowsync.dialects import conversions
+from arrowsync.endpoints.arrow_columns import StoredColumn, raw
 from arrowsync.endpoints.arrow_types import (
     DIALECT,
     POSTGRESQL,
@@ -32,7 +32,7 @@ from arrowsync.errors import ConfigError, SchemaError
 
 
 def design(
-    source: Table, forms: Forms, transfer: Transfer, name: TableName, existing: Sequence[Kept] | None
+    source: Table, forms: Forms, transfer: Transfer, name: TableName, existing: Sequence[StoredColumn] | None
 ) -> tuple[Table, tuple[ColumnPlan, ...]]:
     """See Sink.design; `existing` are the columns of the files that rows are added to."""
     if existing is None:
@@ -58,12 +58,12 @@ def _key(source: Table, transfer: Transfer) -> Key | None:
     return Key(None, tuple(transfer.rename.get(name, name) for name in source.primary_key.columns))
 
 
-def kept(column: ColumnPlan) -> Kept:
+def kept(column: ColumnPlan) -> StoredColumn:
     """The column as this plan's first route fills it."""
     form, storage, target = column.route.form, column.route.storage, column.target
     at_home = target.origin.dialect != DIALECT
     words = _words(form.arrow) if at_home and storage.arrow == pa.string() else None
-    return Kept(
+    return StoredColumn(
         target.name,
         storage.arrow,
         target.nullable,
@@ -73,20 +73,20 @@ def kept(column: ColumnPlan) -> Kept:
     )
 
 
-def _new(column: Column, forms: Sequence[Form], transfer: Transfer) -> Kept:
+def _new(column: Column, forms: Sequence[Form], transfer: Transfer) -> StoredColumn:
     """A new column: of the type that was asked for, else that of the first form it can hold."""
     name = transfer.rename.get(column.name, column.name)
     if asked := transfer.cast.get(column.name):
-        return Kept(name, type_named(asked), column.nullable)
+        return StoredColumn(name, type_named(asked), column.nullable)
     home = column.origin if column.origin.dialect != DIALECT else None
     # PostgreSQL's own numbers only where there is nothing else: a date is a date to everybody.
     for form in sorted(forms, key=lambda form: _is_raw(form.arrow)):
         words = _words(form.arrow)
         if words is not None:
             origin = home or NativeType("postgresql", words)
-            return Kept(name, pa.string(), column.nullable, origin, column.base, words)
+            return StoredColumn(name, pa.string(), column.nullable, origin, column.base, words)
         if (type := _plain(form.arrow)) is not None:
-            return Kept(name, type, column.nullable, home, column.base)
+            return StoredColumn(name, type, column.nullable, home, column.base)
     raise SchemaError(
         f"no Arrow type holds {column.type}",
         column=column.name,
@@ -95,7 +95,7 @@ def _new(column: Column, forms: Sequence[Form], transfer: Transfer) -> Kept:
 
 
 def _routes(
-    forms: Sequence[Form], want: Kept, column: Column, transfer: Transfer, new: bool
+    forms: Sequence[Form], want: StoredColumn, column: Column, transfer: Transfer, new: bool
 ) -> tuple[Route, ...]:
     asked = column.name in transfer.cast
     routes = [Route(form, storage) for form in forms if (storage := _store(form, want, asked=asked))]
@@ -116,7 +116,7 @@ def _routes(
     return tuple(routes)
 
 
-def _matched(source: Table, existing: Sequence[Kept], transfer: Transfer) -> list[Kept]:
+def _matched(source: Table, existing: Sequence[StoredColumn], transfer: Transfer) -> list[StoredColumn]:
     """The existing column of each source column's name. Raises SchemaError."""
     found = [_find(existing, transfer.rename.get(column.name, column.name)) for column in source.columns]
     for want in existing:
@@ -127,7 +127,7 @@ def _matched(source: Table, existing: Sequence[Kept], transfer: Transfer) -> lis
     return found
 
 
-def _find(existing: Sequence[Kept], name: str) -> Kept:
+def _find(existing: Sequence[StoredColumn], name: str) -> StoredColumn:
     exact = [want for want in existing if want.name == name]
     found = exact or [want for want in existing if want.name.casefold() == name.casefold()]
     if len(found) == 1:
@@ -153,15 +153,15 @@ class _Take(NamedTuple):
 
 
 def _decimal_to_int(array: pa.Array, *, type: pa.DataType) -> pa.Array:
-    return pc.cast(codecs.to_scale(array, pa.decimal128(38, 0)), type)
+    return pc.cast(conversions.to_scale(array, pa.decimal128(38, 0)), type)
 
 
 def _float_to_decimal(array: pa.Array, *, type: pa.DataType) -> pa.Array:
-    return parse(codecs.double_to_text(array), type=type)
+    return parse(conversions.double_to_text(array), type=type)
 
 
 def _to_bool(array: pa.Array, *, type: pa.DataType) -> pa.Array:
-    return codecs.to_bool(array)
+    return conversions.to_bool(array)
 
 
 _WIDER, _LOSSY = Fidelity.WIDENED, Fidelity.LOSSY
@@ -181,7 +181,7 @@ _TAKES: Mapping[tuple[str, str], _Take] = {
 }
 
 
-def _store(form: Form, want: Kept, *, asked: bool) -> Storage | None:
+def _store(form: Form, want: StoredColumn, *, asked: bool) -> Storage | None:
     """How a column takes what the form delivers; None where it does not."""
     if (have := _plain(form.arrow)) is None:
         return _store_words(form.arrow, want, asked=asked)
@@ -196,7 +196,7 @@ def _after(array: pa.Array, *, first: Convert, then: Convert) -> pa.Array:
     return then(first(array))
 
 
-def _store_words(arrow: pa.OpaqueType, want: Kept, *, asked: bool) -> Storage | None:
+def _store_words(arrow: pa.OpaqueType, want: StoredColumn, *, asked: bool) -> Storage | None:
     if (words := _words(arrow)) is None:
         return None
     encode = numbers.to_text if _is_raw(arrow) and (numbers := raw(words)) else None

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arrowsync.core.plan import Convert
-from arrowsync.dialects import codecs, moments
+from arrowsync.dialects import conversions, temporal
 from arrowsync.errors import ConfigError, Refused
 
 DIALECT = "arrow"
@@ -137,10 +137,10 @@ def type_named(name: str) -> pa.DataType:
 def exactly(array: pa.Array, *, type: pa.DataType) -> pa.Array:
     """The same values in another type; refuses what would change."""
     if pa.types.is_float32(type) and array.type != pa.float16():
-        return codecs.to_float32(pc.cast(array, pa.float64()))
+        return conversions.to_float32(pc.cast(array, pa.float64()))
     if pa.types.is_decimal(type):
-        return codecs.to_scale(codecs.storage(array), type)
-    return pc.cast(codecs.storage(array), type)
+        return conversions.to_scale(conversions.storage(array), type)
+    return pc.cast(conversions.storage(array), type)
 
 
 def spell_interval(array: pa.Array) -> pa.Array:
@@ -157,17 +157,17 @@ def spell_interval(array: pa.Array) -> pa.Array:
 
 def _spell_time(array: pa.Array) -> pa.Array:
     try:
-        return moments.micros_to_text(moments.time_to_micros(array))
+        return temporal.micros_to_text(temporal.time_to_micros(array))
     except pa.ArrowInvalid:  # nanoseconds that are no whole microseconds
         return pc.cast(array, pa.string())
 
 
 def _spell_timestamp(array: pa.Array, *, zone: str = "") -> pa.Array:
     try:
-        return moments.raw_to_text(moments.plain_timestamp_to_raw(array), zone=zone)
+        return temporal.raw_to_text(temporal.plain_timestamp_to_raw(array), zone=zone)
     except pa.ArrowInvalid:
         text = pc.cast(array.view(pa.timestamp(array.type.unit)), pa.string())
-        return pc.binary_join_element_wise(text, codecs.same(zone, text), codecs.same("", text))
+        return pc.binary_join_element_wise(text, conversions.same(zone, text), conversions.same("", text))
 
 
 def _spell_nested(array: pa.Array) -> pa.Array:
@@ -194,15 +194,15 @@ def _jsonable(value: object) -> str:
 _SPELL: Mapping[str, Convert] = {
     "int": lambda a: pc.cast(a, pa.string()),
     "bool": lambda a: pc.cast(a, pa.string()),
-    "float": codecs.double_to_text,
-    "decimal": codecs.decimal_to_text,
-    "uuid": codecs.uuid_to_text,
-    "json": lambda a: pc.cast(codecs.storage(a), pa.string()),
-    "date": lambda a: moments.days_to_text(moments.date_to_days(pc.cast(a, pa.date32()))),
+    "float": conversions.double_to_text,
+    "decimal": conversions.decimal_to_text,
+    "uuid": conversions.uuid_to_text,
+    "json": lambda a: pc.cast(conversions.storage(a), pa.string()),
+    "date": lambda a: temporal.days_to_text(temporal.date_to_days(pc.cast(a, pa.date32()))),
     "time": _spell_time,
     "timestamp": _spell_timestamp,
     "timestamptz": partial(_spell_timestamp, zone="Z"),
-    "duration": moments.duration_to_text,
+    "duration": temporal.duration_to_text,
     "interval": spell_interval,
     "nested": _spell_nested,
 }
@@ -213,7 +213,7 @@ _TRUE, _FALSE = ["true", "t", "yes", "y", "on", "1"], ["false", "f", "no", "n", 
 
 def _matching(array: pa.Array, pattern: str) -> pa.Array:
     """Arrow itself would read 0x1A as 26."""
-    codecs.refuse_unless(pc.match_substring_regex(array, pattern), array, "is no number")
+    conversions.refuse_unless(pc.match_substring_regex(array, pattern), array, "is no number")
     return array
 
 
@@ -221,21 +221,21 @@ def _parse_bool(array: pa.Array) -> pa.Array:
     words = pc.utf8_lower(array)
     true = pc.is_in(words, pa.array(_TRUE, pa.string()))
     known = pc.or_(pc.or_(true, pc.is_in(words, pa.array(_FALSE, pa.string()))), pc.is_null(array))
-    codecs.refuse_unless(known, array, "is no boolean")
+    conversions.refuse_unless(known, array, "is no boolean")
     return pc.if_else(array.is_valid(), true, pa.scalar(None, pa.bool_()))
 
 
 _PARSE: Mapping[str, Convert] = {
     "int": lambda a: _matching(a, _DIGITS),
-    "float": codecs.text_to_double,
+    "float": conversions.text_to_double,
     "decimal": lambda a: _matching(a, _NUMBER),
     "bool": _parse_bool,
-    "uuid": codecs.text_to_uuid,
+    "uuid": conversions.text_to_uuid,
     "json": lambda a: a,
-    "date": lambda a: moments.days_to_date(moments.text_to_days(a)),
-    "time": lambda a: moments.micros_to_time(moments.text_to_micros(a)),
-    "timestamp": lambda a: moments.raw_to_timestamp(moments.text_to_raw(a)),
-    "timestamptz": lambda a: moments.raw_to_timestamp(moments.text_to_raw(a, zone="Z"), zone="UTC"),
+    "date": lambda a: temporal.days_to_date(temporal.text_to_days(a)),
+    "time": lambda a: temporal.micros_to_time(temporal.text_to_micros(a)),
+    "timestamp": lambda a: temporal.raw_to_timestamp(temporal.text_to_raw(a)),
+    "timestamptz": lambda a: temporal.raw_to_timestamp(temporal.text_to_raw(a, zone="Z"), zone="UTC"),
 }
 
 

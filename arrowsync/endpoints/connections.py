@@ -17,10 +17,10 @@ import pyarrow as pa
 from adbc_driver_manager import AdbcStatusCode, dbapi
 from adbc_driver_manager import _reader as adbc_reader
 
+from arrowsync import fork_safety
 from arrowsync.core.waits import Wait, listening
 from arrowsync.dialects.ansi import Dialect
-from arrowsync.endpoints import inherited
-from arrowsync.endpoints.calls import Calls
+from arrowsync.endpoints.cancellation import DriverCalls
 from arrowsync.endpoints.drivers import Driver
 from arrowsync.endpoints.lock_watch import LockWatch
 from arrowsync.endpoints.opening import open_within
@@ -61,7 +61,7 @@ class AdbcConnection:
         self._secrets = secrets_in(address.uri)
         self._watch: LockWatch | None = None
         self._open()
-        self._calls = Calls(ask=self._connection.adbc_cancel, cut=self.cut, release=self._release)
+        self._calls = DriverCalls(ask=self._connection.adbc_cancel, cut=self.cut, release=self._release)
         try:
             self._begin_session()
         except BaseException:
@@ -88,11 +88,11 @@ class AdbcConnection:
     def _open_once(self) -> None:
         options = self.dialect.options(self._address.uri, read_only=self._read_only)
         started = time.monotonic()
-        with inherited.opening:  # a connection's socket is found by the open descriptors before and after
+        with fork_safety.opening:  # a connection's socket is found by the open descriptors before and after
             before = _sockets()
             self._connection = open_within(self._patience, lambda: _connect(self._address.driver, options))
             self._sockets = _sockets() - before
-            inherited.note(self._sockets)
+            fork_safety.note(self._sockets)
         self._opened_seconds = time.monotonic() - started
 
     def _begin_session(self) -> None:

@@ -17,13 +17,13 @@ from arrowsync.core.transfer import Transfer
 from arrowsync.dialects.ansi import Dialect
 from arrowsync.dialects.postgresql import PostgreSQL
 from arrowsync.dialects.sqlite import SQLite
+from arrowsync.endpoints.connection_cache import asking
 from arrowsync.endpoints.connections import AdbcConnection, Address
 from arrowsync.endpoints.database_target import DatabaseTarget
 from arrowsync.endpoints.drivers import find_driver
-from arrowsync.endpoints.kept import asking
 from arrowsync.endpoints.reader import DatabaseReader
 from arrowsync.endpoints.secrets import fill_in, hide, is_uri
-from arrowsync.endpoints.view import Readers, exported, joined, one_view
+from arrowsync.endpoints.snapshot import Readers, exported, joined, same_snapshot
 from arrowsync.endpoints.writer import DatabaseWriter
 from arrowsync.errors import ArrowsyncError, ConfigError, TableUnusable, TransientError
 
@@ -164,9 +164,9 @@ class Database:
         with asking(self.address) as connection:
             return self.speaks.forms(connection, table)
 
-    def presumed(self, table: Table) -> Forms | None:
+    def sampled(self, table: Table) -> Forms | None:
         with asking(self.address) as connection:
-            return self.speaks.presumed(connection, table)
+            return self.speaks.sampled(connection, table)
 
     @contextmanager
     def snapshot(self, readers: int = 1, *, locking: Sequence[TablePlan] = ()) -> Iterator[Snapshot]:
@@ -175,8 +175,8 @@ class Database:
             with exported(self.address, locking) as snapshot:
                 yield snapshot
             return
-        with one_view(self.address, readers) as connections:
-            yield Snapshot(token=dialect.witness(connections[0]), shared=Readers(connections))
+        with same_snapshot(self.address, readers) as connections:
+            yield Snapshot(token=dialect.snapshot_token(connections[0]), shared=Readers(connections))
 
     def partitions(self, table: Table, *, target_bytes: int) -> list[Partition]:
         with asking(self.address) as connection:
@@ -230,15 +230,15 @@ class Database:
         with asking(self.address) as here, asking(source.address) as there:
             return self.speaks.is_same(here, there)
 
-    def locate(self, name: TableName) -> TableName:
+    def resolve_name(self, name: TableName) -> TableName:
         if not self._exists:
             self.speaks.options(fill_in(self.uri), read_only=False)  # raises where none can come into being
             return TableName(name.name)  # only files come into being, and files have no schemas
         with asking(self.address) as connection:
-            return self.speaks.locate(connection, name)
+            return self.speaks.resolve_name(connection, name)
 
-    def folded(self, name: TableName) -> TableName:
-        return self.speaks.folded(name)
+    def normalize_name(self, name: TableName) -> TableName:
+        return self.speaks.normalize_name(name)
 
     def find(self, name: TableName) -> Table | None:
         if not self._exists:
@@ -262,18 +262,18 @@ class Database:
         with asking(self.address) as connection:
             return self.speaks.user_types(connection, source)
 
-    def apart(self, plans: Sequence[TablePlan]) -> list[TablePlan]:
+    def reserve_names(self, plans: Sequence[TablePlan]) -> list[TablePlan]:
         if not self._exists:
             return list(plans)
         with asking(self.address) as connection:
-            return self.speaks.apart(connection, plans)
+            return self.speaks.reserve_names(connection, plans)
 
     def statements(self, plan: TablePlan) -> TablePlan:
         if self._exists:
             with asking(self.address) as connection:
                 self.speaks.check_rights(connection, plan)
                 # One that drops a row and adds another passes the count, which sees sums only.
-                names = self.speaks.triggers(connection, plan.landing) if plan.exists else []
+                names = self.speaks.triggers(connection, plan.write_table) if plan.exists else []
                 warnings = self.speaks.lost(connection, plan)
             if names:
                 warnings.append(f"triggers of the target may change rows: {', '.join(names)}")
@@ -344,7 +344,7 @@ class Database:
 
     def count(self, name: TableName, expected: int | None = None) -> int:
         with asking(self.address) as connection:
-            if expected is not None and self.speaks.booked(connection, name, expected):
+            if expected is not None and self.speaks.count_from_statistics(connection, name, expected):
                 return expected
             return int(connection.rows(f"select count(*) from {self.speaks.quote_table(name)}")[0][0])
 

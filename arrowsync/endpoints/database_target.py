@@ -17,11 +17,11 @@ from arrowsync.core.status import TransferStatus
 from arrowsync.core.table import TableName
 from arrowsync.core.transfer import WriteMode
 from arrowsync.dialects.ansi import Dialect
+from arrowsync.endpoints.connection_cache import asking
 from arrowsync.endpoints.connections import AdbcConnection, Address
+from arrowsync.endpoints.foreign_keys import add_references
 from arrowsync.endpoints.journal import Journal
-from arrowsync.endpoints.kept import asking
 from arrowsync.endpoints.lock import FileLock, ServerLock, is_held, transfer_key, with_locks
-from arrowsync.endpoints.references import add_references
 from arrowsync.endpoints.short_tries import in_short_tries
 from arrowsync.errors import ArrowsyncError, ConfigError, ResumeError
 
@@ -135,19 +135,19 @@ class DatabaseTarget:
     def _begin(
         self, connection: AdbcConnection, journal: Journal, plan: TablePlan, state: Mapping[str, Any]
     ) -> None:  # Any: JSON
-        table = self._dialect.quote_table(plan.landing)
+        table = self._dialect.quote_table(plan.write_table)
         if (
             plan.exists
             and plan.transfer.mode is WriteMode.CREATE
             and connection.rows(f"select 1 from {table} limit 1")
         ):
-            raise ConfigError(f"the target table {plan.landing} holds rows since this was planned")
+            raise ConfigError(f"the target table {plan.write_table} holds rows since this was planned")
         for statement in plan.before:
             connection.run(statement)
         remembered = {
             "exists": plan.exists,
-            "landing": [plan.landing.name, plan.landing.schema],
-            "mark": self._dialect.mark(connection, plan.landing),
+            "landing": [plan.write_table.name, plan.write_table.schema],
+            "mark": self._dialect.table_version(connection, plan.write_table),
         }
         journal.begin(plan, {**remembered, **state})
 
@@ -177,17 +177,19 @@ class DatabaseTarget:
         theirs = [
             old
             for old in sorted(olds, key=lambda old: int(old.state.get("number", 0)))
-            if old.has_landing and not old.appends and dialect.landing(connection, old) != "other"
+            if old.has_write_table
+            and not old.appends
+            and dialect.write_table_state(connection, old) != "other"
         ]
-        made = [old.landing_name for old in theirs if old.made_landing]
+        made = [old.write_table_name for old in theirs if old.made_write_table]
         for statement in dialect.drop(dialect.describe(connection, made) if made else ()):
             connection.run(statement)
         # Those that refer to others come later in a transfer, and go first.
-        for old in reversed([old for old in theirs if not old.made_landing]):
+        for old in reversed([old for old in theirs if not old.made_write_table]):
             if old.phase is Phase.RUNNING:
-                connection.run(dialect.empty(old.landing_name))
+                connection.run(dialect.empty(old.write_table_name))
             elif old.request["mode"] == WriteMode.CREATE:
-                connection.run(f"delete from {dialect.quote_table(old.landing_name)}")
+                connection.run(f"delete from {dialect.quote_table(old.write_table_name)}")
 
     # -- publishing ----------------------------------------------------------------------------------------
 
@@ -223,7 +225,7 @@ class DatabaseTarget:
         name = plan.target.name
         return {
             "landing": [name.name, name.schema],
-            "mark": self._dialect.mark(connection, name),
+            "mark": self._dialect.table_version(connection, name),
             "references": [reference.to_dict() for reference in plan.references],
         }
 
@@ -262,9 +264,9 @@ class DatabaseTarget:
 
 def _with_landing(connection: AdbcConnection, found: Unfinished) -> Unfinished:
     """With what became of the table that its rows went into."""
-    if not found.has_landing:
+    if not found.has_write_table:
         return found
-    return replace(found, landing=connection.dialect.landing(connection, found))
+    return replace(found, write_table_state=connection.dialect.write_table_state(connection, found))
 
 
 def _check_as_planned(

@@ -25,7 +25,7 @@ from arrowsync.core.status import TransferStatus
 from arrowsync.core.table import Key, Table, TableName, Widths
 from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.endpoints import arrow_design, parquet_footers
-from arrowsync.endpoints.arrow_columns import Kept, forms
+from arrowsync.endpoints.arrow_columns import StoredColumn, forms
 from arrowsync.endpoints.arrow_types import DIALECT
 from arrowsync.endpoints.parquet_journal import FILE, FolderJournal
 from arrowsync.endpoints.parquet_reader import ParquetReader
@@ -186,7 +186,7 @@ class Files:
         columns = self._of(table.name)._footers().columns
         return {column.name: forms(columns[column.name]) for column in table.columns}
 
-    def presumed(self, table: Table) -> Forms | None:
+    def sampled(self, table: Table) -> Forms | None:
         return None
 
     @contextmanager
@@ -250,7 +250,7 @@ class Files:
             return False
         return source._real == self._real or not _numbers(source._paths()).isdisjoint(_numbers(self._paths()))
 
-    def locate(self, name: TableName) -> TableName:
+    def resolve_name(self, name: TableName) -> TableName:
         """The one name that this place has. Raises ConfigError where nothing could be written."""
         if self._is_pattern:
             raise ConfigError(
@@ -264,7 +264,7 @@ class Files:
             raise ConfigError(f"there is no folder {str(self._real.parent)!r}", hint="Make it first")
         return self._name
 
-    def folded(self, name: TableName) -> TableName:
+    def normalize_name(self, name: TableName) -> TableName:
         return name
 
     def find(self, name: TableName) -> Table | None:
@@ -288,7 +288,7 @@ class Files:
         columns = list(self._footers().columns.values()) if conforms else None
         return arrow_design.design(source, forms, transfer, name, columns)
 
-    def apart(self, plans: Sequence[TablePlan]) -> list[TablePlan]:
+    def reserve_names(self, plans: Sequence[TablePlan]) -> list[TablePlan]:
         return list(plans)
 
     def statements(self, plan: TablePlan) -> TablePlan:
@@ -345,19 +345,19 @@ class Files:
         return self._target.prepare(plan, state)
 
     def open_writer(self, plan: TablePlan, partition: Partition) -> ParquetWriter:
-        landing, transfer = self._of(plan.landing)._real, plan.transfer
+        write_folder, transfer = self._of(plan.write_table)._real, plan.transfer
         journaled = self._is_folder and plan.journal is not None
         part = f"part-{partition.number:05d}-{plan.run or uuid4().hex[:12]}{SUFFIX}"
         return ParquetWriter(
-            landing / part if self._is_folder else landing,
+            write_folder / part if self._is_folder else write_folder,
             self._written(plan),
             plan.target.primary_key.columns if plan.target.primary_key else (),
             group_bytes=self._group_bytes(transfer),
             widest=plan.source.widths.widest if plan.source.widths else 0,
-            claim=partial(FolderJournal(landing).claim, plan) if journaled else _free,
+            claim=partial(FolderJournal(write_folder).claim, plan) if journaled else _free,
         )
 
-    def _written(self, plan: TablePlan) -> list[Kept]:
+    def _written(self, plan: TablePlan) -> list[StoredColumn]:
         """The columns of a new file: the plan's, and those that only the files before it have."""
         planned = {column.target.name: arrow_design.kept(column) for column in plan.columns}
         if planned.keys() >= {column.name for column in plan.target.columns}:

@@ -19,7 +19,7 @@ from arrowsync.core.plan import ColumnPlan, Snapshot, TablePlan
 from arrowsync.core.receipts import Partition, Receipt
 from arrowsync.core.table import Table, TableName, Widths
 from arrowsync.endpoints import pandas_index
-from arrowsync.endpoints.arrow_columns import Kept, bring, forms, quarantine_columns
+from arrowsync.endpoints.arrow_columns import StoredColumn, bring, forms, quarantine_columns
 from arrowsync.endpoints.arrow_types import DIALECT
 from arrowsync.endpoints.pandas_index import is_pandas
 from arrowsync.errors import ArrowsyncError, ConfigError
@@ -138,7 +138,7 @@ class Frame:
         if len(set(schema.names)) < len(schema.names):
             raise ConfigError(f"{self} has two columns of one name", hint="Rename one")
         added = quarantine_columns(schema)
-        columns = tuple(Kept.of(field).column() for field in schema if field.name not in added)
+        columns = tuple(StoredColumn.of(field).column() for field in schema if field.name not in added)
         count, nbytes = self.streams.size
         return [
             Table(
@@ -163,10 +163,10 @@ class Frame:
         return None
 
     def forms(self, table: Table) -> Forms:
-        columns = {column.name: Kept.of(column) for column in self.streams.schema}
+        columns = {column.name: StoredColumn.of(column) for column in self.streams.schema}
         return {column.name: forms(columns[column.name]) for column in table.columns}
 
-    def presumed(self, table: Table) -> Forms | None:
+    def sampled(self, table: Table) -> Forms | None:
         return None
 
     @contextmanager

@@ -163,7 +163,7 @@ class Journal:
             (partition.number, *_key(plan)),  # SQLite numbers parameters by where they stand
         )
         if claimed:
-            if (self.state(plan) or {}).get("turn", "") != plan.turn:
+            if (self.state(plan) or {}).get("turn", "") != plan.fencing_token:
                 raise ResumeError("this partition comes too late: its run has ended, or was gone on with")
             return None
         found = self._connection.rows(

@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
+from arrowsync import fork_safety
 from arrowsync.core.status import INTERRUPTED, RUNNING, TransferStatus
 from arrowsync.core.table import TableName
-from arrowsync.endpoints import inherited
 from arrowsync.endpoints.connections import AdbcConnection, Address
 from arrowsync.errors import ArrowsyncError, ResumeError
 
@@ -135,9 +135,9 @@ def _locked(path: Path, what: str) -> tuple[int, bool]:
 
 
 def _try_lock(path: Path) -> int | None:
-    with inherited.opening:
+    with fork_safety.opening:
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
-        inherited.note([(descriptor, os.fstat(descriptor).st_ino)])
+        fork_safety.note([(descriptor, os.fstat(descriptor).st_ino)])
     with suppress(BlockingIOError):
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Its owner removes the file before letting go: one that is not there any more locks nobody out.
@@ -158,7 +158,7 @@ def is_held(path: Path) -> bool:
 
     One that a killed run has left is locked for some microseconds: the system tells in no other way.
     """
-    with inherited.opening:
+    with fork_safety.opening:
         try:
             descriptor = os.open(path, os.O_RDONLY)
         except FileNotFoundError:

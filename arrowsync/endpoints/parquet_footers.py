@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from arrowsync.core.receipts import Partition
 from arrowsync.core.units import KiB, MiB
 from arrowsync.endpoints import parquet_pages
-from arrowsync.endpoints.arrow_columns import Kept, quarantine_columns
+from arrowsync.endpoints.arrow_columns import StoredColumn, quarantine_columns
 from arrowsync.endpoints.parquet_reader import RowGroups, opened
 from arrowsync.endpoints.parquet_writer import KEY, RECEIPT
 from arrowsync.errors import SchemaError
@@ -34,7 +34,7 @@ class Footers:
     """Of one file, or of all of a table's. `ours`: by arrowsync, `quarantined` or not."""
 
     path: str
-    columns: Mapping[str, Kept]
+    columns: Mapping[str, StoredColumn]
     rows: int
     bytes: int
     ours: bool
@@ -59,7 +59,7 @@ def _footer(path: str) -> Footers:
         stored = (file.schema.column(at) for at in range(len(file.schema)))
         int96 = {column.path for column in stored if column.physical_type == "INT96"}
         columns = {
-            field.name: Kept.of(field, imprecise=field.name in int96)
+            field.name: StoredColumn.of(field, imprecise=field.name in int96)
             for field in schema
             if field.name not in added
         }

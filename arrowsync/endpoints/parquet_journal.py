@@ -86,7 +86,7 @@ class FolderJournal:
         """Raise ResumeError, too, when the run has gone on without us."""
         self.check(plan)
         noted = self._read()
-        if noted is None or noted["state"].get("turn", "") != plan.turn:
+        if noted is None or noted["state"].get("turn", "") != plan.fencing_token:
             raise ResumeError("this partition comes too late: its run has ended, or was gone on with")
 
     def unfinished(self, target: Path) -> Unfinished | None:
@@ -106,7 +106,7 @@ class FolderJournal:
             phase=Phase.PUBLISHED if published else Phase.RUNNING,
             run=noted["run"],
             committed=any(receipt.rows for receipt in receipts),
-            landing="changed" if gone else "kept",
+            write_table_state="changed" if gone else "kept",
         )
 
     def _is_published(self, noted: Mapping[str, Any]) -> bool:  # Any: JSON

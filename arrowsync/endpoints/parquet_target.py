@@ -46,7 +46,7 @@ class Target:
         staged = self.staging.named(name)
         return staged if self.is_folder else staged.with_name(f"{staged.name}{SUFFIX}")
 
-    def landing(self, plan: TablePlan) -> Path:
+    def write_folder(self, plan: TablePlan) -> Path:
         """Where the plan's rows are written."""
         return self.staged(plan.own_name) if plan.aside else self.path
 
@@ -117,7 +117,7 @@ class Target:
 
     def prepare(self, plan: TablePlan, state: Mapping[str, Any] | None) -> tuple[Receipt, ...]:  # Any: JSON
         """See Sink.prepare."""
-        journal = FolderJournal(self.landing(plan))
+        journal = FolderJournal(self.write_folder(plan))
         with storing(journal.folder):
             if not self.is_folder or plan.journal is None:
                 self._prepare_anew(plan)
@@ -139,7 +139,7 @@ class Target:
             self.staging.restore()
         self._clear(plan)
         if self.is_folder:
-            self.landing(plan).mkdir(exist_ok=True)
+            self.write_folder(plan).mkdir(exist_ok=True)
             self._sweep(plan)
 
     def _begin(self, plan: TablePlan, journal: FolderJournal, state: Mapping[str, Any]) -> None:  # Any: JSON
@@ -150,14 +150,16 @@ class Target:
             )
         # A published replace has put its rows in the place of others: they are the users' now.
         given_up = {
-            old.run for old in plan.discards if old.made_landing or old.request["mode"] != WriteMode.REPLACE
+            old.run
+            for old in plan.discards
+            if old.made_write_table or old.request["mode"] != WriteMode.REPLACE
         }
         # What these were about to take back, too, when they were killed.
         given_up.update(*(each.given_up for each in self._journals() if each.run in given_up))
         self._check_empty(plan, given_up)
         journal.folder.mkdir(exist_ok=True)
         # First noted, then cleared: from here on no part of another run can be committed.
-        remembered = {"exists": plan.exists, "landing": [plan.landing.name, plan.landing.schema]}
+        remembered = {"exists": plan.exists, "landing": [plan.write_table.name, plan.write_table.schema]}
         journal.begin(plan, self.path, {**remembered, **state}, given_up)
         self._clear(plan)
 
@@ -185,12 +187,12 @@ class Target:
 
     def _sweep(self, plan: TablePlan) -> None:
         """Leave nothing of killed runs among the parts; a new version is this run's parts alone."""
-        landing = FolderJournal(self.landing(plan))
+        write_folder = FolderJournal(self.write_folder(plan))
         if plan.aside:
-            own = {*landing.parts(plan.run), landing.folder / FILE}
-            remove(set(landing.folder.iterdir()) - own)
+            own = {*write_folder.parts(plan.run), write_folder.folder / FILE}
+            remove(set(write_folder.folder.iterdir()) - own)
         else:
-            _tidy(landing.folder)
+            _tidy(write_folder.folder)
 
     def _clear(self, plan: TablePlan) -> None:
         """Take away what killed runs have left beside the target, if no other run may be there now."""
@@ -204,14 +206,14 @@ class Target:
 
     def publish(self, plan: TablePlan, outcome: Mapping[str, Any]) -> None:  # Any: JSON
         """Goes on where an earlier call was interrupted; a second call does no harm."""
-        landing = FolderJournal(self.landing(plan))
+        write_folder = FolderJournal(self.write_folder(plan))
         with storing(self.path):
-            if self.is_folder and plan.journal is not None and landing.run is not None:
-                landing.check(plan)
-                landing.publish(outcome)
-            if plan.aside and self._is_staged(plan, landing):
+            if self.is_folder and plan.journal is not None and write_folder.run is not None:
+                write_folder.check(plan)
+                write_folder.publish(outcome)
+            if plan.aside and self._is_staged(plan, write_folder):
                 self._check_empty(plan, ())
-                self._put(plan, landing)
+                self._put(plan, write_folder)
             if self.is_folder and not plan.aside:
                 self._sweep(plan)
             self._clear(plan)
@@ -226,16 +228,16 @@ class Target:
                 FolderJournal(self.path).finish()
                 sync(self.path)
 
-    def _is_staged(self, plan: TablePlan, landing: FolderJournal) -> bool:
+    def _is_staged(self, plan: TablePlan, write_folder: FolderJournal) -> bool:
         """Whether the new version is still beside the target; after an exchange the old one is."""
-        return bool(landing.parts(plan.run)) if self.is_folder else landing.folder.exists()
+        return bool(write_folder.parts(plan.run)) if self.is_folder else write_folder.folder.exists()
 
-    def _put(self, plan: TablePlan, landing: FolderJournal) -> None:
+    def _put(self, plan: TablePlan, write_folder: FolderJournal) -> None:
         if self.is_folder:
             self._sweep(plan)
             # Where the old version will lie, a journal that it holds would be taken for an unfinished run's.
             FolderJournal(self.path).finish()
-        self.staging.put(landing.folder)
+        self.staging.put(write_folder.folder)
 
 
 def _tidy(folder: Path) -> None:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from arrowsync.core.receipts import Receipt, Refusal
 from arrowsync.core.units import KiB, MiB
-from arrowsync.endpoints.arrow_columns import Kept
+from arrowsync.endpoints.arrow_columns import StoredColumn
 from arrowsync.endpoints.journal import read_receipt, receipt_text
 from arrowsync.endpoints.parquet_reader import opened
 from arrowsync.errors import ArrowsyncError, DataError, TransientError
@@ -69,7 +69,7 @@ class ParquetWriter:
     def __init__(
         self,
         path: Path,
-        columns: Sequence[Kept],
+        columns: Sequence[StoredColumn],
         key: Sequence[str],
         *,
         group_bytes: int,
@@ -137,7 +137,7 @@ class ParquetWriter:
             del batch  # or it would stay in memory while the next one waits for room
         return rows
 
-    def sift(self, batch: pa.RecordBatch) -> Iterator[Refusal]:
+    def find_rejects(self, batch: pa.RecordBatch) -> Iterator[Refusal]:
         refused = {refusal.place: refusal for refusal in self._refusals(batch)}
         yield from refused.values()
         if refused:

@@ -13,7 +13,7 @@ from arrowsync.core.contracts import LARGEST_READ
 from arrowsync.core.plan import Snapshot, TablePlan
 from arrowsync.core.receipts import Partition
 from arrowsync.endpoints.connections import AdbcConnection, Address
-from arrowsync.endpoints.view import joined
+from arrowsync.endpoints.snapshot import joined
 from arrowsync.errors import ArrowsyncError, DataError
 
 

@@ -12,8 +12,8 @@ from arrowsync.core.receipts import Partition, Receipt, Refusal
 from arrowsync.core.table import TableName
 from arrowsync.endpoints.connections import AdbcConnection, Address
 from arrowsync.endpoints.journal import Journal
+from arrowsync.endpoints.reject_finder import RejectFinder, StagingSifter
 from arrowsync.endpoints.short_tries import in_short_tries
-from arrowsync.endpoints.sift import Sifter, StagingSifter
 from arrowsync.errors import ArrowsyncError, LockHeld, TransientError, VerificationError
 
 
@@ -26,7 +26,7 @@ class DatabaseWriter:
         self._partition = partition
         self._dialect = address.dialect
         self._sent = 0
-        self._sifter: Sifter | None = None
+        self._reject_finder: RejectFinder | None = None
         self._open = False
         self._staging_made = False
         self._opened: AdbcConnection | None = None
@@ -58,7 +58,7 @@ class DatabaseWriter:
         else:
             self.done = self._claim()
         if self.done is None:
-            self._stored_before = self._dialect.stored(self._connection, self._plan.landing)
+            self._stored_before = self._dialect.stored(self._connection, self._plan.write_table)
 
     def _claim(self) -> Receipt | None:
         try:
@@ -95,24 +95,24 @@ class DatabaseWriter:
                 self._connection.run(statement)
             self._staging_made = True
 
-    def sift(self, batch: pa.RecordBatch) -> Iterator[Refusal]:
-        if self._sifter is None:
-            self._sifter = self._make_sifter()
-        return self._sifter.sift(batch)
+    def find_rejects(self, batch: pa.RecordBatch) -> Iterator[Refusal]:
+        if self._reject_finder is None:
+            self._reject_finder = self._make_sifter()
+        return self._reject_finder.find_rejects(batch)
 
-    def _make_sifter(self) -> Sifter:
+    def _make_sifter(self) -> RejectFinder:
         most = self._dialect.most_columns
         if most is not None and len(self._plan.columns) >= most:
             self._make_staging()  # no savepoint that is rolled back may take it along
-            return Sifter(self._connection, self._store)
-        plan, sieve = self._plan, self._dialect.sieve(self._connection, self._plan)
-        return StagingSifter(self._connection, self._store, sieve, plan.staging_name, staged=plan.staged)
+            return RejectFinder(self._connection, self._store)
+        plan, reject_sql = self._plan, self._dialect.reject_sql(self._connection, self._plan)
+        return StagingSifter(self._connection, self._store, reject_sql, plan.staging_name, staged=plan.staged)
 
     def _store(self, batch: pa.RecordBatch) -> int:
         """Ingest the batch; the rows that the target has stored of it."""
-        before = self._dialect.stored(self._connection, self._plan.landing)
+        before = self._dialect.stored(self._connection, self._plan.write_table)
         self.write(iter([batch]))
-        return self._dialect.stored(self._connection, self._plan.landing) - before
+        return self._dialect.stored(self._connection, self._plan.write_table) - before
 
     @property
     def _schema(self) -> pa.Schema:
@@ -120,7 +120,7 @@ class DatabaseWriter:
 
     def _ingest(self, guarded: _Guarded) -> int:
         plan, dialect = self._plan, self._dialect
-        into = TableName(plan.staging_name) if plan.staged else plan.landing
+        into = TableName(plan.staging_name) if plan.staged else plan.write_table
         options = dialect.staging_options if plan.staged else dialect.ingest_options(into)
         try:
             rows = self._connection.ingest(into.name, guarded.reader(), options)
@@ -176,13 +176,13 @@ class DatabaseWriter:
             raise
 
     def _check_count(self) -> None:
-        if self._sifter is not None:
-            sent, stored = self._sifter.meant, self._sifter.stored
+        if self._reject_finder is not None:
+            sent, stored = self._reject_finder.meant, self._reject_finder.stored
         else:
-            counter = self._dialect.stored(self._connection, self._plan.landing)
+            counter = self._dialect.stored(self._connection, self._plan.write_table)
             sent, stored = self._sent, counter - self._stored_before
         if stored != sent:
-            names = ", ".join(self._dialect.triggers(self._connection, self._plan.landing))
+            names = ", ".join(self._dialect.triggers(self._connection, self._plan.write_table))
             culprit = f"A trigger ({names})" if names else "A trigger or rule"
             raise VerificationError(
                 f"{sent} rows were sent, {stored} were stored",

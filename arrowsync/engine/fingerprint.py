@@ -171,7 +171,7 @@ def _pieces(
 
 
 def _same(value: object, array: pa.Array) -> pa.Scalar:
-    return pa.scalar(value, array.type)  # for a bare value pyarrow looks for dateutil: codecs.same
+    return pa.scalar(value, array.type)  # for a bare value pyarrow looks for dateutil: conversions.same
 
 
 def canonical(array: pa.Array, arrow_type: pa.DataType, kind: Kind | None = None) -> Canonical:

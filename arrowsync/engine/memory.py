@@ -23,7 +23,7 @@ from arrowsync import allocators
 from arrowsync.core.plan import TablePlan
 from arrowsync.core.table import Widths
 from arrowsync.core.units import MiB, format_bytes
-from arrowsync.engine.stop import Stopped
+from arrowsync.engine.cancellation import Cancelled
 from arrowsync.errors import MemoryLimitError
 
 PAUSE_AT = 0.80  # of the limit; drivers allocate outside our count, 20 % is their room
@@ -104,7 +104,7 @@ def widths_of(plan: TablePlan) -> Widths:
     return replace(widths, held=widths.held + plan.held)
 
 
-def pipes_for(limit: int, wanted: int, widths: Widths = NARROW) -> int:
+def concurrency_for(limit: int, wanted: int, widths: Widths = NARROW) -> int:
     """How many pipes fit the limit without batches below 1 MiB, each with the widest row; at least one."""
     smallest = PIPE_BYTES + widths.held + max(BATCH_COPIES * SMALLEST_BATCH, ROW_COPIES * widths.widest)
     return max(1, min(wanted, limit // smallest))
@@ -112,7 +112,7 @@ def pipes_for(limit: int, wanted: int, widths: Widths = NARROW) -> int:
 
 def readers_for(limit: int, wanted: int, widths: Widths = NARROW) -> int:
     """How many readers of one partition fit the limit; at least one."""
-    return max(1, min(wanted, limit // READER_BYTES, pipes_for(limit, wanted, widths)))
+    return max(1, min(wanted, limit // READER_BYTES, concurrency_for(limit, wanted, widths)))
 
 
 def slice_bytes(limit: int) -> int:
@@ -263,8 +263,8 @@ class MemoryTracker:
 
     # -- leases ------------------------------------------------------------------------------------------
 
-    def acquire(self, nbytes: int, stop: Signal, *, owner: object = None) -> Lease:
-        """Lease bytes, waiting while memory is short, first come first served. Raises Stopped.
+    def acquire(self, nbytes: int, cancellation: Signal, *, owner: object = None) -> Lease:
+        """Lease bytes, waiting while memory is short, first come first served. Raises Cancelled.
 
         `owner` is the pipe that they are for: it does not wait while it has no other lease.
         """
@@ -274,7 +274,7 @@ class MemoryTracker:
                 self._relieve_when_due()
             self._waiting.append(ticket)
             try:
-                seconds = self._wait(lambda: self._admits(ticket, nbytes, owner), stop)
+                seconds = self._wait(lambda: self._admits(ticket, nbytes, owner), cancellation)
             finally:
                 self._waiting.remove(ticket)
                 self._changed.notify_all()
@@ -296,17 +296,17 @@ class MemoryTracker:
         self._paused = used > (RESUME_AT if self._paused else PAUSE_AT) * self.limit
         return not self._paused
 
-    def _wait(self, admitted: Callable[[], bool], stop: Signal) -> float:
+    def _wait(self, admitted: Callable[[], bool], cancellation: Signal) -> float:
         """Wait, holding the lock in between, until admitted; the seconds it took, 0 when it did not wait."""
         began: float | None = None
         try:
-            while not stop.is_set():
+            while not cancellation.is_set():
                 if admitted():
                     return 0.0 if began is None else self._clock() - began
                 began = self._clock() if began is None else began
                 self._relieve_when_due()
                 self._changed.wait(RESAMPLE_SECONDS)
-            raise Stopped("stopped while waiting for memory")
+            raise Cancelled("cancelled while waiting for memory")
         finally:
             if began is not None:
                 self.pauses += 1

@@ -16,14 +16,14 @@ from arrowsync.core.plan import Snapshot, TablePlan
 from arrowsync.core.receipts import Partition, Receipt
 from arrowsync.core.waits import told
 from arrowsync.engine import quarantine
+from arrowsync.engine.cancellation import Cancellation
 from arrowsync.engine.deadline import Deadline
 from arrowsync.engine.fingerprint import ALGORITHM
 from arrowsync.engine.memory import MemoryTracker, trim
 from arrowsync.engine.prefetch import Prefetch, Ready
 from arrowsync.engine.replacing import commit
 from arrowsync.engine.sizing import AdaptiveSizer
-from arrowsync.engine.stop import Stop
-from arrowsync.engine.turns import Turns
+from arrowsync.engine.slots import Slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +53,21 @@ def table_sizer(plan: TablePlan, ceiling_bytes: int) -> AdaptiveSizer:
     )
 
 
-UNLIMITED = Turns(1_000)  # more than there are ever partitions under way in one process
+UNLIMITED = Slots(1_000)  # more than there are ever partitions under way in one process
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class CopyContext:
     """What the pipes of one process share."""
 
     tracker: MemoryTracker
-    stop: Stop
+    cancellation: Cancellation
     observe: Callable[[Event], None]
     # One pipe more than may read or write at once: it reads ahead while another one commits.
-    reading: Turns = UNLIMITED
-    writing: Turns = UNLIMITED
+    reading: Slots = UNLIMITED
+    writing: Slots = UNLIMITED
 
-    def hearing_of_locks(self, table: str) -> AbstractContextManager[None]:
+    def reporting_locks(self, table: str) -> AbstractContextManager[None]:
         """Who observes is told when a connection that is opened inside waits for somebody's lock."""
         return told(lambda wait: self.observe(LockAwaited(table=table, wait=wait)))
 
@@ -77,30 +77,30 @@ class Surroundings:
 PROBES = (1, 8)
 
 
-def copy_partition(task: Task, sizer: AdaptiveSizer, around: Surroundings) -> Receipt:
+def copy_partition(task: Task, sizer: AdaptiveSizer, context: CopyContext) -> Receipt:
     """Copy the partition in one transaction of the target.
 
     Raises what the reader or the target raised, Refused when a column's form cannot carry its values; nothing
     of the partition is in the target then.
     """
     with (
-        around.reading.take(around.stop) as all_read,
-        _prefetch(task, sizer, around, all_read) as feed,
+        context.reading.take(context.cancellation) as all_read,
+        _prefetch(task, sizer, context, all_read) as feed,
     ):
-        if not around.writing.is_free():
+        if not context.writing.is_free():
             feed.start()  # but not before somebody is there to take the rows: a stream is read once
-        with around.writing.take(around.stop):
-            return _store(feed, task, sizer, around)
+        with context.writing.take(context.cancellation):
+            return _store(feed, task, sizer, context)
 
 
-def _store(feed: Prefetch, task: Task, sizer: AdaptiveSizer, around: Surroundings) -> Receipt:
+def _store(feed: Prefetch, task: Task, sizer: AdaptiveSizer, context: CopyContext) -> Receipt:
     plan, partition, started = task.plan, task.partition, time.monotonic()
     writer = task.sink.open_writer(plan, partition)
     # From here to the commit's answer: a claim may wait for another run's, a network may stall in COMMIT.
-    with around.stop.calling(writer.cancel), writer:
+    with context.cancellation.calling(writer.cancel), writer:
         if writer.done is not None:
-            return found(writer.done, task, around)
-        rows = _write(writer, feed, task, sizer, around)
+            return found(writer.done, task, context)
+        rows = _write(writer, feed, task, sizer, context)
         feed.close()
         receipt = Receipt(
             partition.number,
@@ -115,7 +115,7 @@ def _store(feed: Prefetch, task: Task, sizer: AdaptiveSizer, around: Surrounding
     # The next partition's threads use what they find: without this 8 partitions took 33 MiB more than 2 in a
     # process with a heap for each thread, 3 more in one with one heap.
     trim()
-    around.observe(
+    context.observe(
         PartitionCommitted(
             table=str(plan.source.name),
             receipt=receipt,
@@ -126,15 +126,15 @@ def _store(feed: Prefetch, task: Task, sizer: AdaptiveSizer, around: Surrounding
     return receipt
 
 
-def found(receipt: Receipt, task: Task, around: Surroundings) -> Receipt:
+def found(receipt: Receipt, task: Task, context: CopyContext) -> Receipt:
     """Tell of a partition that turned out to be in: the connection was lost after its commit."""
     table = str(task.plan.source.name)
-    around.observe(PartitionCommitted(table=table, receipt=receipt, seconds=0.0, query_seconds=0.0))
+    context.observe(PartitionCommitted(table=table, receipt=receipt, seconds=0.0, query_seconds=0.0))
     return receipt
 
 
 def _prefetch(
-    task: Task, sizer: AdaptiveSizer, around: Surroundings, all_read: Callable[[], None]
+    task: Task, sizer: AdaptiveSizer, context: CopyContext, all_read: Callable[[], None]
 ) -> Prefetch:
     return Prefetch(
         task.source,
@@ -143,9 +143,9 @@ def _prefetch(
         task.snapshot,
         batch_bytes=task.batch_bytes,
         sizer=sizer,
-        tracker=around.tracker,
-        stop=around.stop,
-        observe=around.observe,
+        tracker=context.tracker,
+        cancellation=context.cancellation,
+        observe=context.observe,
         slices=task.slices,
         readers=task.readers,
         ahead_bytes=task.ahead_bytes,
@@ -153,7 +153,7 @@ def _prefetch(
     )
 
 
-def _write(writer: Writer, feed: Prefetch, task: Task, sizer: AdaptiveSizer, around: Surroundings) -> int:
+def _write(writer: Writer, feed: Prefetch, task: Task, sizer: AdaptiveSizer, context: CopyContext) -> int:
     """One ingest of all batches after the probes, or one for each; the rows they took.
 
     The clock runs only while the driver has control; it may wait for a lock before it pulls the first batch.
@@ -171,7 +171,7 @@ def _write(writer: Writer, feed: Prefetch, task: Task, sizer: AdaptiveSizer, aro
                     # The driver comes back for more: it has let go of the batch before.
                     seconds = time.monotonic() - started
                     deadline.stop()
-                _written(ready, seconds, task, sizer, around)
+                _written(ready, seconds, task, sizer, context)
                 del ready  # or its memory would wait with us for the next one
             deadline.start()
 
@@ -180,7 +180,7 @@ def _write(writer: Writer, feed: Prefetch, task: Task, sizer: AdaptiveSizer, aro
                 started = time.monotonic()
                 with ready.lease, deadline.running():
                     rows = writer.write(iter([ready.batch]))
-                _written(ready, time.monotonic() - started, task, sizer, around)
+                _written(ready, time.monotonic() - started, task, sizer, context)
                 del ready  # as above
                 yield rows
 
@@ -193,13 +193,13 @@ def _write(writer: Writer, feed: Prefetch, task: Task, sizer: AdaptiveSizer, aro
         return rows
 
 
-def _written(ready: Ready, seconds: float, task: Task, sizer: AdaptiveSizer, around: Surroundings) -> None:
+def _written(ready: Ready, seconds: float, task: Task, sizer: AdaptiveSizer, context: CopyContext) -> None:
     rows = ready.batch.num_rows
-    if around.tracker.pressure:
+    if context.tracker.pressure:
         sizer.shrink()
     else:
         sizer.observe(rows, ready.nbytes, seconds)
-    around.observe(
+    context.observe(
         BatchWritten(
             table=str(task.plan.source.name),
             partition=task.partition.number,
@@ -207,6 +207,6 @@ def _written(ready: Ready, seconds: float, task: Task, sizer: AdaptiveSizer, aro
             bytes=ready.nbytes,
             seconds=seconds,
             next_rows=sizer.rows,
-            memory=around.tracker.used,
+            memory=context.tracker.used,
         )
     )

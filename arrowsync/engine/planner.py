@@ -15,33 +15,33 @@ from arrowsync.core.receipts import Partition, Phase, Unfinished
 from arrowsync.core.table import ForeignKey, Table, TableName, left_behind
 from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.core.units import MiB
-from arrowsync.engine.designs import can_start_over, designed, refuse_losses, types
+from arrowsync.engine.concurrency import concurrency_of_connections
 from arrowsync.engine.odd_tables import OddTables
-from arrowsync.engine.pipes import connected_pipes
 from arrowsync.engine.resume import Decision, Earlier, empties, finished_plan, given_up
 from arrowsync.engine.table_selection import find_tables, in_reference_order, needs
+from arrowsync.engine.type_sampling import can_start_over, designed, refuse_losses, types
 from arrowsync.errors import ConfigError, SchemaError
 
 SMALLEST_SHARE = 16 * MiB  # of a worker: with less, opening connections would cost more than sharing saves
 
 
-def make_plans(transfer: Transfer, source: Source, sink: Sink, *, presume: bool = False) -> TransferPlan:
+def make_plans(transfer: Transfer, source: Source, sink: Sink, *, sample_types: bool = False) -> TransferPlan:
     """Plan every table of the transfer. Writes nothing. Raises ConfigError, SchemaError or ResumeError.
 
-    Tables that cannot be copied are skipped, unless they were asked for by name. With `presume` a sample is
+    Tables that cannot be copied are skipped, unless they were asked for by name. With `sample_types` a sample is
     enough for types that the copy can prove.
     """
-    connected_pipes(transfer.limits.max_connections, source, sink)  # raises where they are too few
+    concurrency_of_connections(transfer.limits.max_connections, source, sink)  # raises where they are too few
     if transfer.schema_only:
         _check_schema_only(transfer, sink)
     found, odd = find_tables(transfer, source)
     earlier = Earlier.of(transfer, [target_name(transfer, table, sink) for table in found], sink)
     tables = in_reference_order(earlier.chosen(found, odd.errors))
     later = _readable(earlier.later(found), transfer, source, odd)
-    planned = [*_planned(transfer, tables, source, sink, earlier, odd, presume=presume)]
+    planned = [*_planned(transfer, tables, source, sink, earlier, odd, sample_types=sample_types)]
     planned += [_of_finished(transfer, each, odd) for each in earlier.vanished(found)]
     _refuse_collisions(planned, sink)
-    plans = _readable_views(_stated(sink.apart(planned), sink, odd), sink, odd)
+    plans = _readable_views(_stated(sink.reserve_names(planned), sink, odd), sink, odd)
     skipped = odd.skipped()
     refuse_losses(plans)
     return TransferPlan(tuple(plans), skipped, earlier.found, tuple(earlier.warnings(later, _now())))
@@ -75,7 +75,7 @@ def _planned(
     earlier: Earlier,
     odd: OddTables,
     *,
-    presume: bool,
+    sample_types: bool,
 ) -> list[TablePlan]:
     """The plans of the tables that can be copied, without foreign keys to those that cannot."""
     names = {} if sink.adds_references else {t.name: target_name(transfer, t, sink) for t in tables}
@@ -83,8 +83,8 @@ def _planned(
     is_source = cache(lambda: sink.is_source(source))  # to find out may take connections to both
     waiting = list(enumerate(tables))
     while waiting:
-        copied = {sink.folded(target) for name, target in names.items() if name not in odd.errors}
-        planning = _Planning(transfer, source, sink, earlier, copied, is_source, presume)
+        copied = {sink.normalize_name(target) for name, target in names.items() if name not in odd.errors}
+        planning = _Planning(transfer, source, sink, earlier, copied, is_source, sample_types)
         known = set(odd.errors)
         for number, table in waiting:
             with odd.set_aside(table.name):
@@ -137,7 +137,7 @@ class _Planning:
     earlier: Earlier
     copied: Collection[TableName]
     is_source: Callable[[], bool]  # whether source and target are one place; asked only where it matters
-    presume: bool
+    sample_types: bool
 
     def plan(self, table: Table, number: int) -> TablePlan:
         name = self.earlier.target(table.name, target_name(self.transfer, table, self.sink))
@@ -157,7 +157,7 @@ class _Planning:
 
     def _check_places(self, table: Table, name: TableName) -> None:
         """Raises ConfigError where source and target are in each other's way."""
-        if table.kind != "query" and self.sink.locate(table.name) == name and self.is_source():
+        if table.kind != "query" and self.sink.resolve_name(table.name) == name and self.is_source():
             raise ConfigError("source and target are the same table", hint="Name another with --target-table")
         if self.source.server is None and self.sink.writers is not None and self.is_source():
             # SQLite: the snapshot that is read would keep the writer from committing, until it gives up.
@@ -185,7 +185,10 @@ class _Planning:
         """The target table, unless an earlier run has made it: this one goes on with it, or drops it."""
         left = (*decision.discards, *([decision.resumes] if decision.resumes else ()))
         made = any(
-            each.has_landing and each.made_landing and each.landing != "other" and each.landing_name == name
+            each.has_write_table
+            and each.made_write_table
+            and each.write_table != "other"
+            and each.write_table_name == name
             for each in left
         )
         return None if made else self.sink.find(name)
@@ -201,9 +204,15 @@ class _Planning:
         dangling = _dangling(table, self.copied, sink) if made and not sink.adds_references else []
         table = replace(table, foreign_keys=tuple(key for key in table.foreign_keys if key not in dangling))
         fresh = resumes is None and not discards
-        presumable = self.presume and made and fresh and can_start_over(transfer, sink)
-        target, columns, presumed = designed(
-            transfer, table, source, sink, existing.name if existing else name, existing, presume=presumable
+        presumable = self.sample_types and made and fresh and can_start_over(transfer, sink)
+        target, columns, sampled = designed(
+            transfer,
+            table,
+            source,
+            sink,
+            existing.name if existing else name,
+            existing,
+            sample_types=presumable,
         )
         if resumes and resumes.state.get("presumed") not in (None, types(columns)):
             discards, resumes = (*discards, resumes), None
@@ -221,11 +230,11 @@ class _Planning:
                 *_remarks(transfer, table),
                 *(_left_out(key) for key in dangling),
             ),
-            presumed=presumed,
+            sampled=sampled,
         )
         if resumes and resumes.secret is not None:
             plan = replace(plan, secret=resumes.secret)
-        if resumes is None and plan.exists and plan.landing == plan.target.name and plan.refers_to_itself:
+        if resumes is None and plan.exists and plan.write_table == plan.target.name and plan.refers_to_itself:
             # One ingest, whose end is when the database looks for the rows that others refer to.
             plan = replace(plan, partitions=plan.partitions and (Partition(0),))
         return plan
@@ -255,11 +264,11 @@ def _remarks(transfer: Transfer, table: Table) -> Iterator[str]:
 
 def _dangling(table: Table, copied: Collection[TableName], sink: Sink) -> list[ForeignKey]:
     """Keys to tables that are neither copied nor there: SQLite takes such a key, and then no row."""
-    others = {key.references: sink.locate(key.references) for key in table.foreign_keys}
+    others = {key.references: sink.resolve_name(key.references) for key in table.foreign_keys}
     missing = {
         name
         for name, there in others.items()
-        if name != table.name and sink.folded(there) not in copied and sink.find(there) is None
+        if name != table.name and sink.normalize_name(there) not in copied and sink.find(there) is None
     }
     return [key for key in table.foreign_keys if key.references in missing]
 
@@ -296,7 +305,7 @@ def target_name(transfer: Transfer, table: Table, sink: Sink) -> TableName:
         wanted = transfer.tables[0]
     if wanted is None and table.kind == "frame" and not sink.is_one_table:
         raise ConfigError("a frame has no name for its table", hint="Give it one: table=")
-    return sink.locate(TableName.parse(wanted) if wanted else table.name)
+    return sink.resolve_name(TableName.parse(wanted) if wanted else table.name)
 
 
 def _check_mode(transfer: Transfer, name: TableName, existing: Table | None, sink: Sink) -> None:
@@ -319,7 +328,7 @@ def _refuse_collisions(plans: Sequence[TablePlan], sink: Sink) -> None:
     """Schemas or cases that the target does not have, or its being one table, may give two one name."""
     taken: dict[TableName, TableName] = {}
     for plan in plans:
-        other = taken.setdefault(sink.folded(plan.target.name), plan.source.name)
+        other = taken.setdefault(sink.normalize_name(plan.target.name), plan.source.name)
         if other != plan.source.name:
             raise ConfigError(
                 f"{other} and {plan.source.name} would both become {plan.target.name}",

@@ -20,10 +20,10 @@ from arrowsync.core.events import Event, Paused
 from arrowsync.core.plan import Snapshot, TablePlan
 from arrowsync.core.receipts import Fingerprint, Partition
 from arrowsync.engine import batches, fingerprint
+from arrowsync.engine.cancellation import Cancellation
 from arrowsync.engine.deadline import Deadline
 from arrowsync.engine.memory import Lease, MemoryTracker
 from arrowsync.engine.sizing import AdaptiveSizer
-from arrowsync.engine.stop import Stop
 from arrowsync.errors import ConnectionRefused, MemoryLimitError
 
 AHEAD = 2  # batches ready for the writer: with one, reader and driver take turns; more only cost memory
@@ -154,7 +154,7 @@ class Prefetch:
         batch_bytes: int,
         sizer: AdaptiveSizer,
         tracker: MemoryTracker,
-        stop: Stop,
+        cancellation: Cancellation,
         observe: Callable[[Event], None],
         prepare: Prepare = conformed,
         slices: Sequence[Partition] = (),
@@ -169,7 +169,7 @@ class Prefetch:
         self._batch_bytes = batch_bytes
         self._sizer = sizer
         self._tracker = tracker
-        self._stop = Stop(parent=stop)
+        self._cancellation = Cancellation(parent=cancellation)
         self._observe = observe
         self._prepare = prepare
         slices = slices if readers > 1 and slices else (partition,)
@@ -205,14 +205,14 @@ class Prefetch:
 
     def close(self) -> None:
         """End what is still being read; nothing is taken after it. A second time does nothing."""
-        self._stop.set()
+        self._cancellation.set()
         for ahead in self._readers:
             ahead.channel.close()
         self._tracker.wake()
         for thread in self._threads:
             if thread.ident is not None:  # started
                 thread.join()
-        self._stop.__exit__()
+        self._cancellation.__exit__()
 
     def start(self) -> None:
         """Read ahead; from the first `take` at the latest."""
@@ -235,7 +235,7 @@ class Prefetch:
             if ready is not None:
                 self._taken += ready.batch.num_rows
                 return ready
-            self._stop.check()
+            self._cancellation.check()
             self._turns.popleft()
         return None
 
@@ -257,7 +257,7 @@ class Prefetch:
                 self._plan, self._partition, self._snapshot, batch_bytes=self._batch_bytes
             ) as reader,
             Deadline(self._plan.transfer.limits.batch_seconds, reader.cancel) as deadline,
-            self._stop.calling(reader.cancel),
+            self._cancellation.calling(reader.cancel),
         ):
             self._tracker.rebase()  # drivers are loaded, connections open: from here on growth is rows
             for number, part in enumerate(ahead.slices):
@@ -284,7 +284,7 @@ class Prefetch:
         nbytes = batches.nbytes(batch)
         if batch.num_rows == 1:
             self._tracker.check_row(nbytes, None)  # where nobody could tell before; `take` knows its number
-        lease = self._tracker.acquire(nbytes, self._stop, owner=ahead)
+        lease = self._tracker.acquire(nbytes, self._cancellation, owner=ahead)
         if lease.waited_seconds:
             self._tell_pause(lease.waited_seconds)
         try:

@@ -1,4 +1,4 @@
-"""Counts refused rows against what is allowed and keeps them as Parquet files. careful.py finds them."""
+"""Counts refused rows against what is allowed and keeps them as Parquet files. reject_copy.py finds them."""
 
 from __future__ import annotations
 

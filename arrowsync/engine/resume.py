@@ -140,15 +140,15 @@ class Earlier:
                 if other.committed and not _is_lost(other):
                     raise _different(self.transfer, target, other)
         if mine is None or self.transfer.restart:
-            return Decision(discards=(*others, *([mine] if mine and mine.has_landing else ())))
+            return Decision(discards=(*others, *([mine] if mine and mine.has_write_table else ())))
         if mine.phase is Phase.WAITING:
             return Decision(waiting=mine, discards=others)
         if mine.came_to_nothing:
             return Decision(discards=(*others, mine))
-        if mine.landing == "kept":
+        if mine.write_table_state == "kept":
             return Decision(mine, discards=others)
         if self.transfer.mode is WriteMode.APPEND and (
-            mine.landing == "changed" or mine.phase is Phase.PUBLISHED
+            mine.write_table_state == "changed" or mine.phase is Phase.PUBLISHED
         ):
             raise _rows_missing(target, mine)
         return Decision(discards=(*others, mine))
@@ -172,7 +172,7 @@ def finished_plan(
         resumes=finished,
         journal=finished.journal,
         run=finished.run,
-        aside=finished.landing_name != target,
+        aside=finished.write_table_name != target,
         warnings=() if source else ("it is no longer in the source; its copy stays",),
     )
 
@@ -180,16 +180,16 @@ def finished_plan(
 def empties(discarded: Unfinished) -> bool:
     """Whether giving it up empties a table that is not of its making."""
     return (
-        discarded.has_landing
-        and not discarded.made_landing
-        and discarded.landing != "other"
+        discarded.has_write_table
+        and not discarded.made_write_table
+        and discarded.write_table_state != "other"
         and discarded.request["mode"] == WriteMode.CREATE
     )
 
 
 def given_up(discarded: Unfinished, sink: Sink) -> str:
     """What the report says about an unfinished run that is not resumed."""
-    if discarded.landing == "kept":
+    if discarded.write_table_state == "kept":
         stay = discarded.appends and not sink.identifies_rows
         kept = "stay in the table" if stay else "are copied again"
         return f"started over: the {discarded.rows:,} rows of an unfinished run {kept}"
@@ -198,7 +198,7 @@ def given_up(discarded: Unfinished, sink: Sink) -> str:
 
 def _check_given_up(old: Unfinished, sink: Sink) -> None:
     """Raises ResumeError where rows of an unfinished append would stay, and come once more."""
-    stays = old.appends and old.rows and old.landing != "other" and not sink.identifies_rows
+    stays = old.appends and old.rows and old.write_table_state != "other" and not sink.identifies_rows
     if not stays or _is_frame(old):
         return
     if sink.rows_lost(old) >= old.rows:
@@ -212,7 +212,7 @@ def _check_given_up(old: Unfinished, sink: Sink) -> None:
 
 def _rows_missing(target: TableName, mine: Unfinished) -> ResumeError:
     if mine.phase is Phase.PUBLISHED:
-        what = "dropped, made anew" if mine.landing == "other" else "emptied"
+        what = "dropped, made anew" if mine.write_table_state == "other" else "emptied"
         return ResumeError(
             f"{target} was {what} since this transfer appended {mine.rows:,} rows to it",
             hint="To append all tables anew, start over with restart (--restart)",
@@ -225,7 +225,7 @@ def _rows_missing(target: TableName, mine: Unfinished) -> ResumeError:
 
 def _is_lost(unfinished: Unfinished) -> bool:
     """Whether nobody can go on with it, and giving it up takes nothing away: no frame comes twice."""
-    return _is_frame(unfinished) and unfinished.has_landing and unfinished.made_landing
+    return _is_frame(unfinished) and unfinished.has_write_table and unfinished.made_write_table
 
 
 def _is_frame(unfinished: Unfinished) -> bool:

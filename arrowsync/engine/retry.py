@@ -9,7 +9,7 @@ import tenacity
 
 from arrowsync.core.limits import Retry
 from arrowsync.core.plan import TablePlan
-from arrowsync.engine.stop import Stop
+from arrowsync.engine.cancellation import Cancellation
 from arrowsync.errors import ArrowsyncError, LockHeld, Refused, SchemaError, TransientError
 
 T = TypeVar("T")
@@ -45,14 +45,14 @@ def _unfit(refused: Refused) -> SchemaError:
 def with_retries(
     work: Callable[[], T],
     rule: Retry,
-    stop: Stop,
+    cancellation: Cancellation,
     tell: Callable[[int, float, BaseException], None],
     *,
     besides: tuple[type[ArrowsyncError], ...] = (),
 ) -> T:
     """`work()`, again after each transient error but `besides`, at most `rule.attempts` times in all.
 
-    Before each wait `tell(attempt, wait_seconds, error)`; the wait ends early when `stop` is set.
+    Before each wait `tell(attempt, wait_seconds, error)`; the wait ends early when `cancellation` is set.
     """
 
     def before_sleep(state: tenacity.RetryCallState) -> None:
@@ -61,12 +61,12 @@ def with_retries(
             tell(state.attempt_number, state.next_action.sleep, error)
 
     def sleep(seconds: float) -> None:
-        stop.wait(seconds)
+        cancellation.wait(seconds)
 
     def may_help(error: BaseException) -> bool:
         # Who has waited for a lock in vain has been patient already.
         in_vain = isinstance(error, (LockHeld, *besides))
-        return isinstance(error, TransientError) and not in_vain and not stop.is_set()
+        return isinstance(error, TransientError) and not in_vain and not cancellation.is_set()
 
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(may_help),
@@ -81,6 +81,6 @@ def with_retries(
     return retrying(work)
 
 
-def patiently(work: Callable[[], T], rule: Retry, stop: Stop) -> T:
+def patiently(work: Callable[[], T], rule: Retry, cancellation: Cancellation) -> T:
     """What needs a connection beside the partitions', by the partitions' rule."""
-    return with_retries(work, rule, stop, lambda attempt, seconds, error: None)
+    return with_retries(work, rule, cancellation, lambda attempt, seconds, error: None)

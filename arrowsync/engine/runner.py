@@ -12,11 +12,11 @@ from uuid import uuid4
 from arrowsync.core.contracts import Lock, Sink, Source
 from arrowsync.core.plan import TablePlan, TransferPlan
 from arrowsync.core.receipts import Unfinished
-from arrowsync.engine.pipe import Surroundings
+from arrowsync.engine.cancellation import Cancelled
+from arrowsync.engine.pipe import CopyContext
 from arrowsync.engine.retry import patiently
-from arrowsync.engine.stop import Stopped
+from arrowsync.engine.snapshot import SourceSnapshot
 from arrowsync.engine.table_run import Copied, TableRun
-from arrowsync.engine.view import View
 from arrowsync.engine.workers import Workers
 from arrowsync.errors import ArrowsyncError, ResumeError
 
@@ -25,7 +25,7 @@ def run(
     planned: TransferPlan,
     source: Source,
     sink: Sink,
-    around: Surroundings,
+    context: CopyContext,
     executor: Executor | None = None,
 ) -> list[Copied]:
     """Copy every table, one after another, over one snapshot of the source; on the executor, if there is one.
@@ -43,14 +43,14 @@ def run(
     signal.siginterrupt(signal.SIGINT, True)
     with ExitStack() as stack:
         try:
-            lock = _begin(stack, plans, planned.found, sink, around) if plans[0].transfer.journal else None
-        except Stopped:
+            lock = _begin(stack, plans, planned.found, sink, context) if plans[0].transfer.journal else None
+        except Cancelled:
             raise
         except ArrowsyncError as error:
             return [Copied(plan, errors=(error,)) for plan in plans[:1]]
-        tables = _copy_all(plans, Workers(source, sink, around, executor), lock)
-        tables = [_enforced(table, sink, around) for table in tables]
-        return _finished(tables, sink, around) if lock else tables
+        tables = _copy_all(plans, Workers(source, sink, context, executor), lock)
+        tables = [_enforced(table, sink, context) for table in tables]
+        return _finished(tables, sink, context) if lock else tables
 
 
 def _begin(
@@ -58,17 +58,17 @@ def _begin(
     plans: Sequence[TablePlan],
     found: Sequence[Unfinished],
     sink: Sink,
-    around: Surroundings,
+    context: CopyContext,
 ) -> Lock:
     """The transfer's lock, taken until the stack is closed, with its tables noted in the journal."""
     transfer = plans[0].transfer
-    lock = patiently(lambda: stack.enter_context(sink.lock(plans)), transfer.retry, around.stop)
+    lock = patiently(lambda: stack.enter_context(sink.lock(plans)), transfer.retry, context.cancellation)
     if lock.waited and not any(each.transfer == transfer.id for each in found):
         raise ResumeError(
             "another run was copying these tables when this one was planned",
             hint="Run the same command again if it is still to be done",
         )
-    patiently(lambda: sink.begin(plans, found), transfer.retry, around.stop)
+    patiently(lambda: sink.begin(plans, found), transfer.retry, context.cancellation)
     return lock
 
 
@@ -78,32 +78,34 @@ def _copy_all(plans: Sequence[TablePlan], workers: Workers, lock: Lock | None) -
     readers = max(map(workers.pipes, left), default=1)
     # Workers elsewhere could not get past DDL that waits for our locks. In one database the swap of a target
     # may need a source table for itself.
-    swaps = any(plan.landing != plan.target.name for plan in left)
+    swaps = any(plan.write_table != plan.target.name for plan in left)
     locks = workers.executor is None and not (swaps and sink.is_source(source))
-    with View(left, source, readers, workers.around.stop, locks=locks) as view:
-        return [TableRun(plan, workers, view, lock).outcome() for plan in plans]
+    with SourceSnapshot(left, source, readers, workers.context.cancellation, locks=locks) as source_snapshot:
+        return [TableRun(plan, workers, source_snapshot, lock).outcome() for plan in plans]
 
 
-def _finished(tables: list[Copied], sink: Sink, around: Surroundings) -> list[Copied]:
+def _finished(tables: list[Copied], sink: Sink, context: CopyContext) -> list[Copied]:
     """Mark the transfer as over, unless a table has failed: then the same command goes on with it."""
     if any(table.errors for table in tables):
         return tables
     plans = [table.plan for table in tables]
     partial = [table.plan.target.name for table in tables if table.status == "partial"]
     try:
-        patiently(lambda: sink.finish(plans, partial), plans[0].transfer.retry, around.stop)
+        patiently(lambda: sink.finish(plans, partial), plans[0].transfer.retry, context.cancellation)
     except ArrowsyncError as error:
         return [*tables[:-1], replace(tables[-1], errors=(error,))]
     return tables
 
 
-def _enforced(table: Copied, sink: Sink, around: Surroundings) -> Copied:
+def _enforced(table: Copied, sink: Sink, context: CopyContext) -> Copied:
     """The foreign keys that had to wait for the other tables."""
     if table.errors:
         return table
     try:
-        with around.hearing_of_locks(str(table.plan.source.name)):
-            added = patiently(lambda: sink.enforce(table.plan), table.plan.transfer.retry, around.stop)
+        with context.reporting_locks(str(table.plan.source.name)):
+            added = patiently(
+                lambda: sink.enforce(table.plan), table.plan.transfer.retry, context.cancellation
+            )
     except ArrowsyncError as error:
         return replace(table, errors=(error.at(table=str(table.plan.source.name)),))
     return replace(

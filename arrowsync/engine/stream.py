@@ -12,11 +12,11 @@ from arrowsync.core.receipts import Partition
 from arrowsync.core.table import Table
 from arrowsync.core.transfer import Transfer
 from arrowsync.engine import batches
+from arrowsync.engine.cancellation import Cancellation
 from arrowsync.engine.memory import batch_ceiling, process_tracker, widths_of
 from arrowsync.engine.prefetch import Prefetch
 from arrowsync.engine.sizing import AdaptiveSizer
-from arrowsync.engine.stop import Stop
-from arrowsync.engine.view import View
+from arrowsync.engine.snapshot import SourceSnapshot
 
 
 def reading_plan(transfer: Transfer, table: Table, forms: Forms) -> TablePlan:
@@ -57,17 +57,17 @@ def _rows(source: Source, plan: TablePlan) -> Iterator[pa.RecordBatch]:
     )
     with (
         process_tracker(limits.memory_bytes) as tracker,
-        Stop() as stop,
-        View([plan], source, 1, stop, locks=False) as view,
+        Cancellation() as cancellation,
+        SourceSnapshot([plan], source, 1, cancellation, locks=False) as source_snapshot,
         Prefetch(
             source,
             plan,
             Partition(0),
-            view.snapshot(plan),
+            source_snapshot.of(plan),
             batch_bytes=ceiling,
             sizer=sizer,
             tracker=tracker,
-            stop=stop,
+            cancellation=cancellation,
             observe=lambda event: None,
         ) as feed,
     ):

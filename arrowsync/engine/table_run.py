@@ -17,14 +17,14 @@ from arrowsync.core.plan import RowsHeld, TablePlan
 from arrowsync.core.receipts import Fingerprint, Partition, Receipt, Unfinished
 from arrowsync.core.transfer import Verify, WriteMode
 from arrowsync.engine import quarantine, verify
-from arrowsync.engine.designs import certain
+from arrowsync.engine.cancellation import Cancelled
 from arrowsync.engine.memory import widths_of
-from arrowsync.engine.pipe import Surroundings
+from arrowsync.engine.pipe import CopyContext
 from arrowsync.engine.planner import cut
 from arrowsync.engine.replacing import rows_held, rows_replaced, told
 from arrowsync.engine.retry import patiently
-from arrowsync.engine.stop import Stopped
-from arrowsync.engine.view import View
+from arrowsync.engine.snapshot import SourceSnapshot
+from arrowsync.engine.type_sampling import certain
 from arrowsync.engine.workers import Workers
 from arrowsync.errors import ArrowsyncError, DataError, Refused, ResumeError, SnapshotLost, TableChanged
 
@@ -76,7 +76,7 @@ class TableRun:
 
     plan: TablePlan
     workers: Workers
-    view: View
+    source_snapshot: SourceSnapshot
     lock: Lock | None
 
     @property
@@ -92,28 +92,28 @@ class TableRun:
         return self.workers.sink
 
     @property
-    def around(self) -> Surroundings:
-        return self.workers.around
+    def context(self) -> CopyContext:
+        return self.workers.context
 
     def outcome(self) -> Copied:
         started = time.monotonic()
-        self.around.stop.check()
+        self.context.cancellation.check()
         try:
-            with self.around.hearing_of_locks(self.name):
+            with self.context.reporting_locks(self.name):
                 outcome = self._outcome()
-        except Stopped:
+        except Cancelled:
             raise
         except ArrowsyncError as error:
             outcome = Copied(self.plan, errors=(error.at(table=self.name),))
         outcome = replace(outcome, seconds=time.monotonic() - started)
         status = "failed" if outcome.errors else outcome.status
-        self.around.observe(
+        self.context.observe(
             TableFinished(table=self.name, status=status, rows=outcome.rows, seconds=outcome.seconds)
         )
         return outcome
 
     def _patiently(self, work: Callable[[], T]) -> T:
-        return patiently(work, self.plan.transfer.retry, self.around.stop)
+        return patiently(work, self.plan.transfer.retry, self.context.cancellation)
 
     def _outcome(self) -> Copied:
         if self.plan.resumes is not None and self.plan.is_finished:
@@ -123,7 +123,7 @@ class TableRun:
     def _kept(self, finished: Unfinished) -> Copied:
         """The table as an earlier run of this transfer has finished it."""
         plan, receipts = self.plan, finished.receipts
-        self.around.observe(TableStarted(table=self.name, plan=plan, resumed=receipts))
+        self.context.observe(TableStarted(table=self.name, plan=plan, resumed=receipts))
         return Copied(plan, receipts, receipts, warnings=plan.warnings, verified=finished.state["verified"])
 
     def _locked(self, lock: Lock) -> Copied:
@@ -138,7 +138,7 @@ class TableRun:
             return self._copy(lock)
 
     def _copy(self, lock: Lock | None = None) -> Copied:
-        self.around.tracker.check(widths_of(self.plan))
+        self.context.tracker.check(widths_of(self.plan))
         # Without a journal the rows' one transaction swaps the table.
         replaced = None if self.plan.journal else self._patiently(lambda: rows_held(self.plan, self.sink))
         outcome = self._start(self._begin())
@@ -146,7 +146,7 @@ class TableRun:
             if not _is_to_start_over(outcome):
                 break
             outcome = self._started_over(outcome.plan, "the source changed while it was copied")
-        if outcome.plan.presumed and outcome.errors:
+        if outcome.plan.sampled and outcome.errors:
             outcome = self._made_certain(outcome)
         if outcome.errors:
             return outcome
@@ -156,7 +156,7 @@ class TableRun:
 
     def _start(self, begun: _Begun) -> Copied:
         plan, resumed = begun.plan, begun.receipts
-        self.around.observe(TableStarted(table=self.name, plan=plan, resumed=resumed))
+        self.context.observe(TableStarted(table=self.name, plan=plan, resumed=resumed))
         return self._go_on(Copied(plan, resumed, resumed, warnings=begun.warnings))
 
     def _go_on(self, begun: Copied) -> Copied:
@@ -164,7 +164,7 @@ class TableRun:
         plan, receipts, warnings = begun.plan, begun.receipts, begun.warnings
         fruitless = 0
         for times in count(1):
-            further, errors = self.workers.copy(plan, receipts, self.view.snapshot(plan))
+            further, errors = self.workers.copy(plan, receipts, self.source_snapshot.of(plan))
             receipts = (*receipts, *further)
             fruitless = 0 if further else fruitless + 1
             lost = next((error for error in errors if isinstance(error, SnapshotLost)), None)
@@ -179,7 +179,7 @@ class TableRun:
         return replace(begun, receipts=receipts, errors=tuple(errors), warnings=warnings)
 
     def _tell_again(self, lost: SnapshotLost, times: int) -> None:
-        self.around.observe(
+        self.context.observe(
             Retried(
                 table=self.name,
                 partition=lost.partition or 0,
@@ -190,7 +190,7 @@ class TableRun:
         )
 
     def _made_certain(self, failed: Copied) -> Copied:
-        """The table with the types that all its values allow, where it failed because of presumed ones.
+        """The table with the types that all its values allow, where it failed because of sampled ones.
 
         What is in stays where these are the same: only how the values are read is another way then.
         """
@@ -198,7 +198,7 @@ class TableRun:
         if not refused and not any(isinstance(error, DataError) for error in failed.errors):
             return failed
         plan = self._patiently(lambda: certain(failed.plan, self.source, self.sink))
-        plan = replace(plan, turn=uuid4().hex)
+        plan = replace(plan, fencing_token=uuid4().hex)
         if others := _contradicted(failed.plan, plan):
             return self._started_over(plan, others)
         if not refused:
@@ -220,13 +220,17 @@ class TableRun:
 
     def _begin(self) -> _Begun:
         """Make the table, or see whether what an earlier run has left can stay."""
-        plan = replace(self.plan, turn=uuid4().hex)
+        plan = replace(self.plan, fencing_token=uuid4().hex)
         if plan.resumes is None:
             return self._fresh(plan)
         receipts = self._patiently(lambda: self.sink.prepare(plan, None))
         then = plan.resumes.state["source"]
-        if not self.view.goes_with(plan, receipts, then):
-            if plan.transfer.not_consistent and self._keyed(plan) and self.view.has_shape(plan, then):
+        if not self.source_snapshot.goes_with(plan, receipts, then):
+            if (
+                plan.transfer.not_consistent
+                and self._keyed(plan)
+                and self.source_snapshot.has_shape(plan, then)
+            ):
                 warning = "the source may have changed since the first run: its rows are of different moments"
                 return self._noted(plan, (warning,))
             if plan.transfer.mode is WriteMode.APPEND and receipts:
@@ -245,25 +249,25 @@ class TableRun:
     def _fresh(self, plan: TablePlan, *warnings: str) -> _Begun:
         plan = replace(plan, secret=randbits(128))  # a plan may run twice
         quarantine.set_aside(plan)
-        receipts = self._patiently(lambda: self.sink.prepare(plan, self.view.state(plan)))
-        return _Begun(plan, receipts, (*plan.warnings, *self.view.warnings(plan), *warnings))
+        receipts = self._patiently(lambda: self.sink.prepare(plan, self.source_snapshot.state(plan)))
+        return _Begun(plan, receipts, (*plan.warnings, *self.source_snapshot.warnings(plan), *warnings))
 
     def _noted(self, plan: TablePlan, warnings: tuple[str, ...] = ()) -> _Begun:
         """Go on with the run, whose further rows are of the snapshot there is now."""
-        receipts = self._patiently(lambda: self.sink.prepare(plan, self.view.state(plan)))
-        return _Begun(plan, receipts, (*plan.warnings, *self.view.warnings(plan), *warnings))
+        receipts = self._patiently(lambda: self.sink.prepare(plan, self.source_snapshot.state(plan)))
+        return _Begun(plan, receipts, (*plan.warnings, *self.source_snapshot.warnings(plan), *warnings))
 
     def _look_again(self, lost: SnapshotLost, plan: TablePlan, receipts: Sequence[Receipt]) -> bool:
         """The snapshot has died, or no longer shows the table: go on with a new one if it shows the same.
 
         False where the table has to be started over. Raises ResumeError where it cannot be.
         """
-        before = self.view.source_state(plan)
-        self.view.renew()
-        if self.view.goes_with(plan, receipts, before):
-            self._patiently(lambda: self.sink.prepare(plan, self.view.state(plan)))
+        before = self.source_snapshot.source_state(plan)
+        self.source_snapshot.renew()
+        if self.source_snapshot.goes_with(plan, receipts, before):
+            self._patiently(lambda: self.sink.prepare(plan, self.source_snapshot.state(plan)))
             return True
-        if not self.view.has_shape(plan, before):
+        if not self.source_snapshot.has_shape(plan, before):
             raise ResumeError(
                 "the table's columns have changed while it was copied",
                 hint="The same command plans the table anew",
@@ -290,7 +294,7 @@ class TableRun:
         )
 
     def _finish(self, outcome: Copied, replaced: RowsHeld | None) -> Copied:
-        """Check what is in the landing table, then publish it: what is wrong is never swapped in."""
+        """Check what is in the written table, then publish it: what is wrong is never swapped in."""
         plan, checked = outcome.plan, None
         try:
             if plan.transfer.verify is not Verify.OFF and plan.partitions:
@@ -319,7 +323,12 @@ class TableRun:
         # Without a journal the rows' one transaction has published the table, too.
         plan = outcome.plan if outcome.plan.journal else replace(outcome.plan, exists=False)
         return verify.check_copy(
-            plan, outcome.receipts, self.source, self.sink, self.view.snapshot(plan), self.around.stop
+            plan,
+            outcome.receipts,
+            self.source,
+            self.sink,
+            self.source_snapshot.of(plan),
+            self.context.cancellation,
         )
 
     def _counted(self, outcome: Copied) -> Copied:
@@ -328,7 +337,7 @@ class TableRun:
             if self._patiently(lambda: self._shown(outcome)):
                 self._patiently(
                     lambda: verify.check_cover(
-                        outcome.plan, outcome.receipts, self.source, self.view.snapshot(outcome.plan)
+                        outcome.plan, outcome.receipts, self.source, self.source_snapshot.of(outcome.plan)
                     )
                 )
                 return outcome
@@ -347,7 +356,7 @@ class TableRun:
         if len(resumed) < len(plan.partitions):
             return True  # or the run would not have gone on
         then = plan.resumes.state["source"]
-        return self.source.unchanged(plan, resumed, then, self.view.snapshot(plan))
+        return self.source.unchanged(plan, resumed, then, self.source_snapshot.of(plan))
 
 
 def _is_to_start_over(outcome: Copied) -> bool:
@@ -357,10 +366,10 @@ def _is_to_start_over(outcome: Copied) -> bool:
     return changed and plan.journal is not None and plan.transfer.mode is not WriteMode.APPEND
 
 
-def _contradicted(presumed: TablePlan, plan: TablePlan) -> str:
-    """What the values turned out to be; empty where the types are the presumed ones."""
+def _contradicted(sampled: TablePlan, plan: TablePlan) -> str:
+    """What the values turned out to be; empty where the types are the sampled ones."""
     return "; ".join(
         f"column {old.source.name!r} holds values that are no {old.target.type}: it is {new.target.type}"
-        for old, new in zip(presumed.columns, plan.columns, strict=True)
+        for old, new in zip(sampled.columns, plan.columns, strict=True)
         if old.target.type != new.target.type
     )

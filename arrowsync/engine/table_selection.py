@@ -8,8 +8,8 @@ from dataclasses import replace
 from arrowsync.core.contracts import Source
 from arrowsync.core.table import Table, TableName, find_table, match_tables
 from arrowsync.core.transfer import Transfer
-from arrowsync.engine.narrowing import narrowed
 from arrowsync.engine.odd_tables import OddTables
+from arrowsync.engine.projection import narrowed
 from arrowsync.errors import ConfigError
 
 

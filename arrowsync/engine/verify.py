@@ -16,11 +16,11 @@ from arrowsync.core.receipts import Fingerprint, Partition, Receipt
 from arrowsync.core.table import Column, Table, TableName
 from arrowsync.core.transfer import Transfer, Verify, WriteMode
 from arrowsync.engine import batches, fingerprint
+from arrowsync.engine.cancellation import Cancellation, Cancelled
 from arrowsync.engine.differences import Differences, Side, find_differences, find_lacking
 from arrowsync.engine.odd_tables import concerns_one_table, what
 from arrowsync.engine.planner import measured, target_name
 from arrowsync.engine.retry import with_next_forms
-from arrowsync.engine.stop import Stop, Stopped
 from arrowsync.errors import ArrowsyncError, ConfigError, VerificationError
 
 _INTERVAL = pa.opaque(pa.string(), "interval", "PostgreSQL")
@@ -35,9 +35,14 @@ class Checked(NamedTuple):
 
 
 def check_copy(
-    plan: TablePlan, receipts: Sequence[Receipt], source: Source, sink: Sink, snapshot: Snapshot, stop: Stop
+    plan: TablePlan,
+    receipts: Sequence[Receipt],
+    source: Source,
+    sink: Sink,
+    snapshot: Snapshot,
+    cancellation: Cancellation,
 ) -> Checked:
-    """Compare the landing table with the rows that were accepted.
+    """Compare the written table with the rows that were accepted.
 
     `append` has counted inside each partition's transaction what was stored, and compares the rows of the
     source's keys. Raises VerificationError.
@@ -48,7 +53,7 @@ def check_copy(
     copied = sum((receipt.fingerprint for receipt in receipts), Fingerprint())
     # Each partition has counted inside its transaction what it stored. What an earlier run committed may have
     # lain open to others for days.
-    stored = sink.count(plan.landing, expected=None if plan.resumes else copied.rows)
+    stored = sink.count(plan.write_table, expected=None if plan.resumes else copied.rows)
     if stored != copied.rows and not appends:
         raise VerificationError(f"{copied.rows} rows were copied, but the target holds {stored}")
     if plan.transfer.verify is not Verify.HASH:
@@ -58,12 +63,12 @@ def check_copy(
     except VerificationError as error:  # a cast to another kind of value: the rows are in, and counted
         return Checked("count", (f"verified by count only: {error}",))
     if stored != copied.rows:  # appended to rows that were there before
-        return _check_appended(plan, receipts, reading, (source, snapshot), sink, stop)
+        return _check_appended(plan, receipts, reading, (source, snapshot), sink, cancellation)
     if not _comparable(plan, receipts):
         if any(receipt.quarantined for receipt in receipts):
             return Checked("count")  # read again, the source's rows would be the bad ones too
-        copied = _read(source, _of_one_family(plan), plan.partitions, snapshot, stop)
-    if (stored_rows := _read_back(reading, sink, stop)) != copied:
+        copied = _read(source, _of_one_family(plan), plan.partitions, snapshot, cancellation)
+    if (stored_rows := _read_back(reading, sink, cancellation)) != copied:
         seen = "" if stored_rows.shown != copied.shown else ", the same: rows were forged to have it"
         raise VerificationError(
             f"the target's rows differ from the source's: fingerprint {stored_rows}, copied {copied}{seen}",
@@ -78,7 +83,7 @@ def _check_appended(
     reading: TablePlan,
     source: tuple[Source, Snapshot],
     sink: Sink,
-    stop: Stop,
+    cancellation: Cancellation,
 ) -> Checked:
     """Look for the source's rows, by their key, among all the target's. Without a key they stay counted."""
     key = _key(plan)
@@ -87,7 +92,7 @@ def _check_appended(
         return Checked("count", (f"the rows were counted only: {lack}",))
     with sink.snapshot() as there:
         (one, _), (other, _) = (
-            with_next_forms(partial(_side, place=place, snapshot=snapshot, stop=stop), each)
+            with_next_forms(partial(_side, place=place, snapshot=snapshot, cancellation=cancellation), each)
             for each, place, snapshot in ((_of_one_family(plan), *source), (reading, sink, there))
         )
         found = find_lacking(one, other, key, memory=plan.transfer.limits.memory_bytes // 4)
@@ -188,18 +193,18 @@ def _incomparable(ours: Column, theirs: Column) -> VerificationError:
     )
 
 
-def _read_back(reading: TablePlan, sink: Sink, stop: Stop) -> Fingerprint:
-    """The fingerprint of the landing table."""
+def _read_back(reading: TablePlan, sink: Sink, cancellation: Cancellation) -> Fingerprint:
+    """The fingerprint of the written table."""
     with sink.snapshot() as snapshot:
         partitions = sink.partitions(reading.source, target_bytes=reading.transfer.limits.partition_size)
-        return _read(sink, reading, partitions, snapshot, stop)
+        return _read(sink, reading, partitions, snapshot, cancellation)
 
 
 def _landing(plan: TablePlan, sink: Sink) -> TablePlan:
-    """A plan that reads the landing table back. Raises VerificationError where it cannot be compared."""
-    landing = measured(sink, sink.describe([plan.landing])[0])
-    pairs = [(column, landing.column(column.target.name)) for column in plan.columns]
-    return _reading(plan, landing, sink.forms(landing), pairs)
+    """A plan that reads the written table back. Raises VerificationError where it cannot be compared."""
+    write_table = measured(sink, sink.describe([plan.write_table])[0])
+    pairs = [(column, write_table.column(column.target.name)) for column in plan.columns]
+    return _reading(plan, write_table, sink.forms(write_table), pairs)
 
 
 def _reading(
@@ -226,13 +231,17 @@ def _ways(forms: Sequence[Form], others: Sequence[Form]) -> Sequence[Form]:
 
 
 def _read(
-    source: Source, plan: TablePlan, partitions: Sequence[Partition], snapshot: Snapshot, stop: Stop
+    source: Source,
+    plan: TablePlan,
+    partitions: Sequence[Partition],
+    snapshot: Snapshot,
+    cancellation: Cancellation,
 ) -> Fingerprint:
     """The fingerprint of the partitions, each column in the first of its forms that carries the values."""
 
     def read(plan: TablePlan) -> Fingerprint:
         total = Fingerprint()
-        for batch in _batches(source, plan, partitions, snapshot, stop):
+        for batch in _batches(source, plan, partitions, snapshot, cancellation):
             total += fingerprint.of_rows(batches.decode(batch, plan.columns), plan)
         return total
 
@@ -240,15 +249,19 @@ def _read(
 
 
 def _batches(
-    source: Source, plan: TablePlan, partitions: Sequence[Partition], snapshot: Snapshot, stop: Stop
+    source: Source,
+    plan: TablePlan,
+    partitions: Sequence[Partition],
+    snapshot: Snapshot,
+    cancellation: Cancellation,
 ) -> Iterator[pa.RecordBatch]:
     for partition in partitions:
         with (
             source.open_reader(plan, partition, snapshot, batch_bytes=LARGEST_READ) as reader,
-            stop.calling(reader.cancel),
+            cancellation.calling(reader.cancel),
         ):
             for batch in reader:
-                stop.check()
+                cancellation.check()
                 yield batch
 
 
@@ -256,14 +269,14 @@ def _batches(
 
 
 def compare_tables(
-    transfer: Transfer, tables: Sequence[Table], source: Source, sink: Sink, stop: Stop
+    transfer: Transfer, tables: Sequence[Table], source: Source, sink: Sink, cancellation: Cancellation
 ) -> list[TableCheck]:
     """Compare each source table with its copy, each side in one snapshot; what one lacks stops no other.
 
     Raises ConfigError for what was asked wrongly.
     """
     with source.snapshot() as here, sink.snapshot() as there:
-        comparison = _Comparison(transfer, (source, here), (sink, there), stop)
+        comparison = _Comparison(transfer, (source, here), (sink, there), cancellation)
         return [comparison.outcome(table, alone=len(tables) == 1) for table in tables]
 
 
@@ -274,7 +287,7 @@ class _Comparison:
     transfer: Transfer
     source: tuple[Source, Snapshot]
     sink: tuple[Sink, Snapshot]
-    stop: Stop
+    cancellation: Cancellation
 
     def outcome(self, ours: Table, *, alone: bool) -> TableCheck:
         try:
@@ -286,7 +299,7 @@ class _Comparison:
         try:
             return self._compared(ours, name)
         except ArrowsyncError as error:
-            if isinstance(error, Stopped) or not concerns_one_table(error):
+            if isinstance(error, Cancelled) or not concerns_one_table(error):
                 raise
             reason = Skipped(ours.name, what(error), error.hint).sentence
             return TableCheck(str(ours.name), str(name), "not comparable", reason)
@@ -304,7 +317,9 @@ class _Comparison:
     def _compare(self, ours: Table, theirs: Table) -> TableCheck:
         readings = _pair(self.transfer, ours, theirs, self.source[0].forms(ours), self.sink[0].forms(theirs))
         (one, found_here), (other, found_there) = (
-            with_next_forms(partial(_side, place=place, snapshot=snapshot, stop=self.stop), reading)
+            with_next_forms(
+                partial(_side, place=place, snapshot=snapshot, cancellation=self.cancellation), reading
+            )
             for reading, (place, snapshot) in zip(readings, (self.source, self.sink), strict=True)
         )
         key = _key(readings[0])
@@ -338,11 +353,13 @@ def _lacking(transfer: Transfer, ours: Table, theirs: Table) -> str:
     )
 
 
-def _side(plan: TablePlan, *, place: Source, snapshot: Snapshot, stop: Stop) -> tuple[Side, Fingerprint]:
+def _side(
+    plan: TablePlan, *, place: Source, snapshot: Snapshot, cancellation: Cancellation
+) -> tuple[Side, Fingerprint]:
     """The table as something to read again, in the forms that carried its values, and its fingerprint."""
 
     def read() -> Iterator[pa.RecordBatch]:
-        return _batches(place, plan, (Partition(0),), snapshot, stop)
+        return _batches(place, plan, (Partition(0),), snapshot, cancellation)
 
     total = Fingerprint()
     for batch in read():

@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 from arrowsync.core.contracts import Sink, Source
 from arrowsync.core.plan import Snapshot, TablePlan
 from arrowsync.core.receipts import Partition, Receipt
-from arrowsync.engine.attempt import attempt
-from arrowsync.engine.gather import Gathering
-from arrowsync.engine.memory import batch_ceiling, pipes_for, readers_for, slice_bytes, widths_of
-from arrowsync.engine.pipe import Surroundings, Task, table_sizer
-from arrowsync.engine.pipes import connected_pipes, wanted_pipes, wanted_readers
+from arrowsync.engine.cancellation import Cancellation
+from arrowsync.engine.concurrency import concurrency_of_connections, wanted_concurrency, wanted_readers
+from arrowsync.engine.executor import copy_on
+from arrowsync.engine.memory import batch_ceiling, concurrency_for, readers_for, slice_bytes, widths_of
+from arrowsync.engine.partition_attempt import attempt_partition
+from arrowsync.engine.pipe import CopyContext, Task, table_sizer
 from arrowsync.engine.quarantine import Tally
-from arrowsync.engine.remote import copy_on
 from arrowsync.engine.retry import patiently
-from arrowsync.engine.stop import Stop
-from arrowsync.engine.turns import Turns
+from arrowsync.engine.scheduler import Scheduler
+from arrowsync.engine.slots import Slots
 from arrowsync.errors import ArrowsyncError, DataError
 
 
@@ -28,14 +28,14 @@ class Workers:
 
     source: Source
     sink: Sink
-    around: Surroundings
+    context: CopyContext
     executor: Executor | None = None
 
     def pipes(self, plan: TablePlan) -> int:
         """How many partitions are under way at once in this process, or in each of an executor's."""
         here = self.executor is None
-        wanted = wanted_pipes(plan, self.source, self.sink) if here else plan.transfer.worker_count
-        return pipes_for(plan.transfer.limits.memory_bytes, wanted, widths_of(plan))
+        wanted = wanted_concurrency(plan, self.source, self.sink) if here else plan.transfer.worker_count
+        return concurrency_for(plan.transfer.limits.memory_bytes, wanted, widths_of(plan))
 
     def copy(
         self, plan: TablePlan, receipts: Sequence[Receipt], snapshot: Snapshot
@@ -49,27 +49,27 @@ class Workers:
         tasks = self._tasks(plan, {receipt.partition for receipt in receipts}, snapshot)
         if not tasks:
             return [], []
-        with Stop(parent=self.around.stop) as stop:
-            around = replace(self.around, stop=stop)
+        with Cancellation(parent=self.context.cancellation) as cancellation:
+            context = replace(self.context, cancellation=cancellation)
             if self.executor is None:
-                return self._copy_here(plan, tasks, around, tally)
-            at_once = connected_pipes(plan.transfer.limits.max_connections, self.source, self.sink)
-            return copy_on(self.executor, tasks, self.pipes(plan), at_once, around, tally)
+                return self._copy_here(plan, tasks, context, tally)
+            at_once = concurrency_of_connections(plan.transfer.limits.max_connections, self.source, self.sink)
+            return copy_on(self.executor, tasks, self.pipes(plan), at_once, context, tally)
 
     def _copy_here(
-        self, plan: TablePlan, tasks: Sequence[Task], around: Surroundings, tally: Tally
+        self, plan: TablePlan, tasks: Sequence[Task], context: CopyContext, tally: Tally
     ) -> tuple[list[Receipt], list[ArrowsyncError]]:
         pipes = self.pipes(plan)
-        around = replace(around, reading=Turns(pipes), writing=Turns(pipes))
+        context = replace(context, reading=Slots(pipes), writing=Slots(pipes))
         sizer = table_sizer(plan, tasks[0].batch_bytes)
 
         def submit(task: Task) -> Future[Receipt]:
-            return pool.submit(attempt, task, sizer, around, tally)
+            return pool.submit(attempt_partition, task, sizer, context, tally)
 
         # One more reads ahead while another one commits, if there is memory for it.
-        at_once = pipes_for(plan.transfer.limits.memory_bytes, pipes + 1, widths_of(plan))
+        at_once = concurrency_for(plan.transfer.limits.memory_bytes, pipes + 1, widths_of(plan))
         with ThreadPoolExecutor(at_once, thread_name_prefix="arrowsync-copy") as pool:
-            return Gathering(tasks, submit, Future.result, tally, at_once, around, Future.cancel).outcome()
+            return Scheduler(tasks, submit, Future.result, tally, at_once, context, Future.cancel).outcome()
 
     def _tasks(self, plan: TablePlan, done: Collection[int], snapshot: Snapshot) -> list[Task]:
         memory = plan.transfer.limits.memory_bytes
@@ -100,7 +100,7 @@ class Workers:
         cut = patiently(
             lambda: self.source.slices(plan, target_bytes=slice_bytes(memory)),
             plan.transfer.retry,
-            self.around.stop,
+            self.context.cancellation,
         )
         by_number = {each.number: parts for each, parts in zip(plan.partitions, cut, strict=True)}
         return min(readers, max(map(len, cut), default=1)), by_number

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
 
 from arrowsync.core.receipts import Fingerprint
 from arrowsync.display import Shown
-from arrowsync.display.checkup import Checkup
-from arrowsync.display.figures import count, duration, noun
+from arrowsync.display.doctor import Checkup
+from arrowsync.display.formatting import count, duration, noun
 from arrowsync.errors import ArrowsyncError, ConfigError, TransferError, VerificationError, public_name
 from arrowsync.report.verification import Verification
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
     from matplotlib.figure import Figure
 
-    from arrowsync.display.sheet import Sheet
+    from arrowsync.display.document import Document
 
 RESUMES = "What is committed stays; the same call goes on from there"
 # "partial": finished, but rows are in quarantine, keys could not be enforced, or tables were skipped.
@@ -197,10 +197,10 @@ class Report(Outcome, Shown):
 
         return over_time({table.table: table.timeline for table in self.tables})
 
-    def sheet(self) -> Sheet:
-        from arrowsync.report.sheets import report_sheet
+    def document(self) -> Document:
+        from arrowsync.report.documents import report_document
 
-        return report_sheet(self)
+        return report_document(self)
 
 
 def _json(value: Any) -> Any:  # Any: JSON out, any field of this module in

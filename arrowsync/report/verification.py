@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from arrowsync.core.check import Difference, Status, TableCheck
 from arrowsync.display import Shown
-from arrowsync.display.figures import count, noun
-from arrowsync.display.sheet import Grid, Heading, Notes, Section, Sheet, Text, Tone, Toned, grid, parts
+from arrowsync.display.document import Document, Grid, Heading, Notes, Section, Text, Tone, Toned, grid, parts
+from arrowsync.display.formatting import count, noun
 
 _TONES: dict[Status, Tone] = {"equal": "good", "different": "bad", "missing": "bad", "not comparable": "warn"}
 
@@ -44,10 +44,10 @@ class Verification(Shown):
             "tables": [_table_dict(table) for table in self.tables],
         }
 
-    def sheet(self) -> Sheet:
+    def document(self) -> Document:
         reasons = tuple(Toned(f"{t.table}: {t.reason}", _TONES[t.status]) for t in self.tables if t.reason)
         examples = (_examples(table) for table in self.tables)
-        return Sheet(
+        return Document(
             self._title(), parts([_grid(self.tables), Notes(reasons) if reasons else None, *examples])
         )
 

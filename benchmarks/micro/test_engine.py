@@ -9,11 +9,11 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from arrowsync.core.units import GiB, MiB
 from arrowsync.engine.batches import nbytes, regroup
+from arrowsync.engine.cancellation import Cancellation
 from arrowsync.engine.fingerprint import canonical, fingerprint
 from arrowsync.engine.memory import MemoryTracker
 from arrowsync.engine.row_hashes import row_hashes
 from arrowsync.engine.sizing import AdaptiveSizer
-from arrowsync.engine.stop import Stop
 
 ROWS = 8_192
 DICE = np.random.default_rng(20260823)
@@ -42,8 +42,8 @@ def test_a_memory_sample(benchmark: BenchmarkFixture) -> None:
 
 
 def test_a_lease(benchmark: BenchmarkFixture) -> None:
-    tracker, stop = MemoryTracker(GiB), Stop()
-    benchmark(lambda: tracker.acquire(MiB, stop).release())
+    tracker, cancellation = MemoryTracker(GiB), Cancellation()
+    benchmark(lambda: tracker.acquire(MiB, cancellation).release())
 
 
 def test_bytes_of_a_batch(benchmark: BenchmarkFixture) -> None:

@@ -15,9 +15,9 @@ from arrowsync.dialects.sqlite import SQLite
 from arrowsync.endpoints.connections import AdbcConnection
 from arrowsync.errors import Refused
 from tests.fix_postgresql import Database
-from tests.people import PEOPLE, table_of
-from tests.unit.dialects.roads import by, connect, copy, plan_for, plan_of
+from tests.unit.dialects.routes import by, connect, copy, plan_for, plan_of
 from tests.unit.dialects.test_postgresql_types import SANE, cells, fill, zoos
+from tests.user_tables import PEOPLE, table_of
 
 __all__ = ["zoos"]  # the fixture: two databases with user types of other OIDs
 

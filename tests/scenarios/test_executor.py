@@ -25,9 +25,9 @@ import arrowsync
 from arrowsync import ConfigError, Limits, TransferError
 from arrowsync.core.events import BatchWritten, Event, PartitionCommitted
 from arrowsync.core.plan import Snapshot
+from arrowsync.engine.cancellation import Cancellation
+from arrowsync.engine.executor import Places, RemoteTask
 from arrowsync.engine.pipe import Task
-from arrowsync.engine.remote import Places, RemoteTask
-from arrowsync.engine.stop import Stop
 from tests.fix_postgresql import SUPERUSER_PASSWORD, Database
 from tests.scenarios.copies import QUICK, content, copy, interrupted, make_rows, newest_server
 
@@ -239,15 +239,15 @@ def test_no_submission_equals_an_earlier_one(pair: tuple[Database, Database]) ->
 def test_a_stop_ends_waiting_for_a_place() -> None:
     places, ended = Places(), threading.Event()
 
-    def wait(stop: Stop) -> None:
-        with places.one_of(1, stop):
+    def wait(cancellation: Cancellation) -> None:
+        with places.one_of(1, cancellation):
             ended.set()
 
-    with Stop() as stop, places.one_of(1, stop):
-        thread = threading.Thread(target=wait, args=[stop], daemon=True)
+    with Cancellation() as cancellation, places.one_of(1, cancellation):
+        thread = threading.Thread(target=wait, args=[cancellation], daemon=True)
         thread.start()
         assert not ended.wait(0.2)
-        stop.set()
+        cancellation.set()
         assert ended.wait(10)
         thread.join(10)
 

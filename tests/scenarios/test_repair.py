@@ -15,7 +15,7 @@ import pytest
 
 import arrowsync
 from arrowsync import Report, SchemaError
-from arrowsync.dialects.sqlite.types import stored
+from arrowsync.dialects.sqlite.read_types import stored
 from tests.fix_postgresql import Database
 from tests.scenarios.copies import newest_server
 

@@ -23,7 +23,7 @@ from arrowsync import ArrowsyncError, Database, Limits, TransferError
 from arrowsync.core.plan import TablePlan
 from arrowsync.dialects.sqlite import SQLite
 from arrowsync.endpoints.reader import DatabaseReader
-from arrowsync.endpoints.view import one_view
+from arrowsync.endpoints.snapshot import same_snapshot
 from tests.scenarios.copies import copy, interrupted
 
 ROWS = 40_000
@@ -177,7 +177,7 @@ def test_readers_that_cannot_be_proved_to_see_the_same_take_turns(
     source: Path, tmp_path: Path, dialect: SQLite
 ) -> None:
     database = Database(str(source), dialect=dialect)
-    with one_view(database.address, 4) as connections:
+    with same_snapshot(database.address, 4) as connections:
         assert len(connections) == 1
     report = copy(database, f"{tmp_path}/out/", limits=LIMITS, workers=4, verify="hash")
     assert (report.rows_written, report.verified) == (ROWS, "hash")
@@ -189,7 +189,7 @@ def test_connections_of_one_view_see_the_same_while_others_commit(source: Path) 
     seen, several = set(), 0
     with written_to(source):
         for _ in range(100):
-            with one_view(address, 4) as connections:
+            with same_snapshot(address, 4) as connections:
                 time.sleep(0.002)
                 query = f"select sum(moment), sum(balance), count(*) from t where id <= {2 * ROWS}"
                 views = {connection.rows(query)[0] for connection in connections}
@@ -215,7 +215,7 @@ def test_a_copy_holds_one_moment_of_a_file_that_is_written_to(source: Path, tmp_
 def test_a_writer_without_a_log_is_kept_out_while_the_view_is_held(
     source: Path, sqlite_file: Callable[..., Path]
 ) -> None:
-    with one_view(Database(str(source)).address, 2) as connections:
+    with same_snapshot(Database(str(source)).address, 2) as connections:
         assert len(connections) == 2
         with pytest.raises(RuntimeError, match="database is locked"):
             sqlite_file("pragma busy_timeout = 0; update t set moment = 9")
@@ -233,7 +233,7 @@ def test_a_copy_closes_every_connection_however_it_ends(source: Path, tmp_path: 
     with pytest.raises(TransferError, match="torn"):
         copy(Database(str(source), dialect=Torn()), f"{tmp_path}/failed/", limits=LIMITS, workers=3)
     assert open_files(source) == before
-    with pytest.raises(ZeroDivisionError), one_view(Database(str(source)).address, 3):
+    with pytest.raises(ZeroDivisionError), same_snapshot(Database(str(source)).address, 3):
         raise ZeroDivisionError
     assert open_files(source) == before
     report = copy(str(source), f"{tmp_path}/interrupted/", limits=LIMITS, workers=3)

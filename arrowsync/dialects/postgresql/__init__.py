@@ -16,8 +16,9 @@ from arrowsync.dialects.ansi import Dialect, Read
 from arrowsync.dialects.postgresql import (
     advisory_locks,
     catalog,
-    changes,
+    change_detection,
     connection,
+    constraint_checks,
     ddl,
     design,
     errors,
@@ -27,17 +28,16 @@ from arrowsync.dialects.postgresql import (
     partitions,
     place,
     pooling,
-    rights,
+    privileges,
+    read_types,
     source_locks,
     swap,
     type_catalog,
     type_meaning,
-    types,
-    violations,
     waits,
     widths,
 )
-from arrowsync.dialects.sieve import Sieve
+from arrowsync.dialects.reject_sql import RejectSQL
 from arrowsync.errors import ArrowsyncError, ConfigError
 
 
@@ -118,7 +118,7 @@ class PostgreSQL(Dialect):
 
     def check_reading(self, connection: Connection, table: Table) -> None:
         if table.kind != "query":
-            rights.check_reading(self, connection, table)
+            privileges.check_reading(self, connection, table)
 
     def widths(self, connection: Connection, table: Table, where: str | None) -> Widths | None:
         return widths.measure(connection, self, table, where)
@@ -128,7 +128,7 @@ class PostgreSQL(Dialect):
             facts = type_catalog.facts_of(connection, {column.type for column in table.columns})
         made = {type.name: type for type in table.types}
         return {
-            column.name: types.forms(
+            column.name: read_types.forms(
                 self.quote(column.name),
                 facts[column.type],
                 type_meaning.signature(facts[column.type].base.cast, made),
@@ -186,7 +186,7 @@ class PostgreSQL(Dialect):
     def is_same(self, here: Connection, there: Connection) -> bool:
         return place.is_same(here, there)
 
-    def locate(self, connection: Connection, name: TableName) -> TableName:
+    def resolve_name(self, connection: Connection, name: TableName) -> TableName:
         """The name with a schema that exists. Raises ConfigError."""
         query = "select nspname from pg_namespace where nspname = coalesce(nullif($1, ''), current_schema())"
         if found := connection.rows(query, [name.schema or ""]):
@@ -217,14 +217,14 @@ class PostgreSQL(Dialect):
         return design.design(source, forms, transfer, name, existing, types)
 
     def check_rights(self, connection: Connection, plan: TablePlan) -> None:
-        rights.check_writing(self, connection, plan)
+        privileges.check_writing(self, connection, plan)
         type_catalog.check_types(connection, plan)
 
     def lost(self, connection: Connection, plan: TablePlan) -> list[str]:
         return list(swap.lost(connection, self, plan))
 
-    def apart(self, connection: Connection, plans: Sequence[TablePlan]) -> list[TablePlan]:
-        return names.apart(self, connection, plans)
+    def reserve_names(self, connection: Connection, plans: Sequence[TablePlan]) -> list[TablePlan]:
+        return names.reserve_names(self, connection, plans)
 
     def statements(self, plan: TablePlan) -> TablePlan:
         return ddl.statements(self, plan)
@@ -249,14 +249,16 @@ class PostgreSQL(Dialect):
     def insert_from_staging(self, plan: TablePlan) -> tuple[str, ...]:
         return ddl.insert_from_staging(self, plan)
 
-    def mark(self, connection: Connection, name: TableName) -> dict[str, Any] | None:
-        return changes.mark(connection, self, name)
+    def table_version(self, connection: Connection, name: TableName) -> dict[str, Any] | None:
+        return change_detection.table_version(connection, self, name)
 
-    def landing(self, connection: Connection, unfinished: Unfinished) -> Literal["kept", "changed", "other"]:
-        return changes.landing(connection, self, unfinished)
+    def write_table_state(
+        self, connection: Connection, unfinished: Unfinished
+    ) -> Literal["kept", "changed", "other"]:
+        return change_detection.write_table_state(connection, self, unfinished)
 
     def rows_lost(self, connection: Connection, unfinished: Unfinished) -> int:
-        return changes.rows_lost(connection, self, unfinished)
+        return change_detection.rows_lost(connection, self, unfinished)
 
     def empty(self, name: TableName) -> str:
         return f"truncate {self.quote_table(name)}"
@@ -284,14 +286,14 @@ class PostgreSQL(Dialect):
     def create_journal(self, journal: str) -> tuple[str, ...]:
         return journal_location.create_journal(self, journal)
 
-    def sieve(self, connection: Connection, plan: TablePlan) -> Sieve:
-        return violations.sieve(self, connection, plan)
+    def reject_sql(self, connection: Connection, plan: TablePlan) -> RejectSQL:
+        return constraint_checks.reject_sql(self, connection, plan)
 
     def triggers(self, connection: Connection, name: TableName) -> list[str]:
-        return violations.triggers(connection, self.quote_table(name))
+        return constraint_checks.triggers(connection, self.quote_table(name))
 
-    def booked(self, connection: Connection, name: TableName, rows: int) -> bool:
-        return changes.booked(connection, self, name, rows)
+    def count_from_statistics(self, connection: Connection, name: TableName, rows: int) -> bool:
+        return change_detection.count_from_statistics(connection, self, name, rows)
 
     def stored(self, connection: Connection, name: TableName) -> int:
         """n_tup_ins of this transaction, of all partitions of a table; its rows where none is counted."""

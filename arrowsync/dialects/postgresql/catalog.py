@@ -25,11 +25,11 @@ from arrowsync.core.table import (
     View,
     quoted,
 )
-from arrowsync.dialects.postgresql import traits
-from arrowsync.dialects.postgresql.attached import attached
+from arrowsync.dialects.postgresql import constraint_options
+from arrowsync.dialects.postgresql.dependents import attached
+from arrowsync.dialects.postgresql.read_types import TypeFacts
 from arrowsync.dialects.postgresql.sequences import serials
 from arrowsync.dialects.postgresql.type_catalog import facts_of, large_objects, needed, user_types
-from arrowsync.dialects.postgresql.types import TypeFacts
 from arrowsync.errors import ConfigError
 
 Row = tuple[Any, ...]  # SQL values: the queries below say which
@@ -301,7 +301,7 @@ def _table(
     indexes: list[Row],
 ) -> Table:
     schema, name, kind, comment, definition, partition_key, size, _, rows, _ = row
-    types = {column.name: text for column in columns if (text := traits.comparison(column))}
+    types = {column.name: text for column in columns if (text := constraint_options.comparison(column))}
     keys = {
         letter: [_key(key, {**types, **loose}) for key in constraints if key[0] == letter] for letter in "pu"
     }
@@ -352,7 +352,9 @@ def _column(row: Row, facts: dict[str, TypeFacts], serials: Mapping[str, Serial]
 
 def _key(row: Row, equalizing: Mapping[str, str]) -> Key:
     _, name, columns, definition, comment = row[:5]
-    found = traits.of_key(definition, [equalizing[column] for column in columns if column in equalizing])
+    found = constraint_options.of_key(
+        definition, [equalizing[column] for column in columns if column in equalizing]
+    )
     return Key(name, tuple(columns), definition, comment, found)
 
 
@@ -379,7 +381,7 @@ def _foreign_key(row: Row) -> ForeignKey:
         deferrable,
         definition,
         comment,
-        traits.of_foreign_key(definition),
+        constraint_options.of_foreign_key(definition),
     )
 
 
@@ -389,5 +391,5 @@ def _index(row: Row, types: Mapping[str, str]) -> Index:
         return Index(name, (), unique, (), where, definition, comment)
     loose = [f"collate {collation}" for collation in collations if collation]
     equalizing = [*loose, *(types[column] for column in columns if column in types)]
-    found = traits.of_index(definition, equalizing if unique else [])
+    found = constraint_options.of_index(definition, equalizing if unique else [])
     return Index(name, tuple(columns), unique, tuple(descending), where, definition, comment, found)

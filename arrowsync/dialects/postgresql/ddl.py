@@ -11,13 +11,13 @@ from arrowsync.core.table import Check, Column, ForeignKey, Index, Key, Serial, 
 from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.dialects import losses
 from arrowsync.dialects.ansi import Dialect
-from arrowsync.dialects.matching import new_names
-from arrowsync.dialects.postgresql.blocks import CHECK_NAMES, do_block, make_type, quote_text
+from arrowsync.dialects.column_mapping import new_names
+from arrowsync.dialects.postgresql.constraint_options import behind_using
 from arrowsync.dialects.postgresql.design import BYTES
 from arrowsync.dialects.postgresql.names import Part, excludes, free, numbers_itself, parts, usual
-from arrowsync.dialects.postgresql.storages import NUMERIC_WIRE
+from arrowsync.dialects.postgresql.plpgsql import CHECK_NAMES, do_block, make_type, quote_text
 from arrowsync.dialects.postgresql.swap import like_old, swap
-from arrowsync.dialects.postgresql.traits import behind_using
+from arrowsync.dialects.postgresql.write_types import NUMERIC_WIRE
 
 SOURCE = "postgresql"
 
@@ -45,8 +45,8 @@ class _NewTable:
         self._quote_table = dialect.quote_table
         self._plan = plan
         self._target = plan.target
-        self._swapped = plan.landing != plan.target.name
-        self._landing = dialect.quote_table(plan.landing)
+        self._swapped = plan.write_table != plan.target.name
+        self._landing = dialect.quote_table(plan.write_table)
         self._final = dialect.quote_table(plan.target.name)
         self._parts = parts(plan)
 
@@ -226,7 +226,7 @@ class _NewTable:
             else self._quote_table(other)
         )
         later = f" deferrable initially {key.deferrable}" if key.deferrable else ""
-        match = " match full" if "match full" in key.traits else ""
+        match = " match full" if "match full" in key.constraint_options else ""
         return (
             f"foreign key ({self._list(key.columns)}) references {to}{match} "
             f"on delete {key.on_delete} on update {key.on_update}{later}"
@@ -369,7 +369,7 @@ def insert_from_staging(dialect: Dialect, plan: TablePlan) -> tuple[str, ...]:
         "overriding system value " if any(c.target.identity == "always" for c in plan.columns) else ""
     )
     return (
-        f"insert into {dialect.quote_table(plan.landing)} ({', '.join(names)}) {overriding}"
+        f"insert into {dialect.quote_table(plan.write_table)} ({', '.join(names)}) {overriding}"
         f"select {', '.join(values)} from {staged}",
         f"truncate {staged}",
     )

@@ -24,15 +24,15 @@ from arrowsync.core.table import (
     UserType,
 )
 from arrowsync.core.transfer import Transfer, WriteMode
-from arrowsync.dialects.matching import matched
-from arrowsync.dialects.postgresql.attached import INHERITANCE
+from arrowsync.dialects.column_mapping import matched
 from arrowsync.dialects.postgresql.checks import carried_check
+from arrowsync.dialects.postgresql.constraint_options import renamed
 from arrowsync.dialects.postgresql.defaults import carried_default
-from arrowsync.dialects.postgresql.storages import Target, derive, store, watching_nul
-from arrowsync.dialects.postgresql.traits import renamed
+from arrowsync.dialects.postgresql.dependents import INHERITANCE
+from arrowsync.dialects.postgresql.read_types import VENDOR
 from arrowsync.dialects.postgresql.type_meaning import Difference, Named, Types, between, unknown
 from arrowsync.dialects.postgresql.typename import TypeName
-from arrowsync.dialects.postgresql.types import VENDOR
+from arrowsync.dialects.postgresql.write_types import Target, derive, store, watching_nul
 from arrowsync.errors import ConfigError, SchemaError
 
 DIALECT = "postgresql"
@@ -303,7 +303,7 @@ def _key(key: Key, new_names: Mapping[str, str], same: bool) -> Key | None:
         return None
     definition = renamed(key.definition, new_names) if same and key.definition else None
     columns = tuple(new_names[name] for name in key.columns)
-    return Key(key.name, columns, definition, key.comment, key.traits if definition else ())
+    return Key(key.name, columns, definition, key.comment, key.constraint_options if definition else ())
 
 
 def _checks(source: Table, columns: Sequence[Column], new_names: Mapping[str, str]) -> tuple[Check, ...]:
@@ -340,8 +340,10 @@ def _foreign_key(
     )
     if same and columns == key.columns and key.references != moved:
         return key
-    traits = tuple(trait for trait in key.traits if same and trait == "match full")
-    return replace(key, columns=columns, referenced=referenced, definition=None, traits=traits)
+    constraint_options = tuple(option for option in key.constraint_options if same and option == "match full")
+    return replace(
+        key, columns=columns, referenced=referenced, definition=None, constraint_options=constraint_options
+    )
 
 
 def _index(index: Index, new_names: Mapping[str, str], same: bool) -> Index | None:
@@ -352,4 +354,9 @@ def _index(index: Index, new_names: Mapping[str, str], same: bool) -> Index | No
         return index if same and carried(text, new_names) else None
     definition = renamed(index.definition, new_names) if same and index.definition else None
     columns = tuple(new_names[name] for name in index.columns)
-    return replace(index, columns=columns, definition=definition, traits=index.traits if definition else ())
+    return replace(
+        index,
+        columns=columns,
+        definition=definition,
+        constraint_options=index.constraint_options if definition else (),
+    )

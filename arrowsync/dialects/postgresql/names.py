@@ -12,8 +12,8 @@ from arrowsync.core.plan import TablePlan
 from arrowsync.core.table import Check, Column, Index, Key, TableName
 from arrowsync.core.transfer import WriteMode
 from arrowsync.dialects.ansi import Dialect
-from arrowsync.dialects.postgresql.blocks import TAKEN, quote_text
 from arrowsync.dialects.postgresql.design import DIALECT
+from arrowsync.dialects.postgresql.plpgsql import TAKEN, quote_text
 
 NAME_BYTES = 63  # the server cuts longer names
 STEM_BYTES = 40  # with which every name of our making begins: less than `usual` leaves of a long one
@@ -43,10 +43,10 @@ class _Wish:
 
 
 def parts(plan: TablePlan) -> list[Part]:
-    """The parts of the plan's table; what is not firmly called something else avoids the plan's `avoids`."""
+    """The parts of the plan's table; those without a name of their own avoid `reserved_names`."""
     wishes = _wishes(plan)
-    swapped = plan.landing != plan.target.name
-    taken = {*plan.avoids, *_own(wishes)}
+    swapped = plan.write_table != plan.target.name
+    taken = {*plan.reserved_names, *_own(wishes)}
     made = []
     for number, wish in enumerate(wishes):
         name = wish.wanted if wish.wanted and wish.firm else free(wish.wanted or wish.usual, taken)
@@ -109,7 +109,7 @@ def numbers_itself(column: Column) -> bool:
 # -- what others are called --------------------------------------------------------------------------------
 
 
-def apart(dialect: Dialect, connection: Connection, plans: Sequence[TablePlan]) -> list[TablePlan]:
+def reserve_names(dialect: Dialect, connection: Connection, plans: Sequence[TablePlan]) -> list[TablePlan]:
     """See Sink.apart: a table may be called what PostgreSQL calls another one's key, orders_pkey."""
     taken = {name for plan in plans for name in _given(plan)}
     told = []
@@ -121,7 +121,9 @@ def apart(dialect: Dialect, connection: Connection, plans: Sequence[TablePlan]) 
                 for each in taken
                 if each.schema == plan.target.name.schema and each.name.startswith(begin)
             }
-            plan = replace(plan, avoids=tuple(sorted(others | _there(dialect, connection, plan, begin))))
+            plan = replace(
+                plan, reserved_names=tuple(sorted(others | _there(dialect, connection, plan, begin)))
+            )
             taken.update(replace(plan.target.name, name=part.name) for part in parts(plan))
         told.append(plan)
     return told

@@ -8,7 +8,7 @@ from typing import Any
 
 from arrowsync.core.contracts import Connection
 from arrowsync.core.table import Serial, TableName, quoted
-from arrowsync.dialects.postgresql.blocks import quote_text
+from arrowsync.dialects.postgresql.plpgsql import quote_text
 
 # Every sequence that a table's columns own or whose nextval is a column's default. One that was never asked
 # has no last value for pg_sequence_last_value, wherever it was told to begin.

@@ -9,8 +9,8 @@ from arrowsync.core.contracts import Connection
 from arrowsync.core.plan import TablePlan
 from arrowsync.core.table import Check, Index, Key
 from arrowsync.dialects.ansi import Dialect
-from arrowsync.dialects.postgresql.blocks import do_block, quote_text
 from arrowsync.dialects.postgresql.names import Part, parts
+from arrowsync.dialects.postgresql.plpgsql import do_block, quote_text
 
 _ROLE = "case a.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end"
 _GRANTEE = f"{_ROLE} || case when a.is_grantable then ' with grant option' else '' end"
@@ -274,7 +274,7 @@ def swap(old: str, new: str, name: str, renames: Sequence[str]) -> str:
 
 def lost(connection: Connection, dialect: Dialect, plan: TablePlan) -> Iterator[str]:
     """What the table that `replace` swaps in will lack of the old one's, a sentence each."""
-    if plan.landing == plan.target.name or not plan.exists:
+    if plan.write_table == plan.target.name or not plan.exists:
         return
     old = f"{quote_text(dialect.quote_table(plan.target.name))}::regclass"
     reasons: dict[str, str] = dict(connection.rows(_filled(_NEVER, old=old)))

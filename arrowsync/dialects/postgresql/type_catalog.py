@@ -9,8 +9,8 @@ from typing import Any, Literal
 from arrowsync.core.contracts import Connection
 from arrowsync.core.plan import TablePlan
 from arrowsync.core.table import Column, Table, TypePart, UserType
+from arrowsync.dialects.postgresql.read_types import TypeFacts
 from arrowsync.dialects.postgresql.typename import TypeName
-from arrowsync.dialects.postgresql.types import TypeFacts
 from arrowsync.errors import SchemaError
 
 # A type and all those inside it: under a domain, in an array, a composite, a range.
@@ -223,7 +223,7 @@ def _user_type(row: tuple[Any, ...], facts: dict[str, TypeFacts]) -> UserType:  
 
 def check_types(connection: Connection, plan: TablePlan) -> None:
     """Raises SchemaError for a type of a new table that the target lacks and the plan does not make."""
-    if plan.exists and plan.landing == plan.target.name:
+    if plan.exists and plan.write_table == plan.target.name:
         return
     # From another PostgreSQL types come along, but for those that a cast has named.
     named = plan.transfer.cast if plan.source.dialect == plan.target.dialect else None

@@ -17,17 +17,17 @@ from arrowsync.core.receipts import Partition, Unfinished
 from arrowsync.core.table import Table, TableName, UserType, Widths
 from arrowsync.core.transfer import Transfer
 from arrowsync.dialects.ansi import Dialect, Read
-from arrowsync.dialects.sieve import Sieve
+from arrowsync.dialects.reject_sql import RejectSQL
 from arrowsync.dialects.sqlite import (
     catalog,
-    census,
-    changes,
+    change_detection,
+    constraint_checks,
     ddl,
     design,
     errors,
     location,
     reading,
-    violations,
+    type_inference,
     widths,
 )
 from arrowsync.dialects.sqlite.sql import quote
@@ -112,19 +112,19 @@ class SQLite(Dialect):
         return widths.measure(connection, table, where)
 
     def forms(self, connection: Connection, table: Table) -> Forms:
-        return census.forms(connection, table)
+        return type_inference.forms(connection, table)
 
-    def presumed(self, connection: Connection, table: Table) -> Forms | None:
-        return census.presumed(connection, table)
+    def sampled(self, connection: Connection, table: Table) -> Forms | None:
+        return type_inference.sampled(connection, table)
 
     def partitions(self, connection: Connection, table: Table, target_bytes: int) -> list[Partition]:
         return reading.partitions(connection, table, target_bytes)
 
     def state(self, connection: Connection, plan: TablePlan) -> dict[str, Any]:
-        return changes.state(connection, plan)
+        return change_detection.state(connection, plan)
 
-    def witness(self, connection: Connection) -> str:
-        return json.dumps(changes.files(connection))
+    def snapshot_token(self, connection: Connection) -> str:
+        return json.dumps(change_detection.files(connection))
 
     def select(self, plan: TablePlan, partition: Partition) -> str:
         return reading.select(plan, partition)
@@ -137,14 +137,14 @@ class SQLite(Dialect):
 
     # -- as a sink ---------------------------------------------------------------------------------------
 
-    def locate(self, connection: Connection, name: TableName) -> TableName:
+    def resolve_name(self, connection: Connection, name: TableName) -> TableName:
         """The name without a schema, as an existing table spells it: SQLite does not tell cases apart."""
         spelled = (
             table.name for table in catalog.listed(connection) if table.name.lower() == name.name.lower()
         )
         return TableName(next(spelled, name.name))
 
-    def folded(self, name: TableName) -> TableName:
+    def normalize_name(self, name: TableName) -> TableName:
         return TableName(
             name.name.encode().lower().decode()
         )  # of bytes, ASCII's letters alone, as SQLite does
@@ -165,7 +165,7 @@ class SQLite(Dialect):
 
     def rehearsed(self, plan: TablePlan) -> tuple[str, ...]:
         """What comes from another file may need a function or collation that only an application has."""
-        if plan.source.dialect != self.name or (plan.exists and plan.landing == plan.target.name):
+        if plan.source.dialect != self.name or (plan.exists and plan.write_table == plan.target.name):
             return ()
         new = ddl.statements(replace(plan, exists=False))
         return (*new.before, *new.after)
@@ -189,23 +189,25 @@ class SQLite(Dialect):
     def create_journal(self, journal: str) -> tuple[str, ...]:
         return ()
 
-    def mark(self, connection: Connection, name: TableName) -> dict[str, Any] | None:
-        return changes.mark(connection, name)
+    def table_version(self, connection: Connection, name: TableName) -> dict[str, Any] | None:
+        return change_detection.table_version(connection, name)
 
-    def landing(self, connection: Connection, unfinished: Unfinished) -> Literal["kept", "changed", "other"]:
-        return changes.landing(connection, unfinished)
+    def write_table_state(
+        self, connection: Connection, unfinished: Unfinished
+    ) -> Literal["kept", "changed", "other"]:
+        return change_detection.write_table_state(connection, unfinished)
 
     def rows_lost(self, connection: Connection, unfinished: Unfinished) -> int:
-        return changes.rows_lost(connection, unfinished)
+        return change_detection.rows_lost(connection, unfinished)
 
     def lock_file(self, uri: str, key: str) -> Path | None:
-        return changes.lock_file(location.locate(uri).path, key)
+        return change_detection.lock_file(location.locate(uri).path, key)
 
-    def sieve(self, connection: Connection, plan: TablePlan) -> Sieve:
-        return violations.sieve(connection, plan)
+    def reject_sql(self, connection: Connection, plan: TablePlan) -> RejectSQL:
+        return constraint_checks.reject_sql(connection, plan)
 
     def triggers(self, connection: Connection, name: TableName) -> list[str]:
-        return violations.triggers(connection, name.name)
+        return constraint_checks.triggers(connection, name.name)
 
     def stored(self, connection: Connection, name: TableName) -> int:
         """Changes of this connection; with triggers, whose own changes count too, the table's rows."""

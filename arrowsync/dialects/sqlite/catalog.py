@@ -21,6 +21,7 @@ from arrowsync.core.table import (
 )
 from arrowsync.core.units import GiB, MiB
 from arrowsync.dialects.sqlite.defaults import original_default
+from arrowsync.dialects.sqlite.read_types import original_type
 from arrowsync.dialects.sqlite.sql import (
     Constraint,
     CreateTable,
@@ -30,7 +31,6 @@ from arrowsync.dialects.sqlite.sql import (
     partial_index_condition,
     quote,
 )
-from arrowsync.dialects.sqlite.types import original_type
 from arrowsync.errors import SchemaError
 
 # Another connection's ALTER TABLE goes unseen by the first query after it; this one sees it for all others.
@@ -234,10 +234,10 @@ def _primary_key(connection: Connection, columns: list[str], indexes: _Rows, mad
 
 
 def _key(columns: tuple[str, ...], members: _Rows, written: Constraint | None) -> Key:
-    traits = (*_collations(members), *conflict_clause(written.text if written else ""))
+    constraint_options = (*_collations(members), *conflict_clause(written.text if written else ""))
     if written is None:
-        return Key(None, columns, traits=traits)
-    return Key(written.name, columns, written.text, traits=traits)
+        return Key(None, columns, constraint_options=constraint_options)
+    return Key(written.name, columns, written.text, constraint_options=constraint_options)
 
 
 def _collations(members: _Rows) -> tuple[str, ...]:
@@ -282,7 +282,7 @@ def _index(connection: Connection, name: str, unique: bool, made: CreateTable) -
         descending if any(descending) else (),
         partial_index_condition(sql),
         sql,
-        traits=_collations(told) if plain else (),
+        constraint_options=_collations(told) if plain else (),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from arrowsync.core.plan import TablePlan
 from arrowsync.core.table import Column, ForeignKey, Index, Key, Serial, Table, not_carried
 from arrowsync.dialects import losses
-from arrowsync.dialects.matching import new_names
+from arrowsync.dialects.column_mapping import new_names
 from arrowsync.dialects.sqlite.sql import MARK, quote
 
 _ROWID_TYPES = {"int2", "int4", "int8", "integer"}
@@ -18,20 +18,20 @@ _MAXIMA = (2**15 - 1, 2**31 - 1, 2**63 - 1)  # of sequences that nobody has limi
 
 def statements(plan: TablePlan) -> TablePlan:
     """The plan with what makes its table, what finishes it, and what of the source it cannot carry."""
-    if plan.exists and plan.landing == plan.target.name:
+    if plan.exists and plan.write_table == plan.target.name:
         return plan
-    target, landing = plan.target, plan.landing.name
+    target, write_table = plan.target, plan.write_table.name
     after = [create_index(index, target.name.name) for index in target.indexes]
-    if landing != target.name.name:
+    if write_table != target.name.name:
         # The old table's indexes go with it, so that the new ones can bear their names.
         swap = [
             f"drop table {quote(target.name.name)}",
-            f"alter table {quote(landing)} rename to {quote(target.name.name)}",
+            f"alter table {quote(write_table)} rename to {quote(target.name.name)}",
         ]
         after = [*swap, *after, *(each.definition for each in target.attached if each.definition)]
     return replace(
         plan,
-        before=(create_table(target, landing),),
+        before=(create_table(target, write_table),),
         after=(*after, *_count_on(plan)),
         warnings=(*plan.warnings, *_left_behind(plan)),
     )
@@ -134,7 +134,7 @@ def _constraint(key: Key, kind: str) -> str:
 
 
 def _conflict(key: Key | None) -> list[str]:
-    return [trait for trait in key.traits if trait.startswith("on conflict ")] if key else []
+    return [option for option in key.constraint_options if option.startswith("on conflict ")] if key else []
 
 
 def _foreign_key(key: ForeignKey) -> str:
@@ -223,7 +223,7 @@ def staging(plan: TablePlan) -> tuple[str, ...]:
 
     Nothing staged to empty, total_changes() counts a row once, and it is 40 ns a row cheaper than a table.
     """
-    name, target = quote(plan.staging_name), quote(plan.landing.name)
+    name, target = quote(plan.staging_name), quote(plan.write_table.name)
     columns = [column.target.name for column in plan.columns]
     values = [
         column.route.storage.insert.replace("{}", f"new.{quote(column.target.name)}")

@@ -14,12 +14,12 @@ from arrowsync.core.contracts import Forms
 from arrowsync.core.plan import ColumnPlan, Fidelity, Form, Route, Storage
 from arrowsync.core.table import Column, ForeignKey, Index, Key, NativeType, Table, TableName
 from arrowsync.core.transfer import Transfer, WriteMode
-from arrowsync.dialects import casts, codecs
-from arrowsync.dialects.matching import matched, new_names
+from arrowsync.dialects import casts, conversions
+from arrowsync.dialects.column_mapping import matched, new_names
 from arrowsync.dialects.sqlite.defaults import carried_default
+from arrowsync.dialects.sqlite.read_types import TEXTS, affinity, arrow_type, plain_type, stored
 from arrowsync.dialects.sqlite.sql import moved_index, renamed
-from arrowsync.dialects.sqlite.storages import derive, meaning, storages, storages_by_affinity
-from arrowsync.dialects.sqlite.types import TEXTS, affinity, arrow_type, plain_type, stored
+from arrowsync.dialects.sqlite.write_types import derive, meaning, storages, storages_by_affinity
 from arrowsync.errors import SchemaError, TableUnusable
 
 DIALECT = "sqlite"
@@ -121,7 +121,7 @@ def _checked(storage: Storage, arrow: pa.DataType, type: str) -> Storage:
     narrowing = partial(casts.cast_exactly, type=into)
     if storage.encode is None:
         return replace(storage, arrow=into, encode=narrowing)
-    return replace(storage, encode=partial(codecs.in_turn, first=narrowing, then=storage.encode))
+    return replace(storage, encode=partial(conversions.in_turn, first=narrowing, then=storage.encode))
 
 
 def _cast_routes(into: Column, forms: Sequence[Form]) -> Iterator[Route]:
@@ -135,7 +135,9 @@ def _cast_routes(into: Column, forms: Sequence[Form]) -> Iterator[Route]:
             continue
         first = partial(casts.cast_exactly, type=wanted)
         for storage in storages(wanted):
-            encode = partial(codecs.in_turn, first=first, then=storage.encode) if storage.encode else first
+            encode = (
+                partial(conversions.in_turn, first=first, then=storage.encode) if storage.encode else first
+            )
             kept = replace(
                 storage, encode=encode, fidelity=Fidelity.WIDENED, reason=f"as {into.type}, as the cast says"
             )
@@ -281,7 +283,7 @@ def _foreign_key(
         referenced=referenced,
         definition=None,
         comment=None,
-        traits=(),
+        constraint_options=(),
     )
 
 
@@ -296,7 +298,7 @@ def _indexes(source: Table, target: TableName, names: Mapping[str, str], same: b
             index = replace(index, columns=columns, definition=definition)
             yield index if source.name.name == target.name else _moved(index, target.name)
         elif plain:
-            yield replace(index, columns=columns, definition=None, comment=None, traits=())
+            yield replace(index, columns=columns, definition=None, comment=None, constraint_options=())
 
 
 def _moved(index: Index, table: str) -> Index:

@@ -14,13 +14,13 @@ import typer
 
 from arrowsync.cli import app as command_line
 from arrowsync.cli.command import verb_of
-from arrowsync.cli.ending import Result, usage_error
 from arrowsync.cli.flags import Source, Target, TransferFlags, api_arguments
+from arrowsync.cli.output import Result, usage_error
 from arrowsync.core.arguments import CopyArguments
 from arrowsync.core.limits import Limits, Retry
 from arrowsync.errors import ConfigError, SchemaError, TransferError, VerificationError
 from arrowsync.report import Report
-from tests.unit.making import a_report
+from tests.unit.builders import a_report
 
 Run = Callable[..., int]
 

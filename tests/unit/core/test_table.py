@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from arrowsync.core.table import TableName, find_table, match_tables
 from arrowsync.errors import ConfigError
-from tests.unit.making import a_table
+from tests.unit.builders import a_table
 
 parts = st.text(min_size=1).filter(lambda text: text.strip() == text)
 

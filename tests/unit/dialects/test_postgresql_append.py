@@ -17,7 +17,7 @@ from arrowsync.dialects.sqlite import SQLite
 from arrowsync.endpoints.connections import AdbcConnection
 from arrowsync.errors import DataError, Refused, SchemaError
 from tests.fix_postgresql import Database
-from tests.unit.dialects.roads import append, by, conformed, connect, copy, frame, plan_of, write
+from tests.unit.dialects.routes import append, by, conformed, connect, copy, frame, plan_of, write
 
 PG = PostgreSQL()
 T = TableName("t", "public")

@@ -14,7 +14,7 @@ from arrowsync.dialects.postgresql.partitions import ranges
 from arrowsync.endpoints.connections import AdbcConnection
 from arrowsync.errors import ConfigError
 from tests.fix_postgresql import Database
-from tests.unit.dialects.roads import connect
+from tests.unit.dialects.routes import connect
 
 PG = PostgreSQL()
 

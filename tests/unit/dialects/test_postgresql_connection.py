@@ -20,7 +20,7 @@ from arrowsync.errors import (
     TransientError,
 )
 from tests.fix_postgresql import Database, Server
-from tests.unit.dialects.roads import connect
+from tests.unit.dialects.routes import connect
 
 PG = PostgreSQL()
 PASSWORD = "p@ss:w/rd?%#x"
@@ -442,7 +442,7 @@ def test_a_server_that_goes_away_is_transient(postgresql: Database) -> None:
 
 def test_a_schema_that_does_not_exist_is_a_config_error(postgresql: Database) -> None:
     with connect(PG, postgresql.uri, read_only=True) as connection:
-        assert PG.locate(connection, TableName("T t")) == TableName("T t", "public")
-        assert PG.locate(connection, TableName("t", "pg_catalog")) == TableName("t", "pg_catalog")
+        assert PG.resolve_name(connection, TableName("T t")) == TableName("T t", "public")
+        assert PG.resolve_name(connection, TableName("t", "pg_catalog")) == TableName("t", "pg_catalog")
         with pytest.raises(ConfigError, match="--target-table"):
-            PG.locate(connection, TableName("t", "nowhere"))
+            PG.resolve_name(connection, TableName("t", "nowhere"))

@@ -17,7 +17,7 @@ from arrowsync.dialects.postgresql import PostgreSQL
 from arrowsync.endpoints.connections import AdbcConnection
 from arrowsync.errors import ArrowsyncError, SchemaError
 from tests.fix_postgresql import Database
-from tests.unit.dialects.roads import conformed, connect, copy, plan_for, plan_of, write
+from tests.unit.dialects.routes import conformed, connect, copy, plan_for, plan_of, write
 
 PG = PostgreSQL()
 SHOP = """
@@ -191,7 +191,7 @@ def test_replace_swaps_in_a_table_with_the_names_of_its_parts(shops: tuple[Datab
     transfer(source, target, CUSTOMERS, ORDERS)
     source.execute("insert into shop.orders (line, customer, total) values (77, 5, 11)")
     plans = transfer(source, target, ORDERS, mode="replace")
-    assert plans[0].landing.name.startswith("arrowsync_")
+    assert plans[0].write_table.name.startswith("arrowsync_")
     assert described(target, CUSTOMERS, ORDERS) == described(source, CUSTOMERS, ORDERS)
     assert target.execute("select count(*) from shop.orders") == [(11,)]
     names = target.execute("select count(*) from pg_class where relname like 'arrowsync%'")
@@ -332,7 +332,7 @@ def test_a_foreign_key_that_the_data_breaks_names_the_rows(new_database: Callabl
 # -- from another database ---------------------------------------------------------------------------------
 
 
-def people() -> Table:
+def user_tables() -> Table:
     """A table as SQLite's inspection describes it."""
 
     def made(name: str, type: str, **facts: Any) -> Column:
@@ -389,8 +389,8 @@ def test_a_table_of_another_database_keeps_what_means_the_same(postgresql: Datab
     with connect(PG, postgresql.uri, read_only=False) as writer:
         existing = next(iter(PG.describe(writer, [into])), None)
         asked = Transfer.of("sqlite:///x", "postgresql://b:1/b", mode=mode)
-        target, columns = PG.design(people(), forms, asked, into, existing)
-        plan = PG.statements(TablePlan(asked, people(), target, columns, exists=existing is not None))
+        target, columns = PG.design(user_tables(), forms, asked, into, existing)
+        plan = PG.statements(TablePlan(asked, user_tables(), target, columns, exists=existing is not None))
         for statement in plan.before:
             writer.run(statement)
         batch = pa.RecordBatch.from_arrays(list(PEOPLE.values()), names=list(PEOPLE))

@@ -16,8 +16,8 @@ from arrowsync.dialects.postgresql import PostgreSQL
 from arrowsync.dialects.postgresql.partitions import ranges, rows_of
 from arrowsync.endpoints.connections import AdbcConnection
 from tests.fix_postgresql import Database
-from tests.unit.dialects.roads import connect
-from tests.unit.making import TRANSFER
+from tests.unit.builders import TRANSFER
+from tests.unit.dialects.routes import connect
 
 PG = PostgreSQL()
 WHOLE = (Partition(0),)

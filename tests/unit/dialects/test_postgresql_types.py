@@ -9,13 +9,13 @@ import pytest
 from arrowsync.core.plan import Form, TablePlan
 from arrowsync.core.table import TableName
 from arrowsync.dialects.postgresql import PostgreSQL
-from arrowsync.dialects.postgresql.storages import Target, store
 from arrowsync.dialects.postgresql.typename import TypeName
+from arrowsync.dialects.postgresql.write_types import Target, store
 from arrowsync.endpoints.connections import AdbcConnection
 from arrowsync.errors import Refused
 from tests.fix_postgresql import Database
 from tests.type_zoo import EXT, SETUP, ZOO
-from tests.unit.dialects.roads import by, connect, copy, plan_for
+from tests.unit.dialects.routes import by, connect, copy, plan_for
 
 HOSTILE = {
     "timezone": "Asia/Kolkata",

@@ -4,7 +4,7 @@ from arrowsync.core.table import TableName, Widths
 from arrowsync.core.units import MiB
 from arrowsync.dialects.postgresql import PostgreSQL
 from tests.fix_postgresql import Database
-from tests.unit.dialects.roads import connect
+from tests.unit.dialects.routes import connect
 
 PG = PostgreSQL()
 

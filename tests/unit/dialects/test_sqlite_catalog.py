@@ -11,7 +11,7 @@ from arrowsync.dialects.sqlite import SQLite
 from arrowsync.dialects.sqlite.sql import moved_index, parse_create_table, unquote
 from arrowsync.endpoints.connections import AdbcConnection
 from arrowsync.errors import SchemaError
-from tests.unit.dialects.roads import connect
+from tests.unit.dialects.routes import connect
 
 SQLITE = SQLite()
 Open = Callable[..., AdbcConnection]
@@ -62,8 +62,8 @@ def test_a_table_that_does_not_exist_is_left_out(opened: Open) -> None:
 
 def test_a_target_name_is_spelled_as_the_table_that_is_there(opened: Open) -> None:
     connection = opened("create table Orders(a)")
-    assert SQLITE.locate(connection, TableName("orders", "public")) == TableName("Orders")
-    assert SQLITE.locate(connection, TableName("new", "public")) == TableName("new")
+    assert SQLITE.resolve_name(connection, TableName("orders", "public")) == TableName("Orders")
+    assert SQLITE.resolve_name(connection, TableName("new", "public")) == TableName("new")
 
 
 def test_columns_that_another_connection_added_are_seen(

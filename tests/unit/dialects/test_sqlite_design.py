@@ -16,16 +16,16 @@ from arrowsync.core.contracts import Forms
 from arrowsync.core.plan import Fidelity, Form, TablePlan
 from arrowsync.core.table import Check, Column, ForeignKey, Index, Key, NativeType, Table, TableName
 from arrowsync.core.transfer import Transfer
+from arrowsync.dialects.postgresql.read_types import TypeFacts
+from arrowsync.dialects.postgresql.read_types import forms as postgresql_forms
 from arrowsync.dialects.postgresql.typename import TypeName
-from arrowsync.dialects.postgresql.types import TypeFacts
-from arrowsync.dialects.postgresql.types import forms as postgresql_forms
 from arrowsync.dialects.sqlite import SQLite
 from arrowsync.dialects.sqlite.defaults import carried_default
-from arrowsync.dialects.sqlite.storages import derive, meaning
-from arrowsync.dialects.sqlite.types import affinity, original_type, stored
+from arrowsync.dialects.sqlite.read_types import affinity, original_type, stored
+from arrowsync.dialects.sqlite.write_types import derive, meaning
 from arrowsync.errors import DataError, Refused, SchemaError
 from tests.type_zoo import ZOO
-from tests.unit.dialects.roads import by, connect, copy, plan_for, plan_of, write
+from tests.unit.dialects.routes import by, connect, copy, plan_for, plan_of, write
 
 SQLITE = SQLite()
 Rows = Callable[[Path, str], list[tuple[Any, ...]]]
@@ -655,7 +655,7 @@ def test_replace_swaps_under_views_and_keys_that_name_the_table(
         connect(SQLITE, str(target), read_only=False) as writer,
     ):
         plan = plan_of(reader, writer, TableName("t"), TableName("t"), mode="replace")
-        assert plan.landing != plan.target.name
+        assert plan.write_table != plan.target.name
         for statement in plan.before:
             writer.run(statement)
         copy(reader, writer, plan)
@@ -685,13 +685,13 @@ def test_rows_are_counted_through_staging_and_beside_triggers(sqlite_file: Calla
         only = Table(table.name, "sqlite", (table.column("mixed"),))
         plan = plan_for(reader, writer, only, TableName("t"), mode="append")
         assert plan.staged
-        before = SQLITE.stored(writer, plan.landing)
+        before = SQLITE.stored(writer, plan.write_table)
         assert copy(reader, writer, plan) == 5
-        assert SQLITE.stored(writer, plan.landing) - before == 5
+        assert SQLITE.stored(writer, plan.write_table) - before == 5
         writer.run("drop trigger twice")
-        before = SQLITE.stored(writer, plan.landing)
+        before = SQLITE.stored(writer, plan.write_table)
         copy(reader, writer, plan)
-        assert SQLITE.stored(writer, plan.landing) - before == 5
+        assert SQLITE.stored(writer, plan.write_table) - before == 5
 
 
 def test_a_refused_row_is_a_data_error_also_through_staging(sqlite_file: Callable[..., Path]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from arrowsync.dialects.sqlite import SQLite
 from arrowsync.errors import ConfigError
-from tests.unit.dialects.roads import connect
+from tests.unit.dialects.routes import connect
 
 SQLITE = SQLite()
 

@@ -21,7 +21,7 @@ from arrowsync.errors import (
     SchemaError,
     TransientError,
 )
-from tests.unit.dialects.roads import connect, plan_for
+from tests.unit.dialects.routes import connect, plan_for
 
 SQLITE = SQLite()
 Make = Callable[..., Path]

@@ -13,7 +13,7 @@ from arrowsync.core.units import KiB, MiB
 from arrowsync.dialects.sqlite import SQLite
 from arrowsync.dialects.sqlite.reading import BATCH_ROWS
 from arrowsync.endpoints.connections import AdbcConnection
-from tests.unit.dialects.roads import connect, plan_for
+from tests.unit.dialects.routes import connect, plan_for
 
 SQLITE = SQLite()
 NUMBERS = "with recursive n(i) as (select 1 union all select i + 1 from n where i < {}) "

@@ -23,11 +23,11 @@ from arrowsync.core.events import (
 )
 from arrowsync.core.receipts import Phase, Unfinished
 from arrowsync.core.units import MiB
-from arrowsync.display.board import Board
 from arrowsync.display.logs import TextLines
 from arrowsync.display.progress import Cell, Lines, Progress, Terminal, progress
+from arrowsync.display.progress_state import ProgressState
 from tests.fakes import FakeClock
-from tests.unit.making import a_batch, a_plan, a_receipt, a_table
+from tests.unit.builders import a_batch, a_plan, a_receipt, a_table
 
 
 class FakeTerminal(io.StringIO):
@@ -57,14 +57,14 @@ def started(rows: int | None = 1000, **fields: object) -> TableStarted:
     return TableStarted(table="orders", plan=a_plan(a_table(rows=rows)), **fields)
 
 
-def board_of(*happened: tuple[float, Event]) -> Board:
-    board = Board()
+def board_of(*happened: tuple[float, Event]) -> ProgressState:
+    board = ProgressState()
     for now, event in happened:
         board.take(event, now)
     return board
 
 
-def words(board: Board, now: float) -> str:
+def words(board: ProgressState, now: float) -> str:
     return ", ".join(board.running["orders"].words(now))
 
 
@@ -98,7 +98,7 @@ def test_a_retried_partition_counts_its_rows_once() -> None:
 
 
 def test_a_table_that_starts_over_has_no_rows_yet_and_says_so() -> None:
-    board = Board()
+    board = ProgressState()
     for event in (started(), a_batch("orders", 0, 300), a_batch("orders", 1, 200)):
         assert board.take(event, 0.0) is None
     assert board.take(started(), 1.0) == "orders: started over, with other types"
@@ -106,7 +106,7 @@ def test_a_table_that_starts_over_has_no_rows_yet_and_says_so() -> None:
 
 
 def test_an_earlier_runs_rows_are_there_from_the_start() -> None:
-    board = Board()
+    board = ProgressState()
     news = board.take(started(resumed=(a_receipt(1, 250),)), 0)
     assert news == "orders: going on after 250 rows of an earlier run"
     assert board.running["orders"].share == 0.25
@@ -123,7 +123,7 @@ def test_a_table_that_an_earlier_run_has_finished_is_one_line() -> None:
         phase=Phase.PUBLISHED,
     )
     plan = a_plan(a_table("orders"), resumes=finished)
-    board = Board()
+    board = ProgressState()
     news = board.take(TableStarted(table="orders", plan=plan, resumed=(a_receipt(0, 1_000),)), 0)
     assert news == "orders: kept, 1,000 rows of an earlier run"
     assert board.take(TableFinished(table="orders", status="complete", rows=1_000, seconds=0.0), 0) is None
@@ -167,7 +167,7 @@ def test_the_last_steps_are_named() -> None:
     ],
 )
 def test_news_is_a_line(event: Event, line: str) -> None:
-    assert Board().take(event, 0) == line
+    assert ProgressState().take(event, 0) == line
 
 
 def test_a_finished_table_is_no_longer_running() -> None:

@@ -15,18 +15,18 @@ from hypothesis import strategies as st
 
 from arrowsync.core.table import Widths
 from arrowsync.core.units import MiB
+from arrowsync.engine.cancellation import Cancellation, Cancelled
 from arrowsync.engine.memory import (
     Lease,
     MemoryTracker,
     ProcessReadings,
     batch_ceiling,
-    pipes_for,
+    concurrency_for,
     process_tracker,
     readers_for,
     relieve,
     slice_bytes,
 )
-from arrowsync.engine.stop import Stop, Stopped
 from arrowsync.errors import MemoryLimitError
 from tests.fakes import FakeClock, FakeReadings
 
@@ -50,19 +50,21 @@ def tracker(
 class Waiter:
     """A reader that asks for memory on a thread of its own."""
 
-    def __init__(self, tracker: MemoryTracker, nbytes: int, stop: Stop, owner: object) -> None:
+    def __init__(
+        self, tracker: MemoryTracker, nbytes: int, cancellation: Cancellation, owner: object
+    ) -> None:
         self.tracker = tracker
         self.lease: Lease | None = None
         self.stopped = False
         self._owner = owner
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(nbytes, stop))
+        self._thread = threading.Thread(target=self._run, args=(nbytes, cancellation))
         self._thread.start()
 
-    def _run(self, nbytes: int, stop: Stop) -> None:
+    def _run(self, nbytes: int, cancellation: Cancellation) -> None:
         try:
-            self.lease = self.tracker.acquire(nbytes, stop, owner=self._owner)
-        except Stopped:
+            self.lease = self.tracker.acquire(nbytes, cancellation, owner=self._owner)
+        except Cancelled:
             self.stopped = True
         finally:
             self._done.set()
@@ -77,29 +79,31 @@ class Waiter:
 
 
 @contextmanager
-def waiting(tracker: MemoryTracker, nbytes: int, owner: object = None) -> Iterator[tuple[Waiter, Stop]]:
+def waiting(
+    tracker: MemoryTracker, nbytes: int, owner: object = None
+) -> Iterator[tuple[Waiter, Cancellation]]:
     """A waiter that ends with the test, however that ends."""
-    with Stop() as stop:
-        waiter = Waiter(tracker, nbytes, stop, owner)
+    with Cancellation() as cancellation:
+        waiter = Waiter(tracker, nbytes, cancellation, owner)
         try:
-            yield waiter, stop
+            yield waiter, cancellation
         finally:
-            stop.set()
+            cancellation.set()
             tracker.wake()
             assert waiter.ends()
 
 
 def test_leases_up_to_four_fifths_of_the_limit_do_not_wait() -> None:
     memory = tracker()
-    leases = [memory.acquire(10 * MiB, Stop()) for _ in range(8)]
+    leases = [memory.acquire(10 * MiB, Cancellation()) for _ in range(8)]
     assert (memory.leased, memory.pauses) == (80 * MiB, 0)
     assert all(lease.waited_seconds == 0 for lease in leases)
 
 
 def test_a_reader_above_80_percent_waits_until_below_60() -> None:
     memory = tracker()
-    first, second = memory.acquire(40 * MiB, Stop()), memory.acquire(30 * MiB, Stop())
-    third = memory.acquire(10 * MiB, Stop())
+    first, second = memory.acquire(40 * MiB, Cancellation()), memory.acquire(30 * MiB, Cancellation())
+    third = memory.acquire(10 * MiB, Cancellation())
     with waiting(memory, 20 * MiB) as (waiter, _):
         assert waiter.waits()
         third.release()
@@ -115,7 +119,7 @@ def test_a_reader_above_80_percent_waits_until_below_60() -> None:
 def test_rss_that_grows_outside_arrow_makes_readers_wait_and_its_fall_lets_them_on() -> None:
     readings = FakeReadings(rss_bytes=500 * MiB)
     memory = tracker(readings)
-    lease = memory.acquire(1 * MiB, Stop())
+    lease = memory.acquire(1 * MiB, Cancellation())
     readings.rss_bytes += 81 * MiB
     assert memory.pressure
     with waiting(memory, 1 * MiB) as (waiter, _):
@@ -131,7 +135,7 @@ def test_rss_that_grows_outside_arrow_makes_readers_wait_and_its_fall_lets_them_
 def test_the_pause_is_measured() -> None:
     clock = FakeClock()
     memory = tracker(clock=clock)
-    lease = memory.acquire(81 * MiB, Stop())
+    lease = memory.acquire(81 * MiB, Cancellation())
     with waiting(memory, 1 * MiB) as (waiter, _):
         assert waiter.waits()
         clock.seconds += 3
@@ -148,7 +152,7 @@ def test_one_batch_is_always_admitted_whatever_others_use(nbytes: int) -> None:
     memory = tracker(readings)
     readings.rss_bytes = readings.pool_bytes = 10 * LIMIT
     for _ in range(3):
-        with memory.acquire(nbytes, Stop()):
+        with memory.acquire(nbytes, Cancellation()):
             assert memory.leased == nbytes
     assert memory.pauses == 0
 
@@ -157,7 +161,7 @@ def test_growth_that_is_not_ours_slows_to_one_batch_at_a_time() -> None:
     readings = FakeReadings()
     memory = tracker(readings)
     readings.rss_bytes = 10 * LIMIT
-    lease = memory.acquire(1, Stop())
+    lease = memory.acquire(1, Cancellation())
     with waiting(memory, 1) as (waiter, _):
         assert waiter.waits()
         lease.release()
@@ -170,17 +174,17 @@ def test_nobody_waits_for_his_first_batch_whatever_others_hold_or_wait_for() -> 
     readings = FakeReadings()
     memory = tracker(readings)
     readings.rss_bytes = 10 * LIMIT
-    held = memory.acquire(1, Stop(), owner="stream")
+    held = memory.acquire(1, Cancellation(), owner="stream")
     with waiting(memory, 1, owner="stream") as (stream, _):
         assert stream.waits()
-        with memory.acquire(1, Stop(), owner="copy"), waiting(memory, 1, owner="copy") as (second, _):
+        with memory.acquire(1, Cancellation(), owner="copy"), waiting(memory, 1, owner="copy") as (second, _):
             assert second.waits(), "one at a time"
     held.release()
 
 
 def test_readers_are_served_in_turn() -> None:
     memory = tracker()
-    lease = memory.acquire(75 * MiB, Stop())
+    lease = memory.acquire(75 * MiB, Cancellation())
     with waiting(memory, 50 * MiB) as (large, _):
         assert large.waits()
         with waiting(memory, 1) as (small, _):
@@ -193,29 +197,29 @@ def test_readers_are_served_in_turn() -> None:
 
 def test_stop_wakes_whoever_waits() -> None:
     memory = tracker()
-    lease = memory.acquire(90 * MiB, Stop())
-    with waiting(memory, 1) as (waiter, stop):
+    lease = memory.acquire(90 * MiB, Cancellation())
+    with waiting(memory, 1) as (waiter, cancellation):
         assert waiter.waits()
-        stop.set()
+        cancellation.set()
         memory.wake()
         assert waiter.ends()
         assert waiter.stopped
     lease.release()
     assert memory.leased == 0
-    memory.acquire(1, Stop()).release()
+    memory.acquire(1, Cancellation()).release()
 
 
 def test_nothing_is_leased_to_a_reader_that_is_stopped_already() -> None:
-    memory, stop = tracker(), Stop()
-    stop.set()
-    with pytest.raises(Stopped):
-        memory.acquire(1, stop)
+    memory, cancellation = tracker(), Cancellation()
+    cancellation.set()
+    with pytest.raises(Cancelled):
+        memory.acquire(1, cancellation)
     assert memory.leased == 0
 
 
 def test_shared_bytes_count_until_the_last_slice_is_gone() -> None:
     memory = tracker()
-    read = memory.acquire(10, Stop())
+    read = memory.acquire(10, Cancellation())
     slices = [read.share() for _ in range(3)]
     read.release()
     for lease in slices:
@@ -226,7 +230,7 @@ def test_shared_bytes_count_until_the_last_slice_is_gone() -> None:
 
 
 def test_a_released_lease_is_not_shared() -> None:
-    lease = tracker().acquire(10, Stop())
+    lease = tracker().acquire(10, Cancellation())
     lease.release()
     with pytest.raises(ValueError, match="released"):
         lease.share()
@@ -239,7 +243,7 @@ def test_leased_bytes_are_those_of_the_leases_held_and_return_to_0(steps: list[t
     gone: list[Lease] = []
     for number, (step, choice) in enumerate(steps, start=1):
         if step == "acquire":
-            held.append((number, memory.acquire(number, Stop())))
+            held.append((number, memory.acquire(number, Cancellation())))
         elif step == "again" and gone:
             gone[choice % len(gone)].release()
         elif held and step == "share":
@@ -258,17 +262,17 @@ def test_leased_bytes_are_those_of_the_leases_held_and_return_to_0(steps: list[t
 @pytest.mark.parametrize("end", ["success", "failure", "stop"])
 def test_leased_bytes_return_to_0_however_the_pipes_end(end: str) -> None:
     memory = tracker()
-    with Stop() as stop:
+    with Cancellation() as cancellation:
 
         def pipe() -> None:
-            with suppress(Stopped, ZeroDivisionError):
+            with suppress(Cancelled, ZeroDivisionError):
                 for number in range(200):
-                    with memory.acquire(30 * MiB, stop) as lease, lease.share():
-                        stop.wait(0.0005)  # long enough for the others to want theirs
+                    with memory.acquire(30 * MiB, cancellation) as lease, lease.share():
+                        cancellation.wait(0.0005)  # long enough for the others to want theirs
                         if number == 100 and end == "failure":
                             raise ZeroDivisionError
                         if number == 100 and end == "stop":
-                            stop.set()
+                            cancellation.set()
                             memory.wake()
 
         threads = [threading.Thread(target=pipe) for _ in range(4)]
@@ -285,14 +289,14 @@ def test_crossing_80_percent_gives_memory_back_at_most_once_a_second() -> None:
     clock, calls = FakeClock(), []
     readings = FakeReadings()
     memory = tracker(readings, relieve=lambda: calls.append(clock.seconds), clock=clock)
-    memory.acquire(1, Stop()).release()
+    memory.acquire(1, Cancellation()).release()
     assert calls == []
     readings.rss_bytes = 81 * MiB
     for _ in range(3):
-        memory.acquire(1, Stop()).release()
+        memory.acquire(1, Cancellation()).release()
     assert calls == [0]
     clock.seconds = 1.5
-    memory.acquire(1, Stop()).release()
+    memory.acquire(1, Cancellation()).release()
     assert calls == [0, 1.5]
 
 
@@ -307,14 +311,14 @@ def test_a_relief_that_takes_long_is_run_more_seldom() -> None:
     memory = tracker(readings, relieve, clock)
     readings.rss_bytes = 81 * MiB
     for _ in range(30):
-        memory.acquire(1, Stop()).release()
+        memory.acquire(1, Cancellation()).release()
         clock.seconds += 1
     assert calls == [0, 22]
 
 
 def test_leases_are_given_back_while_memory_is_being_relieved() -> None:
     memory = MemoryTracker(LIMIT, readings=FakeReadings(), relieve=lambda: release_elsewhere())
-    lease = memory.acquire(90 * MiB, Stop())
+    lease = memory.acquire(90 * MiB, Cancellation())
 
     def release_elsewhere() -> None:
         thread = threading.Thread(target=lease.release)
@@ -336,7 +340,7 @@ def test_used_is_the_largest_of_pool_rss_and_leases() -> None:
     assert memory.used == 10
     readings.pool_bytes += 20
     assert memory.used == 20
-    with memory.acquire(30, Stop()):
+    with memory.acquire(30, Cancellation()):
         assert memory.used == 30
 
 
@@ -377,7 +381,7 @@ def test_the_peak_knows_what_came_and_went_between_two_readings() -> None:
 
 @given(limit=st.integers(64 * MiB, 64 * 1024 * MiB), wanted=st.integers(1, 64))
 def test_pipes_and_their_batches_fit_the_limit(limit: int, wanted: int) -> None:
-    pipes = pipes_for(limit, wanted)
+    pipes = concurrency_for(limit, wanted)
     ceiling = batch_ceiling(limit, pipes)
     assert 1 <= pipes <= wanted
     assert ceiling >= 1 * MiB
@@ -385,9 +389,9 @@ def test_pipes_and_their_batches_fit_the_limit(limit: int, wanted: int) -> None:
 
 
 def test_pipes_are_reduced_before_batches_fall_under_1_mib() -> None:
-    assert pipes_for(64 * MiB, 8) == 1
-    assert pipes_for(512 * MiB, 8) == 8
-    assert pipes_for(512 * MiB, 100) == 13
+    assert concurrency_for(64 * MiB, 8) == 1
+    assert concurrency_for(512 * MiB, 8) == 8
+    assert concurrency_for(512 * MiB, 100) == 13
     assert batch_ceiling(512 * MiB, 13) < 2 * MiB
 
 
@@ -427,14 +431,14 @@ def test_a_table_that_no_pipe_can_read_inside_the_limit_is_an_error_that_names_t
 
 def test_what_readers_hold_leaves_room_for_fewer_pipes_and_smaller_batches() -> None:
     held = [Widths((), held=each * MiB) for each in (0, 64, 128, 512)]
-    assert [pipes_for(512 * MiB, 8, each) for each in held] == [8, 5, 3, 1]
+    assert [concurrency_for(512 * MiB, 8, each) for each in held] == [8, 5, 3, 1]
     ceilings = [batch_ceiling(512 * MiB, 2, each) for each in held]
     assert ceilings == sorted(ceilings, reverse=True)
     assert ceilings[0] > ceilings[-1] == 1 * MiB
 
 
 def test_wide_rows_leave_room_for_fewer_pipes_and_smaller_batches() -> None:
-    assert [pipes_for(512 * MiB, 4, wide(widest)) for widest in (1, 16, 32, 64, 128)] == [4, 3, 2, 1, 1]
+    assert [concurrency_for(512 * MiB, 4, wide(widest)) for widest in (1, 16, 32, 64, 128)] == [4, 3, 2, 1, 1]
     assert batch_ceiling(512 * MiB, 1, wide(64)) < batch_ceiling(512 * MiB, 1)
     assert batch_ceiling(64 * MiB, 1, wide(64)) == 1 * MiB
 

@@ -15,15 +15,15 @@ from arrowsync.core.contracts import Sink, Source
 from arrowsync.core.plan import ColumnPlan, Form, Route, Snapshot, Storage, TablePlan
 from arrowsync.core.receipts import Partition, Receipt, Refusal
 from arrowsync.core.units import MiB
+from arrowsync.engine.cancellation import Cancellation, Cancelled
 from arrowsync.engine.memory import MemoryTracker
-from arrowsync.engine.pipe import UNLIMITED, Surroundings, Task, copy_partition
+from arrowsync.engine.pipe import UNLIMITED, CopyContext, Task, copy_partition
 from arrowsync.engine.prefetch import Channel, Ready
 from arrowsync.engine.sizing import AdaptiveSizer
-from arrowsync.engine.stop import Stop, Stopped
-from arrowsync.engine.turns import Turns
+from arrowsync.engine.slots import Slots
 from arrowsync.errors import DataError, MemoryLimitError, TransientError
 from tests.fakes import FakeReadings
-from tests.unit.making import a_plan, a_table
+from tests.unit.builders import a_plan, a_table
 
 
 class Rows:
@@ -88,7 +88,7 @@ class Table:
             threading.Event().wait(0.01)
         raise AssertionError("the reader did not read ahead")
 
-    def sift(self, batch: pa.RecordBatch) -> Iterator[Refusal]:
+    def find_rejects(self, batch: pa.RecordBatch) -> Iterator[Refusal]:
         raise NotImplementedError
 
     def commit(self, receipt: Receipt) -> None:
@@ -114,17 +114,17 @@ def copy(
     source: Rows,
     sink: Table,
     tracker: MemoryTracker,
-    stop: Stop | None = None,
+    cancellation: Cancellation | None = None,
     *,
-    reading: Turns = UNLIMITED,
-    writing: Turns = UNLIMITED,
+    reading: Slots = UNLIMITED,
+    writing: Slots = UNLIMITED,
 ) -> Receipt:
     sizer = AdaptiveSizer(row_bytes=1 * MiB, ceiling_bytes=1 * MiB, table_rows=None, fixed_rows=1)
     reads: Source = source  # type: ignore[assignment]  # a pipe asks a source for readers and nothing else
     writes: Sink = sink  # type: ignore[assignment]  # and a sink for writers
     task = Task(a_text_plan(), Partition(0), Snapshot(), reads, writes, 1 * MiB)
-    around = Surroundings(tracker, stop or Stop(), lambda event: None, reading, writing)
-    return copy_partition(task, sizer, around)
+    context = CopyContext(tracker, cancellation or Cancellation(), lambda event: None, reading, writing)
+    return copy_partition(task, sizer, context)
 
 
 @pytest.fixture
@@ -153,9 +153,9 @@ def test_a_writer_that_fails_while_the_queue_is_full_gives_every_byte_back(track
 
 
 def test_a_copy_that_is_stopped_gives_every_byte_back(tracker: MemoryTracker) -> None:
-    source, stop = Rows(texts(*[100_000] * 10)), Stop()
-    with pytest.raises(Stopped):
-        copy(source, Table(source, taking=2, then=stop.set), tracker, stop)
+    source, cancellation = Rows(texts(*[100_000] * 10)), Cancellation()
+    with pytest.raises(Cancelled):
+        copy(source, Table(source, taking=2, then=cancellation.set), tracker, cancellation)
     assert tracker.leased == 0
 
 
@@ -180,7 +180,7 @@ def test_a_row_wider_than_a_batch_goes_alone(tracker: MemoryTracker) -> None:
 def test_a_channel_that_is_closed_lets_go_of_who_waits_for_it_to_drain(tracker: MemoryTracker) -> None:
     channel = Channel(2)
     (batch,) = texts(10)
-    channel.put(Ready(batch, 10, tracker.acquire(10, Stop())))
+    channel.put(Ready(batch, 10, tracker.acquire(10, Cancellation())))
     waiting = threading.Thread(target=channel.drain)
     waiting.start()
     channel.close()
@@ -213,7 +213,7 @@ def test_the_next_partition_is_read_ahead_while_the_one_writer_commits(tracker: 
     first, second = Rows(texts(*[1_000] * 10)), Rows(texts(*[1_000] * 10))
     slow, next_one = SlowCommit(first), SlowCommit(second)
     next_one.may_go_on.set()
-    one, other = Turns(1), Turns(1)
+    one, other = Slots(1), Slots(1)
     with ThreadPoolExecutor(2) as pool:
         begun = pool.submit(copy, first, slow, tracker, reading=one, writing=other)
         assert slow.committing.wait(10)
@@ -242,15 +242,15 @@ def test_nothing_is_read_before_somebody_is_there_to_take_it(tracker: MemoryTrac
 def test_a_pipe_that_is_stopped_while_it_waits_for_its_turn_gives_every_byte_back(
     tracker: MemoryTracker,
 ) -> None:
-    source, stop, writing = Rows(texts(*[1_000] * 10)), Stop(), Turns(1)
-    with ThreadPoolExecutor(1) as pool, writing.take(Stop()) as mine:
-        waiting = pool.submit(copy, source, Table(source), tracker, stop, writing=writing)
+    source, cancellation, writing = Rows(texts(*[1_000] * 10)), Cancellation(), Slots(1)
+    with ThreadPoolExecutor(1) as pool, writing.take(Cancellation()) as mine:
+        waiting = pool.submit(copy, source, Table(source), tracker, cancellation, writing=writing)
         for _ in range(1_000):
             if source.read:
                 break
             time.sleep(0.01)
-        stop.set()
+        cancellation.set()
         mine()
-        with pytest.raises(Stopped):
+        with pytest.raises(Cancelled):
             waiting.result(10)
     assert tracker.leased == 0

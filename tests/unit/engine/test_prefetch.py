@@ -17,13 +17,13 @@ from arrowsync.core.plan import Snapshot, TablePlan
 from arrowsync.core.receipts import Partition
 from arrowsync.core.units import KiB, MiB
 from arrowsync.engine import batches
+from arrowsync.engine.cancellation import Cancellation, Cancelled
 from arrowsync.engine.memory import MemoryTracker
 from arrowsync.engine.prefetch import Prefetch
 from arrowsync.engine.sizing import AdaptiveSizer
-from arrowsync.engine.stop import Stop, Stopped
 from arrowsync.errors import BatchTimeout, MemoryLimitError, TransientError
 from tests.fakes import FakeReadings
-from tests.unit.making import a_plan, a_table
+from tests.unit.builders import a_plan, a_table
 
 WHOLE = Partition(0)
 
@@ -72,7 +72,7 @@ def feed(
     readers: int,
     *,
     tracker: MemoryTracker | None = None,
-    stop: Stop | None = None,
+    cancellation: Cancellation | None = None,
     observe: Callable[[Event], None] = lambda event: None,
     ahead_bytes: int = 80,
     batch_rows: int = 1,
@@ -87,7 +87,7 @@ def feed(
         batch_bytes=1 * MiB,
         sizer=AdaptiveSizer(row_bytes=8, ceiling_bytes=1 * MiB, table_rows=None, fixed_rows=batch_rows),
         tracker=tracker or a_tracker(),
-        stop=stop or Stop(),
+        cancellation=cancellation or Cancellation(),
         observe=observe,
         slices=source.parts,
         readers=readers,
@@ -197,12 +197,16 @@ def test_a_taker_that_leaves_ends_readers_that_wait_for_their_turn() -> None:
 
 
 def test_a_stop_ends_readers_that_wait_for_memory_or_for_their_turn() -> None:
-    tracker, stop, source = a_tracker(100), Stop(), Numbers()  # bytes: each reader has a batch, and waits
-    with feed(source, 4, tracker=tracker, stop=stop, batch_rows=2) as prefetch:
+    tracker, cancellation, source = (
+        a_tracker(100),
+        Cancellation(),
+        Numbers(),
+    )  # bytes: each reader has a batch, and waits
+    with feed(source, 4, tracker=tracker, cancellation=cancellation, batch_rows=2) as prefetch:
         prefetch.start()
         until(lambda: tracker.leased > 60)
-        stop.set()
-        with pytest.raises(Stopped):
+        cancellation.set()
+        with pytest.raises(Cancelled):
             list(numbers(prefetch))
     assert source.cancelled.is_set()
     assert readers_left() == []

@@ -16,7 +16,7 @@ from arrowsync.core.table import TableName
 from arrowsync.engine import quarantine
 from arrowsync.engine.quarantine import BadRowFile, Tally
 from arrowsync.errors import ConfigError, DataError
-from tests.unit.making import TRANSFER, a_plan, a_receipt, a_table
+from tests.unit.builders import TRANSFER, a_plan, a_receipt, a_table
 
 WHY = Refusal(0, "no", "23502", "c", "id")
 

@@ -14,7 +14,7 @@ from arrowsync.errors import SchemaError
 from arrowsync.report import Collector, Report
 from arrowsync.report.collector import LONGEST_TIMELINE
 from tests.fakes import FakeClock
-from tests.unit.making import TRANSFER, a_batch, a_plan, a_receipt, a_report, a_table, events
+from tests.unit.builders import TRANSFER, a_batch, a_plan, a_receipt, a_report, a_table, events
 
 
 @pytest.fixture

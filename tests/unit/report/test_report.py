@@ -35,7 +35,7 @@ from arrowsync.errors import (
     VerificationError,
 )
 from arrowsync.report import Collector, Failure, Report, Verification, exit_code
-from tests.unit.making import TRANSFER, a_plan, a_report, a_table
+from tests.unit.builders import TRANSFER, a_plan, a_report, a_table
 
 REPORT_OF_THE_CONTRACT = {
     *("status", "transfer", "mode", "source", "target", "started_at", "rows_read", "rows_written"),
@@ -267,7 +267,7 @@ def test_a_plan_is_short_as_an_object() -> None:
 
 def test_a_narrow_terminal_keeps_the_verdict_of_a_verification() -> None:
     for width in (60, 30):
-        text = plain_text(CHECK.sheet(), width)
+        text = plain_text(CHECK.document(), width)
         assert "order_lines" in text
         assert "verdict" in text
 

@@ -1,0 +1,499 @@
+"""PostgreSQL's types as a sink: how a column of each takes what a form delivers, and which type fits a form.
+
+Binary COPY converts nothing: what has the right width is stored as it is, an int64 in a double among them. So
+every array is brought to its column's own Arrow type before the driver sees it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import pyarrow as pa
+
+from arrowsync.core.plan import Convert, Fidelity, Form, Storage
+from arrowsync.core.transfer import Nul
+from arrowsync.dialects import casts, conversions, temporal
+from arrowsync.dialects.postgresql import encoders
+from arrowsync.dialects.postgresql.read_types import JSON, READS, VENDOR, fast_decimal
+from arrowsync.dialects.postgresql.typename import TypeName
+
+NUMERIC_WIRE = (
+    "pg_temp.arrowsync_numeric"  # a domain over numeric: the driver sends numeric's own bytes only there
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The type of a target column, and what its values were at first. `base` lies under a domain."""
+
+    type: TypeName
+    base: TypeName
+    origin: str = ""
+    enum: bool = False
+    cast: bool = False  # the user asked for this type: conversions that drop a spelling are wanted
+
+    @property
+    def domain(self) -> bool:
+        return self.type != self.base
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """How a built-in type takes one kind of array; `ask`: only under transfer.cast."""
+
+    arrow: pa.DataType | None = None
+    encode: Convert | None = None
+    fidelity: Fidelity = Fidelity.EXACT
+    reason: str = ""
+    ask: bool = False
+    staged: bool = False
+
+
+# -- the table ---------------------------------------------------------------------------------------------
+
+_WIDER = Fidelity.WIDENED
+_NEAREST = "the binary number nearest to each decimal"
+
+
+def _integer(type: pa.DataType) -> dict[str, Take]:
+    narrow = Take(type, partial(conversions.to_integer, type=type))
+    exactly = Take(type, partial(casts.cast_exactly, type=type))
+    asked = replace(exactly, ask=True)
+    return {"int": narrow, "uint64": narrow, "decimal": exactly, "bool": asked, "float": asked, "text": asked}
+
+
+def _number(type: pa.DataType, from_double: Convert) -> dict[str, Take]:
+    whole = Take(type, partial(conversions.to_integer, type=type))
+    text = partial(conversions.in_turn, first=conversions.text_to_double, then=from_double)
+    nearest = partial(conversions.in_turn, first=encoders.double, then=from_double)
+    return {
+        "float": Take(type, from_double),
+        "int": whole,
+        "uint64": whole,
+        "text": Take(type, text, ask=True),
+        "decimal": Take(type, nearest, Fidelity.LOSSY, _NEAREST, ask=True),
+    }
+
+
+_JSON_VALUE = "JSON text as its value: spaces, order and repetition of keys go"
+_TEXTUAL = Take(pa.string(), encoders.plain_text)
+_SPELLED = {  # text columns take the text of these; equal values stay equal, the type is gone
+    "int": Take(pa.string(), encoders.number_to_text, _WIDER, "numbers as text"),
+    "uint64": Take(pa.string(), encoders.number_to_text, _WIDER, "numbers as text"),
+    "decimal": Take(pa.string(), conversions.decimal_to_text, _WIDER, "numbers as text"),
+    "float": Take(pa.string(), encoders.float_to_text, _WIDER, "numbers as text"),
+    "uuid": Take(pa.string(), conversions.uuid_to_text, _WIDER, "uuids as text"),
+}
+_CLOCKS = {
+    "int": Take(pa.int64(), encoders.raw_of_seconds, _WIDER, "integers as seconds since 1970", ask=True),
+    "float": Take(pa.int64(), encoders.raw_of_julian_days, _WIDER, "reals as Julian days, in ms", ask=True),
+}
+_ZONE_LOST = "the zone is dropped: wall clock of UTC"
+_ZONE_MADE = "times without zone are taken as UTC"
+
+TAKES: dict[str, dict[str, Take]] = {
+    "smallint": _integer(pa.int16()),
+    "integer": _integer(pa.int32()),
+    "bigint": _integer(pa.int64()),
+    "real": _number(pa.float32(), encoders.single),
+    "double precision": _number(pa.float64(), encoders.double),
+    "boolean": {
+        "bool": Take(pa.bool_()),
+        "int": Take(pa.bool_(), conversions.to_bool, ask=True),
+        "text": Take(pa.bool_(), partial(casts.cast_exactly, type=pa.bool_()), ask=True),
+    },
+    "text": {"text": _TEXTUAL, "json": _TEXTUAL, **_SPELLED},
+    "character varying": {"text": _TEXTUAL, **_SPELLED},
+    "bpchar": {"text": _TEXTUAL, **_SPELLED},
+    "name": {"text": _TEXTUAL},
+    "xml": {"text": Take(pa.string(), encoders.plain_text, staged=True)},
+    "bytea": {"bytes": Take(pa.binary(), encoders.plain_bytes)},
+    "date": {
+        "date": Take(pa.date32(), encoders.date_of_any),
+        "timestamp": Take(pa.date32(), encoders.date_of_midnights, ask=True),
+        "text": Take(pa.date32(), encoders.date_of_text, ask=True),
+    },
+    "time without time zone": {
+        "time": Take(pa.time64("us"), encoders.time_of_any),
+        "text": Take(pa.time64("us"), encoders.time_of_text, ask=True),
+    },
+    "timestamp without time zone": {
+        "timestamp": Take(pa.int64(), temporal.plain_timestamp_to_raw),
+        "date": Take(pa.int64(), encoders.raw_of_date, _WIDER, "dates as midnight"),
+        "timestamptz": Take(pa.int64(), temporal.plain_timestamp_to_raw, Fidelity.LOSSY, _ZONE_LOST),
+        "text": Take(pa.int64(), partial(temporal.text_to_raw, zone=""), ask=True),
+        **_CLOCKS,
+    },
+    "timestamp with time zone": {
+        "timestamptz": Take(pa.int64(), temporal.plain_timestamp_to_raw),
+        "timestamp": Take(pa.int64(), temporal.plain_timestamp_to_raw, Fidelity.LOSSY, _ZONE_MADE),
+        "text": Take(pa.int64(), partial(temporal.text_to_raw, zone="Z"), ask=True),
+        **_CLOCKS,
+    },
+    "uuid": {
+        "uuid": Take(pa.binary(16), conversions.storage),
+        "text": Take(pa.binary(16), conversions.text_to_uuid, ask=True),
+        "bytes": Take(pa.binary(16), conversions.bytes_to_uuid, ask=True),
+    },
+    "json": {"json": Take(pa.string(), encoders.plain_text), "text": _TEXTUAL},
+    "jsonb": {
+        "json": Take(JSON, encoders.json_of_text),
+        "text": Take(JSON, encoders.json_of_text, _WIDER, _JSON_VALUE),
+    },
+    "interval": {
+        "duration": Take(pa.duration("us"), partial(conversions.to_integer, type=pa.duration("us")))
+    },
+}
+
+# Of text of any other type only the server can tell the value.
+_TEXT_IS_PLAIN = {"numeric", *(name for name, takes in TAKES.items() if "text" in takes)}
+
+# What a domain takes straight: the driver does not know a domain and sends what the Arrow type suggests.
+_DOMAIN_TAKES = {"text", "character varying", "bpchar", "name", "bytea", "date", "uuid", "json", "boolean"}
+_DOMAIN_TAKES |= {"smallint", "integer", "bigint", "real", "double precision"}
+_DOMAIN_TAKES |= {f"{t} {z} time zone" for t in ("time", "timestamp") for z in ("with", "without")}
+
+_RAW: dict[str, Storage] = {
+    "date": Storage(pa.date32(), encoders.date_of_days),
+    "time without time zone": Storage(pa.time64("us"), encoders.time_of_micros),
+    "timestamp without time zone": Storage(pa.int64()),
+    "timestamp with time zone": Storage(pa.int64()),
+    "money": Storage(pa.int64()),
+    "oid": Storage(pa.int32(), conversions.number_to_oid),
+    "xid": Storage(pa.int32(), conversions.number_to_oid),
+    "cid": Storage(pa.int32(), conversions.number_to_oid),
+}
+
+_KINDS: tuple[tuple[Callable[[pa.DataType], bool], str], ...] = (
+    (lambda t: isinstance(t, pa.UuidType), "uuid"),
+    (lambda t: isinstance(t, pa.JsonType), "json"),
+    (pa.types.is_uint64, "uint64"),
+    (pa.types.is_integer, "int"),
+    (pa.types.is_floating, "float"),
+    (pa.types.is_decimal, "decimal"),
+    (pa.types.is_boolean, "bool"),
+    (pa.types.is_string, "text"),
+    (pa.types.is_large_string, "text"),
+    (pa.types.is_string_view, "text"),
+    (pa.types.is_binary, "bytes"),
+    (pa.types.is_large_binary, "bytes"),
+    (pa.types.is_binary_view, "bytes"),
+    (pa.types.is_fixed_size_binary, "bytes"),
+    (pa.types.is_date, "date"),
+    (pa.types.is_time, "time"),
+    (lambda t: pa.types.is_timestamp(t) and t.tz is None, "timestamp"),
+    (pa.types.is_timestamp, "timestamptz"),
+    (pa.types.is_duration, "duration"),
+    (pa.types.is_null, "null"),
+)
+
+
+def kind(arrow: pa.DataType) -> str | None:
+    """The row of TAKES that an Arrow type belongs to."""
+    return next((name for test, name in _KINDS if test(arrow)), None)
+
+
+# -- from a form to its storage ----------------------------------------------------------------------------
+
+
+def store(form: Form, target: Target) -> Storage | None:
+    """How a column of that type takes what the form delivers; None where it does not."""
+    storage = _store(form, target)
+    if storage is None or storage.staging or storage.arrow != pa.string():
+        return storage
+    return _within_length(storage, target.base)
+
+
+def _within_length(storage: Storage, type: TypeName) -> Storage:
+    """Refuse longer texts: blanks beyond the length would be cut off without a word."""
+    if type.bare != "character varying" or not type.modifiers:
+        return storage
+    guard = partial(encoders.not_longer, characters=type.modifiers[0])
+    return replace(
+        storage,
+        encode=partial(conversions.in_turn, first=storage.encode, then=guard) if storage.encode else guard,
+    )
+
+
+def _store(form: Form, target: Target) -> Storage | None:
+    arrow = form.arrow
+    if pa.types.is_dictionary(arrow):
+        inner = _store(replace(form, arrow=arrow.value_type), target)
+        return inner and replace(inner, encode=partial(encoders.decoded, then=inner.encode))
+    if isinstance(arrow, pa.OpaqueType):
+        if arrow.vendor_name == VENDOR:
+            return _store_native(TypeName.parse(arrow.type_name), arrow.storage_type, target)
+        return _store(replace(form, arrow=arrow.storage_type), target)
+    return _store_plain(arrow, target)
+
+
+def _store_native(name: TypeName, storage: pa.DataType, target: Target) -> Storage | None:
+    """PostgreSQL's own text, bytes or numbers of a type."""
+    if storage == pa.string():
+        return _store_words(name, target)
+    if name.cast != target.base.cast:
+        return None
+    if storage == pa.binary():
+        return _store_wire(name, target)
+    if name.bare not in _RAW:
+        return None
+    return _keeping_digits(_RAW[name.bare], name, target)
+
+
+def _store_wire(name: TypeName, target: Target) -> Storage | None:
+    if not target.base.holds(name):
+        return None  # the server would round a numeric or an interval to the column's digits without a word
+    if name.cast == "numeric" and not target.domain:
+        return Storage(pa.binary(), staging=NUMERIC_WIRE, insert="{}::numeric")
+    return Storage(pa.binary(), encoders.finite_interval if name.cast == "interval" else None)
+
+
+def _store_words(name: TypeName, target: Target) -> Storage | None:
+    """The text of a type: into its own type through a staging column, into a text column as it is."""
+    if name.cast in (target.type.cast, target.base.cast):
+        return _staged(target, exact=target.base.holds(name))
+    if target.base.cast in ("text", "character varying"):
+        return Storage(pa.string(), None, fidelity=_WIDER, reason=f"{name} as text")
+    # The server reads text liberally ('now', '0x1A', a timestamp as its date): where there is a plain form,
+    # its strict conversion has the last word.
+    strict = name.bare in READS and target.base.bare in (*TAKES, "numeric") and not target.base.array
+    if target.cast and name.cast == "numeric" and target.base.cast in ("real", "double precision"):
+        return replace(_staged(target, exact=False), fidelity=Fidelity.LOSSY, reason=_NEAREST)
+    if target.cast and not strict:
+        return replace(_staged(target, exact=False), fidelity=_WIDER, reason=f"{name} as {target.type}")
+    return None
+
+
+def _staged(target: Target, *, exact: bool) -> Storage:
+    """Text that the server reads into the type, without its modifiers: `::varchar(3)` would cut silently."""
+    bare = target.type.cast
+    value = f"{{}}::{bare}" if _reads_text(target.type) else _through_input(bare)
+    if bare in _READ_BY_ANOTHER:
+        value = f"{{}}::{_READ_BY_ANOTHER[bare]}::{bare}"
+    if not exact and (target.base.modifiers or target.base.fields or target.base.bare == '"char"'):
+        # An error that holds the value: PostgreSQL has no expression that raises one.
+        complaint = f"({{}} || ' is no {str(target.type).replace(chr(39), chr(39) * 2)}')::int::text::{bare}"
+        value = f"case when {_unchanged(target.base)} or {{}} is null then {value} else {complaint} end"
+    return Storage(pa.string(), staging="text", insert=value)
+
+
+def _unchanged(type: TypeName) -> str:
+    """Whether the type's digits or fields keep the text's value; under a domain its cast cuts as silently."""
+    if type.bare == '"char"':
+        return f"{{}}::{type.cast}::text{'[]' * type.array} = {{}}::text{'[]' * type.array}"
+    # 1 year 1 mon -30 days equals 1 year: only their texts differ.
+    compared = "::text" if type.bare == "interval" else ""
+    return f"{{}}::{type.cast}::{type}{compared} = {{}}::{type.cast}{compared}"
+
+
+_READ_BY_ANOTHER = {
+    "regproc": "regprocedure",
+    "regoper": "regoperator",
+}  # these read the names of overloaded ones
+
+
+def _reads_text(type: TypeName) -> bool:
+    """Whether `text::type` is the type's input function; for reg* and users' types it may be another."""
+    return type.array or (type.is_builtin and not type.bare.startswith("reg"))
+
+
+def _through_input(bare: str) -> str:
+    quoted = """replace(replace({}, '\\', '\\\\'), '"', '\\"')"""
+    return f"""(('{{"' || {quoted} || '"}}')::{bare}[])[1]"""
+
+
+def _store_plain(arrow: pa.DataType, target: Target) -> Storage | None:
+    name = kind(arrow)
+    if name == "null":
+        return Storage(pa.null())
+    if target.enum and name == "text":
+        return Storage(pa.string(), encoders.plain_text)
+    strange = target.base.array or target.base.bare not in _TEXT_IS_PLAIN
+    if strange and target.cast and name == "text":
+        reason = f"text as {target.type}, as the server reads it"
+        return replace(
+            _staged(target, exact=False), encode=encoders.plain_text, fidelity=_WIDER, reason=reason
+        )
+    if name is None or target.base.array:
+        return _store_list(arrow, target)
+    if target.base.bare == "numeric":
+        return _store_numeric(arrow, name, target)
+    take = TAKES.get(target.base.bare, {}).get(name)
+    if take is None or (take.ask and not target.cast):
+        return None
+    if take.staged or (target.domain and target.base.bare not in _DOMAIN_TAKES):
+        return _staged_text(name, target)
+    if target.base.bare == "bpchar" and name == "text" and not _padded(target):
+        return _padding(target)
+    fidelity, reason = take.fidelity, take.reason
+    if target.base.bare == "jsonb" and name == "json" and target.origin != "jsonb":
+        fidelity, reason = _WIDER, _JSON_VALUE
+    if take.ask and fidelity is Fidelity.EXACT:
+        fidelity, reason = _WIDER, f"{name} as {target.type}, as the cast says"
+    return _keeping_digits(Storage(take.arrow, take.encode, None, "{}", fidelity, reason), None, target)
+
+
+def _padded(target: Target) -> bool:
+    """Whether the values come from such a column, where blanks at the end mean nothing already."""
+    return target.origin == str(target.type) or re.match(r"bpchar|character\(", target.origin) is not None
+
+
+def _padding(target: Target) -> Storage:
+    """Any other text; blanks at its end would be taken for padding."""
+    length = target.base.modifiers[0] if target.base.modifiers else None
+    encode = partial(encoders.ending_in_no_blank, length=length)
+    reason = f"{target.base} pads texts with blanks, which do not count"
+    return Storage(pa.string(), encode, fidelity=_WIDER, reason=reason)
+
+
+_AS_TEXT = {
+    "text": encoders.plain_text,
+    "json": encoders.plain_text,
+    "decimal": conversions.decimal_to_text,
+    "int": encoders.number_to_text,
+    "uint64": encoders.number_to_text,
+}
+
+
+def _staged_text(name: str, target: Target) -> Storage | None:
+    return replace(_staged(target, exact=True), encode=_AS_TEXT[name]) if name in _AS_TEXT else None
+
+
+def _store_numeric(arrow: pa.DataType, name: str, target: Target) -> Storage | None:
+    if name in ("int", "uint64"):
+        rounds = target.base.modifiers[1:] and target.base.modifiers[1] < 0
+        if target.domain or rounds:
+            return replace(_staged(target, exact=False), encode=_AS_TEXT[name])
+        return Storage(arrow)
+    if name == "decimal":
+        return _store_decimal(arrow, target)
+    if not target.cast or name not in ("text", "float"):
+        return None
+    staged = replace(_staged(target, exact=False), fidelity=_WIDER)
+    if name == "text":
+        reason = f"text as {target.type}, as the cast says"
+        return replace(staged, encode=encoders.number_text, reason=reason)
+    precision, scale = (*target.base.modifiers, 0, 0)[:2]
+    if target.domain or not 0 < precision <= 15 or scale < 0:
+        return replace(staged, encode=encoders.float_to_text, reason="the shortest decimal of each number")
+    nearest = partial(conversions.double_to_decimal, precision=precision, scale=scale)
+    return Storage(
+        pa.decimal128(precision, scale),
+        partial(conversions.in_turn, first=encoders.double, then=nearest),
+        fidelity=_WIDER,
+        reason="the decimal nearest to each number",
+    )
+
+
+def _store_decimal(arrow: pa.DataType, target: Target) -> Storage | None:
+    """Straight where the driver is fast and the column restores the trailing zeros it drops; else as text."""
+    mine = fast_decimal(target.base)
+    if mine is None or target.domain or not pa.types.is_decimal128(arrow):
+        written = TypeName("numeric", (arrow.precision, arrow.scale))
+        return replace(_staged(target, exact=target.base.holds(written)), encode=conversions.decimal_to_text)
+    if target.base.modifiers[1:] and target.base.modifiers[1] < 0:
+        written = TypeName("numeric", (arrow.precision, arrow.scale))
+        same = arrow == mine  # read from such a column: whole hundreds, which COPY stores as they are
+        return (
+            Storage(arrow)
+            if same
+            else replace(_staged(target, exact=False), encode=conversions.decimal_to_text)
+        )
+    if arrow.scale <= mine.scale:
+        return Storage(arrow)
+    return Storage(mine, partial(conversions.to_scale, type=mine))
+
+
+def _store_list(arrow: pa.DataType, target: Target) -> Storage | None:
+    """Lists whose items the driver writes as the array's element type wants them."""
+    if not (pa.types.is_list(arrow) or pa.types.is_large_list(arrow) or pa.types.is_fixed_size_list(arrow)):
+        return None
+    item = _LIST_ITEMS.get(target.base.bare)
+    if not target.base.array or item is None or target.domain or kind(arrow.value_type) != kind(item):
+        return None
+    lists = pa.list_(item)
+    return Storage(lists, partial(conversions.to_integer, type=lists))
+
+
+_LIST_ITEMS: dict[str, pa.DataType] = {
+    "smallint": pa.int16(),
+    "integer": pa.int32(),
+    "bigint": pa.int64(),
+    "boolean": pa.bool_(),
+    "real": pa.float32(),
+    "double precision": pa.float64(),
+    "text": pa.string(),
+    "bytea": pa.binary(),
+    "date": pa.date32(),
+    "timestamp without time zone": pa.timestamp("us"),
+    "timestamp with time zone": pa.timestamp("us", "UTC"),
+}
+
+
+def _keeping_digits(storage: Storage, name: TypeName | None, target: Target) -> Storage | None:
+    """Refuse the times that the column's precision would round."""
+    base = target.base
+    if base.fields:
+        return None  # an interval of years or days alone: the server would cut a duration to them
+    timed = " time zone" in base.bare or base.bare == "interval"
+    if not timed or not base.modifiers or (name and base.holds(name)):
+        return storage
+    whole = partial(encoders.keeping_steps, step=10 ** (6 - base.modifiers[0]))
+    encode = partial(conversions.in_turn, first=storage.encode, then=whole) if storage.encode else whole
+    return replace(storage, encode=encode)
+
+
+def watching_nul(storage: Storage, column: str, nul: Nul) -> Storage:
+    """The storage for text that may hold U+0000, which PostgreSQL cannot store."""
+    guard: Convert = (
+        conversions.strip_nul if nul is Nul.STRIP else partial(conversions.without_nul, column=column)
+    )
+    encode = partial(conversions.in_turn, first=storage.encode, then=guard) if storage.encode else guard
+    watching = replace(storage, encode=encode)
+    if nul is not Nul.STRIP:
+        return watching
+    reason = "U+0000 is taken out of texts, as nul says"
+    return replace(watching, fidelity=Fidelity.LOSSY, reason=reason, agreed=True)
+
+
+# -- the type of a new column ------------------------------------------------------------------------------
+
+_DERIVED = {
+    "uuid": "uuid",
+    "json": "json",
+    "uint64": "numeric(20,0)",
+    "bool": "boolean",
+    "text": "text",
+    "bytes": "bytea",
+    "date": "date",
+    "time": "time without time zone",
+    "timestamp": "timestamp without time zone",
+    "timestamptz": "timestamp with time zone",
+    "duration": "interval",
+    "null": "text",
+}
+
+
+def derive(arrow: pa.DataType) -> TypeName | None:
+    """The type that holds every value of an Arrow type; None where PostgreSQL has none."""
+    if pa.types.is_dictionary(arrow):
+        return derive(arrow.value_type)
+    if isinstance(arrow, pa.OpaqueType):
+        return TypeName.parse(arrow.type_name) if arrow.vendor_name == VENDOR else derive(arrow.storage_type)
+    name = kind(arrow)
+    if name == "int":
+        narrow = arrow.bit_width if pa.types.is_signed_integer(arrow) else arrow.bit_width + 1
+        return TypeName("smallint" if narrow <= 16 else "integer" if narrow <= 32 else "bigint")
+    if name == "float":
+        return TypeName("double precision" if pa.types.is_float64(arrow) else "real")
+    if name == "decimal":
+        return TypeName("numeric", (arrow.precision, arrow.scale))
+    if name is not None:
+        return TypeName.parse(_DERIVED[name])
+    if pa.types.is_list(arrow) or pa.types.is_large_list(arrow) or pa.types.is_fixed_size_list(arrow):
+        item = derive(arrow.value_type)
+        return replace(item, array=True) if item and item.bare in _LIST_ITEMS else None
+    return None
