@@ -28,8 +28,8 @@ SMALLEST_SHARE = 16 * MiB  # of a worker: with less, opening connections would c
 def make_plans(transfer: Transfer, source: Source, sink: Sink, *, sample_types: bool = False) -> TransferPlan:
     """Plan every table of the transfer. Writes nothing. Raises ConfigError, SchemaError or ResumeError.
 
-    Tables that cannot be copied are skipped, unless they were asked for by name. With `sample_types` a sample is
-    enough for types that the copy can prove.
+    Tables that cannot be copied are skipped, unless they were asked for by name. With `sample_types` a sample
+    is enough for types that the copy can prove.
     """
     concurrency_of_connections(transfer.limits.max_connections, source, sink)  # raises where they are too few
     if transfer.schema_only:

@@ -67,7 +67,7 @@ def sampled(connection: Connection, table: Table) -> Forms | None:
     if rowid is None or bounds is None:
         return None
     sample = rows_all_over(table, rowid, bounds, SAMPLE_ROWS, PLACES)
-    return _kept(connection, table.columns, *_presume(connection, table, sample))
+    return _kept(connection, table.columns, *_sampled(connection, table, sample))
 
 
 def _is_ours(column: Column) -> bool:
@@ -139,7 +139,7 @@ def _choose(
     return left, guess | known
 
 
-def _presume(connection: Connection, table: Table, sample: str) -> tuple[Candidates, dict[str, ValueSummary]]:
+def _sampled(connection: Connection, table: Table, sample: str) -> tuple[Candidates, dict[str, ValueSummary]]:
     """As _choose, by a sample; but of columns that are empty there by all rows."""
     source, rows = relation(table), batch_rows(table, len(table.columns), DRY_RUN_BYTES)
     known = _sure(connection, table, table.columns)
