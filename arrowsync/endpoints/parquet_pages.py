@@ -28,6 +28,9 @@ DEEPEST = 4  # structs in a header
 MANY = 1_000  # pages without values: pyarrow's writer makes some
 
 
+_LENGTH = struct.Struct("<I").unpack_from
+
+
 class Unreadable(Exception):
     """No pages, or of a kind that is not known here."""
 
@@ -172,7 +175,7 @@ class _PagedChunk:
         if page.rows is not None:
             return page.rows
         content = self._content(page)
-        (size,) = struct.unpack_from("<I", content)
+        (size,) = _LENGTH(content)
         return zeros(bytes(content[4 : 4 + size]), page.values, self._lists.bit_length())
 
     def _bytes(self, page: Page) -> float:
@@ -191,10 +194,11 @@ class _PagedChunk:
         if self._width is not None or (self._glance and page.unpacked > LARGEST_GLANCE):
             return average, int(average)
         content, at, widest = self._content(page), 0, 0
-        for _ in range(page.values):
-            (length,) = struct.unpack_from("<I", content, at)
+        for _ in range(page.values):  # 80 ns each, with max() 180
+            (length,) = _LENGTH(content, at)
             at += 4 + length
-            widest = max(widest, length)
+            if length > widest:
+                widest = length
         return average, 4 + widest
 
     def _content(self, page: Page) -> memoryview:
