@@ -146,14 +146,14 @@ def _show(result: Result, *, as_json: bool) -> bool:
         if as_json:
             write(json.dumps(result.to_dict()), sys.stdout)
         else:
-            _print_sheet(result.document())
+            _print_document(result.document())
     except OSError as error:
         output_error(error, hint=f"It was: {result.document().title.text}")
         return False
     return True
 
 
-def _print_sheet(document: Document) -> None:
+def _print_document(document: Document) -> None:
     from arrowsync.display.terminal import show
 
     _print(sys.stdout, lambda on: show(document, on))

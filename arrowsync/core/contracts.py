@@ -248,7 +248,7 @@ class Sink(Source, Protocol):
         ...
 
     @property
-    def adds_references(self) -> bool:
+    def adds_foreign_keys(self) -> bool:
         """Whether a table gets its foreign keys when the others are there; else it is made with them."""
         ...
 

@@ -315,7 +315,7 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Attached:
+class Dependent:
     """A trigger, rule, policy of a table: the copy of the table is made without."""
 
     kind: str
@@ -326,8 +326,8 @@ class Attached:
         return self.kind if self.name is None else f"{self.kind} {self.name!r}"
 
 
-def left_behind(source: Sequence[Attached], target: Sequence[Attached] = ()) -> Iterator[str]:
-    """The sentence about what is attached to the source and not to the target."""
+def left_behind(source: Sequence[Dependent], target: Sequence[Dependent] = ()) -> Iterator[str]:
+    """The sentence about dependents of the source that the target does not get."""
     there = {str(each) for each in target}
     if missing := [text for each in source if (text := str(each)) not in there]:
         yield not_carried(missing)
@@ -365,7 +365,7 @@ class Table:
     types: tuple[UserType, ...] = ()  # in the order in which they can be made
     widths: Widths | None = None
     options: tuple[str, ...] = ()  # behind a CREATE TABLE's parentheses, usable between equal databases only
-    attached: tuple[Attached, ...] = ()
+    dependents: tuple[Dependent, ...] = ()
     quarantined: bool = False
     remarks: tuple[str, ...] = ()  # that the plan is to show
 

@@ -36,7 +36,7 @@ class Dialect:
     cancels: ClassVar[bool] = True
     begin_write: ClassVar[str] = "begin"
     query_options: ClassVar[Mapping[str, str]] = {}  # ADBC statement options for small catalogue queries
-    adds_references: ClassVar[bool] = True  # foreign keys, to tables that are there
+    adds_foreign_keys: ClassVar[bool] = True  # foreign keys, to tables that are there
     drops_journal: ClassVar[bool] = False  # at the last transfer's end: a file is somebody's document
     staging_options: ClassVar[Mapping[str, Any]] = {"temporary": True}  # adbc_ingest's, for a temporary table
     keep_row: ClassVar[str] = ""  # a SELECT's ending that keeps others from deleting its row before we commit
@@ -260,7 +260,7 @@ class Dialect:
         """See Sink.design; `types` are the target's own that are called as the source's. Pure."""
         raise NotImplementedError
 
-    def check_rights(self, connection: Connection, plan: TablePlan) -> None:
+    def check_privileges(self, connection: Connection, plan: TablePlan) -> None:
         """Raises ConfigError for what this user may not do to the target, SchemaError for types it lacks."""
         return
 

@@ -16,7 +16,7 @@ def of_table(source: Table, target: Table, names: Mapping[str, str]) -> Iterator
     """`names` are the columns' new ones."""
     if source.partition_key:
         yield f"{source.name} is partitioned by {source.partition_key}; its copy is one table"
-    yield from left_behind(source.attached, target.attached)
+    yield from left_behind(source.dependents, target.dependents)
     yield from _of_columns(source, target)
     yield from _of_keys(source, target, names)
 

@@ -34,7 +34,7 @@ class Display(Protocol):
 
     def open(self) -> None: ...
     def say(self, line: str) -> None: ...
-    def show(self, board: ProgressState, now: float) -> None: ...
+    def show(self, state: ProgressState, now: float) -> None: ...
     def close(self) -> None: ...
 
 
@@ -43,7 +43,7 @@ class Progress:
 
     def __init__(self, display: Display | None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._display = display
-        self._board = ProgressState()
+        self._state = ProgressState()
         self._clock = clock
         self._lock = threading.Lock()
 
@@ -63,9 +63,9 @@ class Progress:
 
     def _tell(self, display: Display, event: Event) -> None:
         now = self._clock()
-        if line := self._board.take(event, now):
+        if line := self._state.take(event, now):
             display.say(line)
-        display.show(self._board, now)
+        display.show(self._state, now)
 
     def _on_display(self, act: Callable[[Display], None]) -> None:
         with self._lock:
@@ -109,8 +109,8 @@ class Lines:
     def say(self, line: str) -> None:
         self._write(on_one_line(line))
 
-    def show(self, board: ProgressState, now: float) -> None:
-        for table in board.running.values():
+    def show(self, state: ProgressState, now: float) -> None:
+        for table in state.running.values():
             if now - self._told.setdefault(table.name, table.begun) >= LINE_SECONDS:
                 self._told[table.name] = now
                 self.say(f"{table.name}: {', '.join(table.words(now))}")
@@ -145,21 +145,21 @@ class Terminal:
         self._console.print(on_one_line(line), style="dim")
         self._drawn = float("-inf")  # printing has redrawn the old picture below: bring it up to date
 
-    def show(self, board: ProgressState, now: float) -> None:
+    def show(self, state: ProgressState, now: float) -> None:
         if now - self._drawn >= FRAME_SECONDS:
             self._drawn = now
-            self._live.update(self._picture(board, now), refresh=True)
+            self._live.update(self._picture(state, now), refresh=True)
 
     def close(self) -> None:
         self._live.stop()
 
-    def _picture(self, board: ProgressState, now: float) -> RenderableType:
+    def _picture(self, state: ProgressState, now: float) -> RenderableType:
         from rich.cells import cell_len
         from rich.progress_bar import ProgressBar
         from rich.table import Table
 
         grid = Table.grid(padding=(0, 1), expand=True)
-        running = [(on_one_line(table.name), table) for table in board.running.values()]
+        running = [(on_one_line(table.name), table) for table in state.running.values()]
         widest = max((cell_len(name) for name, _ in running), default=0)
         grid.add_column(width=min(NAME_WIDTH, widest), no_wrap=True, overflow="ellipsis", style="bold")
         wide = self._console.width >= BAR_FROM
@@ -187,11 +187,11 @@ class Cell:
         self._news = [*self._news, line][-NEWS_IN_NOTEBOOK:]
         self._drawn = float("-inf")
 
-    def show(self, board: ProgressState, now: float) -> None:
+    def show(self, state: ProgressState, now: float) -> None:
         if now - self._drawn >= FRAME_SECONDS:
             self._drawn = now
             news = "".join(f'<div style="opacity:.65">{escape(line)}</div>' for line in self._news)
-            running = "".join(_cell_line(table, now) for table in board.running.values())
+            running = "".join(_cell_line(table, now) for table in state.running.values())
             self._update(f'<div style="font-size:13px">{news}{running}</div>')
 
     def close(self) -> None:

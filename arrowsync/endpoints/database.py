@@ -215,8 +215,8 @@ class Database:
         return None
 
     @property
-    def adds_references(self) -> bool:
-        return self.speaks.adds_references
+    def adds_foreign_keys(self) -> bool:
+        return self.speaks.adds_foreign_keys
 
     def is_source(self, source: Source) -> bool:
         if not isinstance(source, Database) or source.speaks.name != self.speaks.name:
@@ -271,7 +271,7 @@ class Database:
     def statements(self, plan: TablePlan) -> TablePlan:
         if self._exists:
             with asking(self.address) as connection:
-                self.speaks.check_rights(connection, plan)
+                self.speaks.check_privileges(connection, plan)
                 # One that drops a row and adds another passes the count, which sees sums only.
                 names = self.speaks.triggers(connection, plan.write_table) if plan.exists else []
                 warnings = self.speaks.lost(connection, plan)

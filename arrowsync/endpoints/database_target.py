@@ -19,7 +19,7 @@ from arrowsync.core.transfer import WriteMode
 from arrowsync.dialects.ansi import Dialect
 from arrowsync.endpoints.connection_cache import asking
 from arrowsync.endpoints.connections import AdbcConnection, Address
-from arrowsync.endpoints.foreign_keys import add_references
+from arrowsync.endpoints.foreign_keys import add_foreign_keys
 from arrowsync.endpoints.journal import Journal
 from arrowsync.endpoints.lock import FileLock, ServerLock, is_held, transfer_key, with_locks
 from arrowsync.endpoints.short_tries import in_short_tries
@@ -49,7 +49,7 @@ class DatabaseTarget:
         targets = {str(name) for name in names}
         with asking(self.address) as connection:
             return [
-                _with_landing(connection, each)
+                _with_write_table_state(connection, each)
                 for tables in self._dialect.find_journals(connection, journal)
                 for each in Journal(connection, tables).unfinished(transfer, targets)
             ]
@@ -214,7 +214,7 @@ class DatabaseTarget:
             def last() -> Published:
                 for statement in (*self._dialect.durable, *plan.after[plan.separate :]):
                     connection.run(statement)
-                published = add_references(connection, plan)
+                published = add_foreign_keys(connection, plan)
                 journal.publish(plan, receipts, {**state, **outcome, **self._finished(connection, plan)})
                 return published
 
@@ -243,7 +243,7 @@ class DatabaseTarget:
             return Published()
         with self._connect() as connection:
             added = _in_short_transactions(
-                connection, lambda: add_references(connection, plan, last=True), "The rows are in"
+                connection, lambda: add_foreign_keys(connection, plan, last=True), "The rows are in"
             )
             # A replace has built other tables' keys to this one anew.
             unchecked = self._dialect.unchecked(connection, plan.target.name) if plan.exists else []
@@ -262,7 +262,7 @@ class DatabaseTarget:
                     journal.drop_if_idle()
 
 
-def _with_landing(connection: AdbcConnection, found: Unfinished) -> Unfinished:
+def _with_write_table_state(connection: AdbcConnection, found: Unfinished) -> Unfinished:
     """With what became of the table that its rows went into."""
     if not found.has_write_table:
         return found

@@ -241,7 +241,7 @@ class Files:
         return largest_file(len(table.columns), memory, self._group_bytes(transfer))
 
     @property
-    def adds_references(self) -> bool:
+    def adds_foreign_keys(self) -> bool:
         return True
 
     def is_source(self, source: Source) -> bool:

@@ -9,7 +9,7 @@ from arrowsync.errors import ArrowsyncError, ConfigError, DataError, SchemaError
 _SAVEPOINT = "arrowsync_reference"
 
 
-def add_references(connection: AdbcConnection, plan: TablePlan, *, last: bool = False) -> Published:
+def add_foreign_keys(connection: AdbcConnection, plan: TablePlan, *, last: bool = False) -> Published:
     """Add what is not there yet, in the open transaction.
 
     A key that rows break is added for new rows only. One whose table is missing waits; with `last` it is

@@ -122,7 +122,7 @@ class StagingSifter(RejectFinder):
         self, connection: AdbcConnection, ingest: Ingest, reject_sql: RejectSQL, staging: str, *, staged: bool
     ) -> None:
         super().__init__(connection, ingest)
-        self._sieve = reject_sql
+        self._reject_sql = reject_sql
         self._staging = staging
         self._staged = staged
         for statement in reject_sql.create:
@@ -131,13 +131,13 @@ class StagingSifter(RejectFinder):
     def _refused(self, batch: pa.RecordBatch) -> Iterator[Refusal]:
         yield from self._by_stages(batch)
         self._settle()
-        self._connection.run(self._sieve.empty)
+        self._connection.run(self._reject_sql.empty)
 
     def _by_stages(self, batch: pa.RecordBatch) -> Iterator[Refusal]:
         yield from self._stage(batch)
         if self._try(self._insert_all) is None:
             return
-        for group in self._sieve.violations:
+        for group in self._reject_sql.violations:
             for _ in range(GENERATIONS):
                 refusals = self._judge(group)
                 yield from refusals
@@ -174,14 +174,14 @@ class StagingSifter(RejectFinder):
         """Take the rows out that the group refuses."""
         try:
             with self._savepoint():
-                found = self._connection.rows(self._sieve.judge(group))
+                found = self._connection.rows(self._reject_sql.judge(group))
                 found = [*found, *self._followers(group, found)]
         except TransientError:
             raise
         except ArrowsyncError:
             return []  # a value, or a right to look, that a check stumbles over: the INSERT will judge
         if found:
-            self._connection.run(self._sieve.remove([ordinal for ordinal, _ in found]))
+            self._connection.run(self._reject_sql.remove([ordinal for ordinal, _ in found]))
         reasons = [(ordinal, group[reason]) for ordinal, reason in found]
         return [
             Refusal(ordinal, each.message, each.sqlstate, each.constraint, each.column)
@@ -220,7 +220,7 @@ class StagingSifter(RejectFinder):
         try or two where all are bad, and few rows are inserted in vain where few are.
         """
         self._settle()
-        for statement in self._sieve.for_ranges:
+        for statement in self._reject_sql.for_ranges:
             self._connection.run(statement)
         start, reach = 0, rows
         while start < rows:
@@ -245,10 +245,10 @@ class StagingSifter(RejectFinder):
             start, reach = start + 1, rows if marked == start else max(1, start - begun)
 
     def _insert_range(self, start: int, end: int) -> DataError | None:
-        return self._try(lambda: self._insert(self._sieve.insert_range(start, end)))
+        return self._try(lambda: self._insert(self._reject_sql.insert_range(start, end)))
 
     def _insert_all(self) -> None:
-        self._insert(self._sieve.insert)
+        self._insert(self._reject_sql.insert)
 
     def _insert(self, statement: str) -> None:
         # What the INSERT reports: after a rolled-back savepoint the server's counters are no guide.
@@ -256,7 +256,11 @@ class StagingSifter(RejectFinder):
 
     def _marked(self) -> int | None:
         """The row under way when an insert failed; the last one if the statement failed as a whole."""
-        return None if self._sieve.marked is None else int(self._connection.rows(self._sieve.marked)[0][0])
+        return (
+            None
+            if self._reject_sql.marked is None
+            else int(self._connection.rows(self._reject_sql.marked)[0][0])
+        )
 
 
 def _line(error: DataError) -> int | None:

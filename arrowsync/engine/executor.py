@@ -51,15 +51,15 @@ def check_executor(transfer: Transfer, source: Source, sink: Sink) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class RemoteTask:
-    """A partition for a worker, which copies at most `pipes` of them at once in one process.
+class ExecutorTask:
+    """A partition for a worker, which copies at most `concurrency` of them at once in one process.
 
     `read` and `refused` are the table's rows so far. No two are equal: Dask would take one's outcome for the
     other's.
     """
 
     task: Task
-    pipes: int
+    concurrency: int
     read: int
     refused: int
     submission: str = field(default_factory=lambda: uuid4().hex)
@@ -76,12 +76,12 @@ class Outcome:
 def copy_on(
     executor: Executor,
     tasks: Sequence[Task],
-    pipes: int,
+    concurrency: int,
     at_once: int | None,
     context: CopyContext,
     tally: Tally,
 ) -> tuple[list[Receipt], list[ArrowsyncError]]:
-    """Copy the tasks on the executor, at most `at_once` of them, `pipes` in one process; see Gathering.
+    """Copy the tasks on the executor, at most `at_once` of them, `concurrency` in one process; see Scheduler.
 
     Partitions that run in other processes when this one is told to stop are waited for: each ends with a
     commit or a rollback of its own, and those that have not begun find that they come too late. What
@@ -93,7 +93,7 @@ def copy_on(
     def submit(task: Task) -> Future[Outcome]:
         alone = replace(task, plan=task.plan.alone(task.partition))
         try:
-            return executor.submit(copy_partition_here, RemoteTask(alone, pipes, *tally.counts))
+            return executor.submit(copy_partition_here, ExecutorTask(alone, concurrency, *tally.counts))
         except Exception as error:  # whatever an executor raises that has broken or was shut down
             raise ArrowsyncError(f"the executor takes no more partitions: {error!r}", hint=AGAIN) from error
 
@@ -134,21 +134,21 @@ def _result(future: Future[Outcome], context: CopyContext) -> Receipt:
 # -- on the worker -------------------------------------------------------------------------------------------
 
 
-def copy_partition_here(remote: RemoteTask) -> Outcome:
+def copy_partition_here(submitted: ExecutorTask) -> Outcome:
     """Copy a partition in this process, inside its own memory limit; for a forked one in a fresh process."""
-    task = remote.task
+    task = submitted.task
     if fork_safety.is_forked() and task.plan.run not in _cancellations:
-        outcome: Outcome = fork_safety.in_fresh_process(copy_partition_here, remote)
+        outcome: Outcome = fork_safety.in_fresh_process(copy_partition_here, submitted)
         return outcome
     events: list[Event] = []
     with (
         Cancellation(parent=_cancellations.get(task.plan.run)) as cancellation,
-        _places.one_of(remote.pipes, cancellation),
+        _places.one_of(submitted.concurrency, cancellation),
         process_tracker(task.plan.transfer.limits.memory_bytes) as tracker,
     ):
         sizer = table_sizer(task.plan, task.batch_bytes)
         context = CopyContext(tracker, cancellation, events.append)
-        tally = Tally(task.plan.transfer, read=remote.read, refused=remote.refused)
+        tally = Tally(task.plan.transfer, read=submitted.read, refused=submitted.refused)
         result: Receipt | ArrowsyncError
         try:
             result = attempt_partition(task, sizer, context, tally)

@@ -78,7 +78,7 @@ def _planned(
     sample_types: bool,
 ) -> list[TablePlan]:
     """The plans of the tables that can be copied, without foreign keys to those that cannot."""
-    names = {} if sink.adds_references else {t.name: target_name(transfer, t, sink) for t in tables}
+    names = {} if sink.adds_foreign_keys else {t.name: target_name(transfer, t, sink) for t in tables}
     plans: dict[TableName, TablePlan] = {}
     is_source = cache(lambda: sink.is_source(source))  # to find out may take connections to both
     waiting = list(enumerate(tables))
@@ -170,7 +170,7 @@ class _Planning:
         existing = self._existing(name, decision)
         if table.view and name == table.name and (statements := self.sink.view(table, self.transfer)):
             _check_view(table, existing)
-            warnings = tuple(left_behind(table.attached))
+            warnings = tuple(left_behind(table.dependents))
             plan = TablePlan(self.transfer, table, table, (), (), before=statements, warnings=warnings)
             return replace(plan, resumes=decision.resumes, discards=decision.discards)
         return self._rows(table, name, decision, existing)
@@ -187,7 +187,7 @@ class _Planning:
         made = any(
             each.has_write_table
             and each.made_write_table
-            and each.write_table != "other"
+            and each.write_table_state != "other"
             and each.write_table_name == name
             for each in left
         )
@@ -201,7 +201,7 @@ class _Planning:
         if not transfer.schema_only:
             table = measured(source, table, transfer.where)
         made = existing is None or transfer.mode is WriteMode.REPLACE
-        dangling = _dangling(table, self.copied, sink) if made and not sink.adds_references else []
+        dangling = _dangling(table, self.copied, sink) if made and not sink.adds_foreign_keys else []
         table = replace(table, foreign_keys=tuple(key for key in table.foreign_keys if key not in dangling))
         fresh = resumes is None and not discards
         presumable = self.sample_types and made and fresh and can_start_over(transfer, sink)

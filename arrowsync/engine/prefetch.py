@@ -179,7 +179,7 @@ class Prefetch:
             threading.Thread(target=self._run, args=(ahead,), name="arrowsync-read", daemon=True)
             for ahead in self._readers
         ]
-        self._turns = deque(self._readers[n % readers] for n in range(len(slices)))
+        self._slots = deque(self._readers[n % readers] for n in range(len(slices)))
         self._done = done
         self._others = threading.Semaphore(readers - 1)  # who does not find one is the last thread to end
         self._taken = 0  # rows
@@ -226,9 +226,9 @@ class Prefetch:
         No iterator: a generator's frame would keep the batch alive while the next one waits for its memory.
         """
         self.start()
-        while self._turns:
+        while self._slots:
             try:
-                ready = self._turns[0].channel.get()
+                ready = self._slots[0].channel.get()
             except MemoryLimitError as error:  # of the row behind those that were taken
                 error.at(row=f"number {self._taken + 1:,}")
                 raise
@@ -236,7 +236,7 @@ class Prefetch:
                 self._taken += ready.batch.num_rows
                 return ready
             self._cancellation.check()
-            self._turns.popleft()
+            self._slots.popleft()
         return None
 
     def _run(self, ahead: _Ahead) -> None:

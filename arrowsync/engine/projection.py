@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
-from arrowsync.core.table import Attached, Check, ForeignKey, Index, Key, Table
+from arrowsync.core.table import Check, Dependent, ForeignKey, Index, Key, Table
 from arrowsync.core.transfer import Transfer
 from arrowsync.errors import ConfigError, TableUnusable
 
@@ -42,7 +42,7 @@ def narrowed(table: Table, transfer: Transfer) -> Table:
         indexes=tuple(index for index in table.indexes if index not in lost),
         checks=tuple(check for check in table.checks if check not in lost),
         # What is about the columns left out alone is missed by nobody.
-        attached=(*table.attached, *(_named(*part) for part in parts if _speaks_of(part[1], names))),
+        dependents=(*table.dependents, *(_named(*part) for part in parts if _speaks_of(part[1], names))),
     )
 
 
@@ -79,7 +79,7 @@ def _expressions(part: _Part) -> str:
     return ""
 
 
-def _named(kind: str, part: _Part) -> Attached:
+def _named(kind: str, part: _Part) -> Dependent:
     if part.name:
-        return Attached(kind, part.name)
-    return Attached(f"the {kind} of {', '.join(part.columns) or _expressions(part)}")
+        return Dependent(kind, part.name)
+    return Dependent(f"the {kind} of {', '.join(part.columns) or _expressions(part)}")

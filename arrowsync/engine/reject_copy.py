@@ -55,7 +55,7 @@ def copy_rejecting(task: Task, sizer: AdaptiveSizer, context: CopyContext, tally
     while True:
         try:
             with context.reading.take(context.cancellation), context.writing.take(context.cancellation):
-                return _Careful(task, sizer, context, tally, kept).copy()
+                return _RejectCopy(task, sizer, context, tally, kept).copy()
         except Refused as refused:
             if not (refused.column or "").startswith(_TWIN):
                 raise
@@ -140,7 +140,7 @@ NUL = "22021"  # a character that the server's encoding cannot hold
 # -- one attempt ---------------------------------------------------------------------------------------------
 
 
-class _Careful:
+class _RejectCopy:
     """One attempt at a partition."""
 
     def __init__(

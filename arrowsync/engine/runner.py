@@ -75,7 +75,7 @@ def _begin(
 def _copy_all(plans: Sequence[TablePlan], workers: Workers, lock: Lock | None) -> list[Copied]:
     source, sink = workers.source, workers.sink
     left = [plan for plan in plans if not plan.is_finished]
-    readers = max(map(workers.pipes, left), default=1)
+    readers = max(map(workers.concurrency, left), default=1)
     # Workers elsewhere could not get past DDL that waits for our locks. In one database the swap of a target
     # may need a source table for itself.
     swaps = any(plan.write_table != plan.target.name for plan in left)

@@ -69,7 +69,7 @@ def certain(plan: TablePlan, source: Source, sink: Sink) -> TablePlan:
     target, columns, _ = designed(
         plan.transfer, plan.source, source, sink, plan.target.name, None, sample_types=False
     )
-    target = replace(target, attached=plan.target.attached)
+    target = replace(target, dependents=plan.target.dependents)
     of_types = sink.statements(replace(plan, warnings=())).warnings
     kept = tuple(warning for warning in plan.warnings if warning not in of_types)
     plan = replace(plan, target=target, columns=columns, warnings=kept, sampled=False)

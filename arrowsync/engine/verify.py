@@ -59,7 +59,7 @@ def check_copy(
     if plan.transfer.verify is not Verify.HASH:
         return Checked("count")
     try:
-        reading = _landing(plan, sink)
+        reading = _write_table(plan, sink)
     except VerificationError as error:  # a cast to another kind of value: the rows are in, and counted
         return Checked("count", (f"verified by count only: {error}",))
     if stored != copied.rows:  # appended to rows that were there before
@@ -200,7 +200,7 @@ def _read_back(reading: TablePlan, sink: Sink, cancellation: Cancellation) -> Fi
         return _read(sink, reading, partitions, snapshot, cancellation)
 
 
-def _landing(plan: TablePlan, sink: Sink) -> TablePlan:
+def _write_table(plan: TablePlan, sink: Sink) -> TablePlan:
     """A plan that reads the written table back. Raises VerificationError where it cannot be compared."""
     write_table = measured(sink, sink.describe([plan.write_table])[0])
     pairs = [(column, write_table.column(column.target.name)) for column in plan.columns]

@@ -31,7 +31,7 @@ class Workers:
     context: CopyContext
     executor: Executor | None = None
 
-    def pipes(self, plan: TablePlan) -> int:
+    def concurrency(self, plan: TablePlan) -> int:
         """How many partitions are under way at once in this process, or in each of an executor's."""
         here = self.executor is None
         wanted = wanted_concurrency(plan, self.source, self.sink) if here else plan.transfer.worker_count
@@ -54,27 +54,27 @@ class Workers:
             if self.executor is None:
                 return self._copy_here(plan, tasks, context, tally)
             at_once = concurrency_of_connections(plan.transfer.limits.max_connections, self.source, self.sink)
-            return copy_on(self.executor, tasks, self.pipes(plan), at_once, context, tally)
+            return copy_on(self.executor, tasks, self.concurrency(plan), at_once, context, tally)
 
     def _copy_here(
         self, plan: TablePlan, tasks: Sequence[Task], context: CopyContext, tally: Tally
     ) -> tuple[list[Receipt], list[ArrowsyncError]]:
-        pipes = self.pipes(plan)
-        context = replace(context, reading=Slots(pipes), writing=Slots(pipes))
+        concurrency = self.concurrency(plan)
+        context = replace(context, reading=Slots(concurrency), writing=Slots(concurrency))
         sizer = table_sizer(plan, tasks[0].batch_bytes)
 
         def submit(task: Task) -> Future[Receipt]:
             return pool.submit(attempt_partition, task, sizer, context, tally)
 
         # One more reads ahead while another one commits, if there is memory for it.
-        at_once = concurrency_for(plan.transfer.limits.memory_bytes, pipes + 1, widths_of(plan))
+        at_once = concurrency_for(plan.transfer.limits.memory_bytes, concurrency + 1, widths_of(plan))
         with ThreadPoolExecutor(at_once, thread_name_prefix="arrowsync-copy") as pool:
             return Scheduler(tasks, submit, Future.result, tally, at_once, context, Future.cancel).outcome()
 
     def _tasks(self, plan: TablePlan, done: Collection[int], snapshot: Snapshot) -> list[Task]:
         memory = plan.transfer.limits.memory_bytes
         readers, slices = self._slices(plan)
-        ceiling = batch_ceiling(memory, max(self.pipes(plan), readers), widths_of(plan))
+        ceiling = batch_ceiling(memory, max(self.concurrency(plan), readers), widths_of(plan))
         return [
             Task(
                 plan,

@@ -134,7 +134,7 @@ def test_every_type_comes_home_over_two_sqlite_files(zoos: tuple[Database, Datab
     assert not wrong
 
 
-def test_every_value_of_people_s_columns_arrives_in_postgresql(
+def test_every_value_of_users_columns_arrives_in_postgresql(
     new_database: Callable[[], Database], sqlite_file: Callable[..., Path]
 ) -> None:
     target = new_database()
@@ -156,7 +156,7 @@ def test_every_value_of_people_s_columns_arrives_in_postgresql(
     assert not wrong
 
 
-def test_every_value_of_people_s_columns_keeps_its_storage_class_in_another_file(
+def test_every_value_of_users_columns_keeps_its_storage_class_in_another_file(
     sqlite_file: Callable[..., Path], sqlite_rows: Callable[..., list[tuple[object]]], tmp_path: Path
 ) -> None:
     path = sqlite_file("".join(table_of(case, f"t{number}") for number, case in enumerate(PEOPLE.values())))

@@ -26,7 +26,7 @@ from arrowsync import ConfigError, Limits, TransferError
 from arrowsync.core.events import BatchWritten, Event, PartitionCommitted
 from arrowsync.core.plan import Snapshot
 from arrowsync.engine.cancellation import Cancellation
-from arrowsync.engine.executor import Places, RemoteTask
+from arrowsync.engine.executor import ExecutorTask, Places
 from arrowsync.engine.pipe import Task
 from tests.fix_postgresql import SUPERUSER_PASSWORD, Database
 from tests.scenarios.copies import QUICK, content, copy, interrupted, make_rows, newest_server
@@ -174,11 +174,11 @@ def test_forked_workers_hold_no_session_of_a_killed_coordinator(
 # -- what goes out -------------------------------------------------------------------------------------------
 
 
-def task_of(plan: arrowsync.Plan) -> RemoteTask:
+def task_of(plan: arrowsync.Plan) -> ExecutorTask:
     table = plan.tables[0]
     partition = table.partitions[-1]
     alone = table.alone(partition)
-    return RemoteTask(Task(alone, partition, Snapshot("1"), plan.source, plan.sink, 1 << 20), 2, 0, 0)
+    return ExecutorTask(Task(alone, partition, Snapshot("1"), plan.source, plan.sink, 1 << 20), 2, 0, 0)
 
 
 @newest_server
@@ -232,7 +232,7 @@ def test_what_workers_cannot_reach_or_could_write_twice_is_refused(
 def test_no_submission_equals_an_earlier_one(pair: tuple[Database, Database]) -> None:
     """Dask would hand out what became of that one."""
     task = task_of(arrowsync.plan(*(each.uri for each in pair), table="t"))
-    assert RemoteTask(task.task, 2, 0, 0) != RemoteTask(task.task, 2, 0, 0)
+    assert ExecutorTask(task.task, 2, 0, 0) != ExecutorTask(task.task, 2, 0, 0)
 
 
 @pytest.mark.timeout(30)

@@ -124,7 +124,7 @@ LATE_VALUES = {
 
 @newest_server
 @pytest.mark.parametrize(("declared", "usual", "late", "type"), LATE_VALUES.values(), ids=LATE_VALUES)
-def test_one_late_value_makes_the_column_what_a_census_of_all_rows_would(
+def test_one_late_value_makes_the_column_what_a_summary_of_all_rows_would(
     sqlite_file: Callable[..., Path],
     new_database: Callable[..., Database],
     declared: str,
@@ -202,7 +202,7 @@ def test_a_table_that_starts_over_says_why_and_counts_each_row_once(
 
 
 @newest_server
-def test_only_the_table_that_was_presumed_wrongly_starts_over(
+def test_only_the_table_that_was_sampled_wrongly_starts_over(
     sqlite_file: Callable[..., Path], postgresql: Database, censuses: list[str]
 ) -> None:
     source = sqlite_file(
@@ -286,7 +286,7 @@ def test_a_bad_row_alone_starts_nothing_over(
 
 @newest_server
 @pytest.mark.parametrize("mode", ["create", "replace"])
-def test_a_row_that_is_bad_for_presumed_types_only_does_not_end_the_copy(
+def test_a_row_that_is_bad_for_sampled_types_only_does_not_end_the_copy(
     sqlite_file: Callable[..., Path], postgresql: Database, mode: str
 ) -> None:
     """10:00 and 10:00:00 are one time and two texts, which the last row makes them."""
@@ -337,7 +337,7 @@ def test_a_plan_that_is_shown_is_certain(sqlite_file: Callable[..., Path], postg
     ],
     ids=lambda told: next(iter(told)),
 )
-def test_what_the_copy_would_not_prove_is_not_presumed(
+def test_what_the_copy_would_not_prove_is_not_sampled(
     sqlite_file: Callable[..., Path], postgresql: Database, told: dict[str, Any]
 ) -> None:
     source = str(sqlite_file(table_of(late="'n/a'")))
@@ -347,7 +347,7 @@ def test_what_the_copy_would_not_prove_is_not_presumed(
 
 
 @newest_server
-def test_tables_that_are_there_small_or_without_rowids_are_not_presumed(
+def test_tables_that_are_there_small_or_without_rowids_are_not_sampled(
     sqlite_file: Callable[..., Path], postgresql: Database
 ) -> None:
     source = str(
@@ -370,7 +370,7 @@ def test_tables_that_are_there_small_or_without_rowids_are_not_presumed(
     assert not seen.sampled
 
 
-def test_other_targets_are_not_presumed(sqlite_file: Callable[..., Path], tmp_path: Path) -> None:
+def test_other_targets_are_not_sampled(sqlite_file: Callable[..., Path], tmp_path: Path) -> None:
     source = str(sqlite_file(table_of()))
     for target in (tmp_path / "t.parquet", f"{tmp_path / 't'}/", tmp_path / "other.db"):
         assert not planned_for_copy(source, str(target), table="t").tables[0].sampled
@@ -408,7 +408,7 @@ def unfinished(target: Database) -> list[tuple[Any, ...]]:
 
 @newest_server
 @pytest.mark.parametrize("mode", ["create", "replace"])
-def test_a_presumed_copy_that_was_right_is_gone_on_with(
+def test_a_sampled_copy_that_was_right_is_gone_on_with(
     sqlite_file: Callable[..., Path], postgresql: Database, mode: str
 ) -> None:
     postgresql.execute("create table t (id int)" if mode == "replace" else "select 1")
@@ -424,7 +424,7 @@ def test_a_presumed_copy_that_was_right_is_gone_on_with(
 
 @newest_server
 @pytest.mark.parametrize("mode", ["create", "replace"])
-def test_a_presumed_copy_that_was_wrong_is_started_over_by_the_next_run(
+def test_a_sampled_copy_that_was_wrong_is_started_over_by_the_next_run(
     sqlite_file: Callable[..., Path], postgresql: Database, mode: str
 ) -> None:
     postgresql.execute("create table t (id int)" if mode == "replace" else "select 1")
@@ -472,7 +472,7 @@ def test_a_run_that_was_started_over_is_gone_on_with_and_presumes_nothing_again(
 @pytest.mark.parametrize(
     "kills", [(0.0, 0.0), (0.4, 0.4), (1.2, 0.2)], ids=["at once", "before it shows", "after it shows"]
 )
-def test_killed_copies_of_a_table_that_is_presumed_wrongly_end_with_every_row_once(
+def test_killed_copies_of_a_table_that_is_sampled_wrongly_end_with_every_row_once(
     sqlite_file: Callable[..., Path], postgresql: Database, kills: tuple[float, ...]
 ) -> None:
     rows = 150_000  # enough for a child, where no test says how many are many

@@ -216,7 +216,7 @@ class PostgreSQL(Dialect):
     ) -> tuple[Table, tuple[ColumnPlan, ...]]:
         return design.design(source, forms, transfer, name, existing, types)
 
-    def check_rights(self, connection: Connection, plan: TablePlan) -> None:
+    def check_privileges(self, connection: Connection, plan: TablePlan) -> None:
         privileges.check_writing(self, connection, plan)
         type_catalog.check_types(connection, plan)
 

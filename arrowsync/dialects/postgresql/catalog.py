@@ -26,7 +26,7 @@ from arrowsync.core.table import (
     quoted,
 )
 from arrowsync.dialects.postgresql import constraint_options
-from arrowsync.dialects.postgresql.dependents import attached
+from arrowsync.dialects.postgresql.dependents import dependents
 from arrowsync.dialects.postgresql.read_types import TypeFacts
 from arrowsync.dialects.postgresql.sequences import serials
 from arrowsync.dialects.postgresql.type_catalog import facts_of, large_objects, needed, user_types
@@ -195,7 +195,7 @@ def _tables(connection: Connection, found: list[Row]) -> dict[TableName, Table]:
     named = large_objects(connection, facts, types)
     counted = _count(connection, found)
     views = {row[0]: _view(row) for row in connection.rows(_VIEWS, [oids])}
-    attachments = attached(connection, oids)
+    attachments = dependents(connection, oids)
     made = {}
     for oid, *row in found:
         its_columns = tuple(
@@ -207,7 +207,7 @@ def _tables(connection: Connection, found: list[Row]) -> dict[TableName, Table]:
         its_types = needed(its_columns, types)
         rows, exact = (counted[oid], True) if oid in counted else (table.rows, False)
         table = replace(table, types=its_types, rows=rows, rows_exact=exact, view=views.get(oid))
-        made[table.name] = replace(table, attached=attachments[oid])
+        made[table.name] = replace(table, dependents=attachments[oid])
     return made
 
 

@@ -88,12 +88,12 @@ class _Checks:
         self._dialect = dialect
         self._connection = connection
         self._plan = plan
-        self._landing = write_table
+        self._write_table = write_table
         self._rows = rows
         self._given = {column.target.name: column for column in plan.columns}
 
     def groups(self) -> tuple[tuple[Violation, ...], ...]:
-        table = self._dialect.quote_table(self._landing.name)
+        table = self._dialect.quote_table(self._write_table.name)
         if any(before for _, before in self._connection.rows(_TRIGGERS, [table])):
             return ()
         groups = (tuple(self._of_values()), tuple(self._of_tables()), *((each,) for each in self._of_keys()))
@@ -108,9 +108,9 @@ class _Checks:
     def _of_tables(self) -> Iterator[Violation]:
         """Reasons that lie in what the target and the tables it refers to hold, or do not hold."""
         readable = self._readable()
-        if str(self._landing.name) in readable:
+        if str(self._write_table.name) in readable:
             yield from self._taken_keys()
-        for key in self._landing.foreign_keys:
+        for key in self._write_table.foreign_keys:
             if str(key.references) in readable and self._plain(key):
                 yield self._orphans(key)
 
@@ -122,13 +122,13 @@ class _Checks:
     # -- a row's own values --------------------------------------------------------------------------------
 
     def _nulls(self) -> Iterator[Violation]:
-        for column in self._landing.columns:
+        for column in self._write_table.columns:
             if not column.nullable and column.name in self._given:
                 message = f'null value in column "{column.name}" violates not-null constraint'
                 yield Violation(f"{self._s(column.name)} is null", message, "23502", column=column.name)
 
     def _sizes(self) -> Iterator[Violation]:
-        for column in self._landing.columns:
+        for column in self._write_table.columns:
             type = TypeName.parse(column.base or column.type)
             given = self._given.get(column.name)
             if given is None or type.array or not type.modifiers:
@@ -148,7 +148,7 @@ class _Checks:
                     )
 
     def _failed_checks(self) -> Iterator[Violation]:
-        for check in self._landing.checks:
+        for check in self._write_table.checks:
             definition = check.definition or ""
             exclusion = definition.startswith("EXCLUDE")
             if exclusion or "NOT ENFORCED" in definition or not self._has(check.columns):
@@ -159,7 +159,7 @@ class _Checks:
     # -- other rows ----------------------------------------------------------------------------------------
 
     def _keys(self) -> Iterator[tuple[str | None, Sequence[str]]]:
-        table = self._landing
+        table = self._write_table
         primary = [table.primary_key] if table.primary_key else []
         indexes = [index for index in table.indexes if index.unique and not index.where]
         keys: list[Key | Index] = [*primary, *table.unique, *indexes]
@@ -169,12 +169,12 @@ class _Checks:
 
     def _taken_keys(self) -> Iterator[Violation]:
         for name, columns in self._keys():
-            yield _duplicate(name, self._exists(self._landing.name, columns, columns))
+            yield _duplicate(name, self._exists(self._write_table.name, columns, columns))
 
     def _orphans(self, key: ForeignKey) -> Violation:
         given = " and ".join(f"{self._s(column)} is not null" for column in key.columns)
         found, needs = self._exists(key.references, key.referenced, key.columns), None
-        if key.references == self._landing.name:
+        if key.references == self._write_table.name:
             needs = self._needs(key, f"{given} and not {found}")
             found += f" or {self._in_batch(key)}"
         message = (
@@ -226,7 +226,7 @@ class _Checks:
 
     def _readable(self) -> set[str]:
         """Of the tables to look into, those that this user may read whole."""
-        tables = {self._landing.name, *(key.references for key in self._landing.foreign_keys)}
+        tables = {self._write_table.name, *(key.references for key in self._write_table.foreign_keys)}
         names = {self._dialect.quote_table(table): str(table) for table in tables}
         return {names[name] for (name,) in self._connection.rows(_READABLE, [list(names)])}
 

@@ -46,7 +46,7 @@ class _NewTable:
         self._plan = plan
         self._target = plan.target
         self._swapped = plan.write_table != plan.target.name
-        self._landing = dialect.quote_table(plan.write_table)
+        self._write_table = dialect.quote_table(plan.write_table)
         self._final = dialect.quote_table(plan.target.name)
         self._parts = parts(plan)
 
@@ -70,7 +70,7 @@ class _NewTable:
                 yield self._create_sequence(column, column.serial)
         yield self._create_table()
         if self._swapped:
-            yield like_old(self._final, self._landing)
+            yield like_old(self._final, self._write_table)
         yield from (self._add_key(part) for part in self._keys() if not self._guaranteed(part))
 
     def _check_names(self) -> str:
@@ -91,7 +91,7 @@ class _NewTable:
         checks = [check for check in self._target.checks if not excludes(check)]
         lines = [*map(self._column, self._target.columns), *map(self._check, checks)]
         body = ",\n  ".join(lines)
-        return f"create table {self._landing} (\n  {body}\n)"
+        return f"create table {self._write_table} (\n  {body}\n)"
 
     def _column(self, column: Column) -> str:
         parts = [self._quote(column.name), column.type]
@@ -130,7 +130,7 @@ class _NewTable:
         assert isinstance(key, Key | Check)
         word = "primary key" if key is self._target.primary_key else "unique"
         definition = key.definition or f"{word} ({self._list(key.columns)})"
-        return f"alter table {self._landing} add constraint {self._quote(part.made_as)} {definition}"
+        return f"alter table {self._write_table} add constraint {self._quote(part.made_as)} {definition}"
 
     def _create_index(self, part: Part) -> str:
         index = part.of
@@ -145,7 +145,7 @@ class _NewTable:
                 for column, down in zip(index.columns, descending, strict=True)
             ]
             tail = f"btree ({', '.join(columns)})"
-        return f"create {unique}index {self._quote(part.made_as)} on {self._landing} using {tail}"
+        return f"create {unique}index {self._quote(part.made_as)} on {self._write_table} using {tail}"
 
     def _list(self, columns: Sequence[str]) -> str:
         return ", ".join(map(self._quote, columns))
@@ -161,7 +161,7 @@ class _NewTable:
         yield from self._finish_sequences()
         if self._swapped:
             renames = [self._rename(part) for part in self._parts]
-            yield swap(self._final, self._landing, self._target.name.name, renames)
+            yield swap(self._final, self._write_table, self._target.name.name, renames)
         yield from self._comments()
 
     def _finish_sequences(self) -> Iterator[str]:
@@ -169,11 +169,11 @@ class _NewTable:
         for column in self._target.columns:
             own, name = self._sequence(column), self._quote(column.name)
             if own and not column.identity:
-                yield f"alter sequence {own} owned by {self._landing}.{name}"
+                yield f"alter sequence {own} owned by {self._write_table}.{name}"
             if not self._plan.partitions:
                 continue
             if own:
-                yield _advance(own, column.serial or _PLAIN_SERIAL, self._landing, name)
+                yield _advance(own, column.serial or _PLAIN_SERIAL, self._write_table, name)
             elif column.default and column.serial:
                 yield _advance(self._quote_table(column.serial.name), column.serial)
 

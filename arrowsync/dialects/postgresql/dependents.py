@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from arrowsync.core.contracts import Connection
-from arrowsync.core.table import Attached
+from arrowsync.core.table import Dependent
 
 _ATTACHED = """
-select attached.oid::int8, attached.kind, attached.name from (
+select dependents.oid::int8, dependents.kind, dependents.name from (
   select tgrelid, 1, 'trigger', tgname::text from pg_trigger where not tgisinternal
   union all
   select ev_class, 2, 'rule', rulename::text from pg_rewrite where rulename <> '_RETURN'
@@ -20,14 +20,14 @@ select attached.oid::int8, attached.kind, attached.name from (
   union all
   select i.inhrelid, 5, 'inheritance from', i.inhparent::regclass::text
   from pg_inherits i join pg_class c on c.oid = i.inhrelid and not c.relispartition
-) as attached(oid, place, kind, name)
-where attached.oid = any($1::int8[]::oid[]) order by attached.oid, attached.place, attached.name
+) as dependents(oid, place, kind, name)
+where dependents.oid = any($1::int8[]::oid[]) order by dependents.oid, dependents.place, dependents.name
 """
 INHERITANCE = "inheritance from"
 
 
-def attached(connection: Connection, oids: Sequence[int]) -> Mapping[int, tuple[Attached, ...]]:
-    found: dict[int, tuple[Attached, ...]] = defaultdict(tuple)
+def dependents(connection: Connection, oids: Sequence[int]) -> Mapping[int, tuple[Dependent, ...]]:
+    found: dict[int, tuple[Dependent, ...]] = defaultdict(tuple)
     for oid, kind, name in connection.rows(_ATTACHED, [list(oids)]):
-        found[oid] += (Attached(kind, name),)
+        found[oid] += (Dependent(kind, name),)
     return found

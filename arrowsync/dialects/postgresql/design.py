@@ -11,9 +11,9 @@ import pyarrow as pa
 from arrowsync.core.contracts import Forms
 from arrowsync.core.plan import ColumnPlan, Fidelity, Form, Route, Storage
 from arrowsync.core.table import (
-    Attached,
     Check,
     Column,
+    Dependent,
     ForeignKey,
     Index,
     Key,
@@ -54,7 +54,7 @@ def design(
     there = {type.name: type for type in (*(existing.types if existing else ()), *types)}
     if existing is None or transfer.mode is WriteMode.REPLACE:
         target = _new_table(source, forms, transfer, name, there)
-        target = replace(target, attached=_staying(existing) if existing else ())
+        target = replace(target, dependents=_staying(existing) if existing else ())
         pairs = list(zip(source.columns, target.columns, strict=True))
     else:
         target = existing
@@ -193,9 +193,9 @@ def _new_table(source: Table, forms: Forms, transfer: Transfer, name: TableName,
     )
 
 
-def _staying(old: Table) -> tuple[Attached, ...]:
+def _staying(old: Table) -> tuple[Dependent, ...]:
     """What the swap takes over to the new table."""
-    return tuple(each for each in old.attached if each.kind != INHERITANCE)
+    return tuple(each for each in old.dependents if each.kind != INHERITANCE)
 
 
 def _check_names(names: Iterable[str]) -> None:

@@ -49,7 +49,7 @@ class SQLite(Dialect):
     seconds_since: ClassVar[str] = "(julianday('now') - julianday({})) * 86400"
     # The catalogue's rows come as one batch: the driver takes types from the first one alone.
     query_options: ClassVar[Mapping[str, str]] = {reading.BATCH_ROWS: "65536"}
-    adds_references: ClassVar[bool] = False
+    adds_foreign_keys: ClassVar[bool] = False
     drops_journal: ClassVar[bool] = True
     most_columns: ClassVar[int | None] = 2000
     staging_options: ClassVar[Mapping[str, Any]] = {"catalog_name": "temp"}

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from arrowsync.core.contracts import Connection
 from arrowsync.core.table import (
-    Attached,
     Check,
     Column,
+    Dependent,
     ForeignKey,
     Index,
     Key,
@@ -155,19 +155,19 @@ def _describe(connection: Connection, entry: Listed, nbytes: int) -> Table:
         indexes=_indexes(connection, indexes, made),
         definition=sql if entry.kind == "view" else None,
         options=entry.options,
-        attached=tuple(_attached(connection, entry, sql or "")),
+        dependents=tuple(_dependents(connection, entry, sql or "")),
     )
     return table if entry.kind == "view" else _sized(connection, table, nbytes)
 
 
-def _attached(connection: Connection, entry: Listed, sql: str) -> Iterator[Attached]:
+def _dependents(connection: Connection, entry: Listed, sql: str) -> Iterator[Dependent]:
     if entry.kind == "virtual":
-        yield Attached("virtual table module", module(sql))
+        yield Dependent("virtual table module", module(sql))
     query = (
         "select name, sql from sqlite_master where type = 'trigger' and lower(tbl_name) = lower(?) order by 1"
     )
     for name, definition in connection.rows(query, (entry.name,)):
-        yield Attached("trigger", str(name), str(definition))
+        yield Dependent("trigger", str(name), str(definition))
 
 
 def _columns(

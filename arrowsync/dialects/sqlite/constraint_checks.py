@@ -53,7 +53,7 @@ class _Checks:
     """The violations of one written table. Whoever has triggers there must ask them: they may do anything."""
 
     def __init__(self, write_table: Table, plan: TablePlan, rows: str, has_triggers: bool) -> None:
-        self._landing = write_table
+        self._write_table = write_table
         self._rows = rows
         self._has_triggers = has_triggers
         self._given = {column.target.name.lower() for column in plan.columns}
@@ -65,23 +65,23 @@ class _Checks:
         return tuple(group for group in groups if group)
 
     def _of_values(self) -> Iterator[Violation]:
-        table = self._landing.name.name
-        for column in self._landing.columns:
+        table = self._write_table.name.name
+        for column in self._write_table.columns:
             # A rowid numbers itself where it is NULL.
             if not (column.nullable or column.identity or column.on_null) and self._has((column.name,)):
                 message = f"NOT NULL constraint failed: {table}.{column.name}"
                 null = f"s.{quote(column.name)} is null"
                 yield Violation(null, message, "23502", "not null", column.name)
         # Which columns a check reads only its text knows, and "missing" would be taken for a text.
-        complete = self._has([column.name for column in self._landing.columns])
-        for check in self._landing.checks if complete else ():
+        complete = self._has([column.name for column in self._write_table.columns])
+        for check in self._write_table.checks if complete else ():
             if not _settled(check.definition):
                 name = check.name or check.expression
                 message = f"CHECK constraint failed: {name}"
                 yield Violation(f"not ({check.expression})", message, "23514", name)
 
     def _of_table(self) -> Iterator[Violation]:
-        table = self._landing.name.name
+        table = self._write_table.name.name
         for key, columns in self._keys():
             equal = " and ".join(f"t.{quote(column)} = s.{quote(column)}" for column in columns)
             yield self._duplicate(key, columns, f"exists (select 1 from {quote(table)} as t where {equal})")
@@ -91,7 +91,7 @@ class _Checks:
             yield self._duplicate(key, columns, repeated(self._rows, columns, quote))
 
     def _keys(self) -> Iterator[tuple[Key | Index, Sequence[str]]]:
-        table = self._landing
+        table = self._write_table
         keys: list[Key | Index] = [table.primary_key] if table.primary_key else []
         keys += [*table.unique, *(index for index in table.indexes if index.unique and not index.where)]
         for key in keys:
@@ -99,7 +99,7 @@ class _Checks:
                 yield key, key.columns
 
     def _duplicate(self, key: Key | Index, columns: Sequence[str], predicate: str) -> Violation:
-        table = self._landing.name.name
+        table = self._write_table.name.name
         message = f"UNIQUE constraint failed: {', '.join(f'{table}.{column}' for column in columns)}"
         return Violation(predicate, message, "23505", key.name or "unique")
 

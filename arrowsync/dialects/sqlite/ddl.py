@@ -28,7 +28,7 @@ def statements(plan: TablePlan) -> TablePlan:
             f"drop table {quote(target.name.name)}",
             f"alter table {quote(write_table)} rename to {quote(target.name.name)}",
         ]
-        after = [*swap, *after, *(each.definition for each in target.attached if each.definition)]
+        after = [*swap, *after, *(each.definition for each in target.dependents if each.definition)]
     return replace(
         plan,
         before=(create_table(target, write_table),),

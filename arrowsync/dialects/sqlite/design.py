@@ -36,8 +36,8 @@ def design(
     if existing is None or transfer.mode is WriteMode.REPLACE:
         target = _new_table(source, forms, transfer, name)
         # Triggers go with the old table and are made again on the new one.
-        kept = [each for each in existing.attached if each.definition] if existing else []
-        target = replace(target, attached=tuple(kept))
+        kept = [each for each in existing.dependents if each.definition] if existing else []
+        target = replace(target, dependents=tuple(kept))
         pairs = list(zip(source.columns, target.columns, strict=True))
     else:
         target = existing

@@ -32,7 +32,7 @@ def find(source: AdbcConnection, name: str, schema: str | None = None) -> Table:
 # -- names -------------------------------------------------------------------------------------------------
 
 
-def test_names_are_the_tables_that_people_made(postgresql: Database, source: AdbcConnection) -> None:
+def test_names_are_the_tables_that_users_made(postgresql: Database, source: AdbcConnection) -> None:
     postgresql.execute(
         "create table plain (a int); create schema s; create table s.\"Odd 'N'ame\" (a int); "
         "create table parent (a int) partition by range (a); "

@@ -26,7 +26,7 @@ def count_from_statistics(database: Database, rows: int = 3) -> bool:
         return PG.count_from_statistics(connection, TableName("t", "public"), rows)
 
 
-def test_rows_that_were_only_inserted_are_in_the_books(postgresql: Database) -> None:
+def test_rows_that_were_only_inserted_are_in_the_statistics(postgresql: Database) -> None:
     postgresql.execute(THREE)
     assert count_from_statistics(postgresql)
     assert not count_from_statistics(postgresql, rows=4)
@@ -44,13 +44,13 @@ def test_rows_that_were_only_inserted_are_in_the_books(postgresql: Database) -> 
         "alter table t rename to s; create view t as select * from s",
     ],
 )
-def test_books_prove_nothing_of_a_table_with_a_past(postgresql: Database, then: str) -> None:
+def test_statistics_prove_nothing_of_a_table_with_a_past(postgresql: Database, then: str) -> None:
     postgresql.execute(THREE)
     postgresql.execute(then)
     assert not count_from_statistics(postgresql)
 
 
-def test_a_small_table_is_counted_whatever_the_books_say(
+def test_a_small_table_is_counted_whatever_the_statistics_say(
     postgresql: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(change_detection, "COUNT_ANYWAY", 8_192)

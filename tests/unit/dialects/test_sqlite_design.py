@@ -97,7 +97,7 @@ def test_a_declared_type_keeps_the_name_and_has_the_right_affinity(type: str, de
 @pytest.mark.parametrize(
     "declared", ["INTEGER", "VARCHAR(20)", "REAL", "", "DECIMAL(10,2)", "TEXT x.U&int", "int"]
 )
-def test_what_people_declare_is_none_of_ours(declared: str) -> None:
+def test_what_users_declare_is_none_of_ours(declared: str) -> None:
     assert original_type(declared) is None
 
 
@@ -307,7 +307,7 @@ KEPT = [
 @pytest.mark.parametrize(
     ("type", "declared", "values", "cells"), KEPT, ids=[f"{a}-{b}" for a, b, _, _ in KEPT]
 )
-def test_a_column_that_people_declared_takes_what_it_keeps(
+def test_a_column_that_users_declared_takes_what_it_keeps(
     tmp_path: Path,
     sqlite_file: Callable[..., Path],
     sqlite_rows: Rows,

@@ -149,7 +149,7 @@ VALUES = (
 
 
 @pytest.mark.parametrize("declared", DECLARED)
-def test_a_form_that_carries_every_row_proves_the_type_it_was_presumed_for(
+def test_a_form_that_carries_every_row_proves_the_type_it_was_sampled_for(
     opened: Callable[[str], AdbcConnection], monkeypatch: pytest.MonkeyPatch, declared: str
 ) -> None:
     """Whatever the sample was: here the first and the last row, between which there is another value."""
@@ -177,7 +177,7 @@ def test_a_form_that_carries_every_row_proves_the_type_it_was_presumed_for(
     assert proven > len(VALUES)
 
 
-def test_what_is_quick_to_count_or_ours_is_not_presumed(opened: Callable[[str], AdbcConnection]) -> None:
+def test_what_is_quick_to_count_or_ours_is_not_sampled(opened: Callable[[str], AdbcConnection]) -> None:
     few = "create table few as select 1 as v;"
     many = f"create table many(id integer primary key, v); {MANY} insert into many(v) select a.i from n a, n b limit 100000;"
     ours = "create table ours(/* arrowsync */ id int8, v int8); insert into ours select id, v from many;"
@@ -190,7 +190,7 @@ def test_what_is_quick_to_count_or_ours_is_not_presumed(opened: Callable[[str], 
     assert sampled == {"few": False, "many": True, "ours": False, "keyed": False, "seen": False}
 
 
-def test_strict_tables_and_rowids_need_no_census(opened: Callable[[str], AdbcConnection]) -> None:
+def test_strict_tables_and_rowids_need_no_summary(opened: Callable[[str], AdbcConnection]) -> None:
     connection = opened("create table t(id integer primary key, i int, r real, s text, b blob, v any) strict")
     table = described(connection)
     sure = type_inference._sure(connection, table, table.columns)

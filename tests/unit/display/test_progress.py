@@ -57,36 +57,36 @@ def started(rows: int | None = 1000, **fields: object) -> TableStarted:
     return TableStarted(table="orders", plan=a_plan(a_table(rows=rows)), **fields)
 
 
-def board_of(*happened: tuple[float, Event]) -> ProgressState:
-    board = ProgressState()
+def state_of(*happened: tuple[float, Event]) -> ProgressState:
+    state = ProgressState()
     for now, event in happened:
-        board.take(event, now)
-    return board
+        state.take(event, now)
+    return state
 
 
-def words(board: ProgressState, now: float) -> str:
-    return ", ".join(board.running["orders"].words(now))
+def words(state: ProgressState, now: float) -> str:
+    return ", ".join(state.running["orders"].words(now))
 
 
 # -- what is going on ----------------------------------------------------------------------------------------
 
 
 def test_a_running_table_has_share_rates_memory_batch_and_time_left() -> None:
-    board = board_of((0, started()), (2, a_batch("orders", 0, 400, memory=3 * MiB)))
-    assert words(board, 2) == (
+    state = state_of((0, started()), (2, a_batch("orders", 0, 400, memory=3 * MiB)))
+    assert words(state, 2) == (
         "40%, 400 rows, 200 rows/s, 3 s left, 1.95 KiB/s, memory 3 MiB of 512 MiB, batches of 400"
     )
 
 
 def test_rates_are_those_of_the_last_seconds() -> None:
-    board = board_of((0, started(None)), (1, a_batch("orders", 0, 9_000)))
+    state = state_of((0, started(None)), (1, a_batch("orders", 0, 9_000)))
     for now in range(21, 32):
-        board.take(a_batch("orders", 0, 50), now)
-    assert board.running["orders"].rates(31)[0] == 50
+        state.take(a_batch("orders", 0, 50), now)
+    assert state.running["orders"].rates(31)[0] == 50
 
 
 def test_a_retried_partition_counts_its_rows_once() -> None:
-    board = board_of(
+    state = state_of(
         (0, started()),
         (1, a_batch("orders", 0, 300)),
         (2, Retried(table="orders", partition=0, attempt=2, wait_seconds=1, error="gone")),
@@ -94,22 +94,22 @@ def test_a_retried_partition_counts_its_rows_once() -> None:
         (4, a_batch("orders", 0, 100)),
         (5, PartitionCommitted(table="orders", receipt=a_receipt(0, 120), seconds=1, query_seconds=1)),
     )
-    assert board.running["orders"].rows == 120
+    assert state.running["orders"].rows == 120
 
 
 def test_a_table_that_starts_over_has_no_rows_yet_and_says_so() -> None:
-    board = ProgressState()
+    state = ProgressState()
     for event in (started(), a_batch("orders", 0, 300), a_batch("orders", 1, 200)):
-        assert board.take(event, 0.0) is None
-    assert board.take(started(), 1.0) == "orders: started over, with other types"
-    assert board.running["orders"].rows == 0
+        assert state.take(event, 0.0) is None
+    assert state.take(started(), 1.0) == "orders: started over, with other types"
+    assert state.running["orders"].rows == 0
 
 
 def test_an_earlier_runs_rows_are_there_from_the_start() -> None:
-    board = ProgressState()
-    news = board.take(started(resumed=(a_receipt(1, 250),)), 0)
+    state = ProgressState()
+    news = state.take(started(resumed=(a_receipt(1, 250),)), 0)
     assert news == "orders: going on after 250 rows of an earlier run"
-    assert board.running["orders"].share == 0.25
+    assert state.running["orders"].share == 0.25
 
 
 def test_a_table_that_an_earlier_run_has_finished_is_one_line() -> None:
@@ -123,26 +123,26 @@ def test_a_table_that_an_earlier_run_has_finished_is_one_line() -> None:
         phase=Phase.PUBLISHED,
     )
     plan = a_plan(a_table("orders"), resumes=finished)
-    board = ProgressState()
-    news = board.take(TableStarted(table="orders", plan=plan, resumed=(a_receipt(0, 1_000),)), 0)
+    state = ProgressState()
+    news = state.take(TableStarted(table="orders", plan=plan, resumed=(a_receipt(0, 1_000),)), 0)
     assert news == "orders: kept, 1,000 rows of an earlier run"
-    assert board.take(TableFinished(table="orders", status="complete", rows=1_000, seconds=0.0), 0) is None
-    assert board.running == {}
+    assert state.take(TableFinished(table="orders", status="complete", rows=1_000, seconds=0.0), 0) is None
+    assert state.running == {}
 
 
 def test_a_low_estimate_never_promises_the_end() -> None:
-    assert board_of((0, started(10)), (1, a_batch("orders", 0, 500))).running["orders"].share == 0.99
+    assert state_of((0, started(10)), (1, a_batch("orders", 0, 500))).running["orders"].share == 0.99
 
 
 def test_without_an_estimate_neither_share_nor_time_is_guessed() -> None:
-    board = board_of((0, started(None)), (1, a_batch("orders", 0, 500)))
-    assert "left" not in words(board, 1)
-    assert "%" not in words(board, 1)
+    state = state_of((0, started(None)), (1, a_batch("orders", 0, 500)))
+    assert "left" not in words(state, 1)
+    assert "%" not in words(state, 1)
 
 
 def test_the_last_steps_are_named() -> None:
-    board = board_of((0, started()), (1, Publishing(table="orders", statement="create index\n  i on t (a)")))
-    assert words(board, 1) == "create index i on t (a)"
+    state = state_of((0, started()), (1, Publishing(table="orders", statement="create index\n  i on t (a)")))
+    assert words(state, 1) == "create index i on t (a)"
 
 
 @pytest.mark.parametrize(
@@ -171,8 +171,8 @@ def test_news_is_a_line(event: Event, line: str) -> None:
 
 
 def test_a_finished_table_is_no_longer_running() -> None:
-    board = board_of((0, started()), (1, TableFinished(table="orders", status="complete", rows=1, seconds=1)))
-    assert board.running == {}
+    state = state_of((0, started()), (1, TableFinished(table="orders", status="complete", rows=1, seconds=1)))
+    assert state.running == {}
 
 
 # -- where it is shown ---------------------------------------------------------------------------------------

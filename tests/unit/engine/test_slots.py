@@ -13,12 +13,12 @@ from arrowsync.engine.slots import Slots
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 5])
-def test_never_more_have_their_turn_than_may_and_all_get_one(at_once: int) -> None:
-    turns, lock, now, most = Slots(at_once), threading.Lock(), 0, 0
+def test_never_more_hold_a_slot_than_may_and_all_get_one(at_once: int) -> None:
+    slots, lock, now, most = Slots(at_once), threading.Lock(), 0, 0
 
     def work() -> None:
         nonlocal now, most
-        with turns.take(Cancellation()):
+        with slots.take(Cancellation()):
             with lock:
                 now += 1
                 most = max(most, now)
@@ -32,29 +32,29 @@ def test_never_more_have_their_turn_than_may_and_all_get_one(at_once: int) -> No
     assert (now, most) == (0, at_once)
 
 
-def test_a_turn_that_was_passed_on_early_is_not_given_back_twice() -> None:
-    turns = Slots(1)
-    with turns.take(Cancellation()) as pass_on:
-        assert not turns.is_free()
+def test_a_slot_that_was_released_early_is_not_released_twice() -> None:
+    slots = Slots(1)
+    with slots.take(Cancellation()) as pass_on:
+        assert not slots.is_free()
         pass_on()
         pass_on()
-        assert turns.is_free()
-        with turns.take(Cancellation()):
-            assert not turns.is_free()
-    with turns.take(Cancellation()):
-        assert not turns.is_free()
+        assert slots.is_free()
+        with slots.take(Cancellation()):
+            assert not slots.is_free()
+    with slots.take(Cancellation()):
+        assert not slots.is_free()
 
 
-def test_an_error_gives_the_turn_back() -> None:
-    turns = Slots(1)
-    with pytest.raises(ValueError, match="no"), turns.take(Cancellation()):
+def test_an_error_releases_the_slot() -> None:
+    slots = Slots(1)
+    with pytest.raises(ValueError, match="no"), slots.take(Cancellation()):
         raise ValueError("no")
-    assert turns.is_free()
+    assert slots.is_free()
 
 
-def test_who_is_stopped_while_waiting_does_not_keep_the_turn() -> None:
-    turns, cancellation = Slots(1), Cancellation()
+def test_who_is_cancelled_while_waiting_does_not_keep_the_slot() -> None:
+    slots, cancellation = Slots(1), Cancellation()
     cancellation.set()
-    with pytest.raises(Cancelled), turns.take(cancellation):
+    with pytest.raises(Cancelled), slots.take(cancellation):
         raise AssertionError("it had its turn")
-    assert turns.is_free()
+    assert slots.is_free()
