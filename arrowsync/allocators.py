@@ -1,9 +1,9 @@
-"""Chooses the allocators of a process before pyarrow is loaded into it: such as give back what is freed.
+"""Selects memory allocators that return freed pages, before pyarrow is imported.
 
-Arrow's usual pool keeps pages that it might need again, and glibc a heap for each thread, which keeps what is
-given back: partitions after one another then use ever more of them. SQLite → PostgreSQL took 160 MiB for
-0.6 M rows and 251 for 6 M so, 84 and 99 with the C library's malloc and one heap, in the same time;
-Parquet → PostgreSQL at a limit of 64 MiB took 64 and 32.
+Arrow's default pool keeps freed pages for later, and glibc has a heap for each thread that keeps them, too:
+memory grows from partition to partition. SQLite → PostgreSQL took 160 MiB for 0.6 M rows and 251 MiB for 6 M;
+with the C library's malloc and one heap 84 and 99 MiB, in the same time. Parquet → PostgreSQL at a limit of
+64 MiB took 64 and 32 MiB.
 """
 
 from __future__ import annotations

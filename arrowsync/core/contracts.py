@@ -281,7 +281,7 @@ class Sink(Source, Protocol):
         ...
 
     def reserve_names(self, plans: Sequence[TablePlan]) -> list[TablePlan]:
-        """A transfer's plans, each with the names that it `reserved_names` where it has to make some up."""
+        """The plans of one transfer, each with the identifiers that the target or the others already use."""
         ...
 
     def statements(self, plan: TablePlan) -> TablePlan:
@@ -353,5 +353,5 @@ class Sink(Source, Protocol):
     def is_empty(self, name: TableName) -> bool: ...
 
     def count(self, name: TableName, expected: int | None = None) -> int:
-        """How many rows the table holds: counted, unless the sink's own books prove that it is `expected`."""
+        """How many rows the table holds; not counted where server statistics prove that it is `expected`."""
         ...

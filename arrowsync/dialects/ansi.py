@@ -375,7 +375,7 @@ class Dialect:
         return []
 
     def count_from_statistics(self, connection: Connection, name: TableName, rows: int) -> bool:
-        """Whether the server's own books prove that the table, too large to count, holds so many rows."""
+        """Whether server statistics prove that the table, too large to count, holds so many rows."""
         return False
 
     def stored(self, connection: Connection, name: TableName) -> int:

@@ -153,7 +153,9 @@ def _dictionary_bytes(chunk: Any) -> int:  # Any: pyarrow has no stubs
     """One column's in one row group. Footers tell where it ends, not how large it is unpacked."""
     all_stored, all_unpacked = chunk.total_compressed_size, chunk.total_uncompressed_size
     stored = max(0, chunk.data_page_offset - chunk.dictionary_page_offset)
-    if stored > all_stored / 2:  # all but the rest, which hardly shrinks: these are numbers of its entries
+    if (
+        stored > all_stored / 2
+    ):  # the dictionary dominates; the rest are dictionary indices, which barely compress
         return int(stored + 2 * (all_unpacked - (all_stored - stored)))
     return int(stored + 2 * stored * all_unpacked // max(1, all_stored))
 

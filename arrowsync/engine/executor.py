@@ -27,7 +27,7 @@ from arrowsync.engine.quarantine import Tally
 from arrowsync.engine.scheduler import Scheduler
 from arrowsync.errors import ArrowsyncError, ConfigError, ResumeError, TransientError
 
-# More than a cluster has places for; the 80,000 tasks of 10 TB at once would take half a GB of a scheduler.
+# More than a cluster has workers. The 80,000 tasks of 10 TB, submitted at once, would take 0.5 GB there.
 MOST_SUBMITTED = 1024
 AGAIN = "The same command goes on with what is not in yet"
 
@@ -105,11 +105,11 @@ def copy_on(
             future.cancel()
 
     most = min(at_once or MOST_SUBMITTED, MOST_SUBMITTED)
-    with _stoppable(tasks, context.cancellation), context.cancellation.calling(lambda: _end_turn(tasks)):
+    with _stoppable(tasks, context.cancellation), context.cancellation.calling(lambda: _revoke_token(tasks)):
         return Scheduler(tasks, submit, receive, tally, most, context, withdraw).outcome()
 
 
-def _end_turn(tasks: Sequence[Task]) -> None:
+def _revoke_token(tasks: Sequence[Task]) -> None:
     """Let no further partition begin, wherever it waits."""
     for task in tasks[:1]:
         with suppress(ArrowsyncError):  # the target is gone: nothing begins there, or is waited for
@@ -183,9 +183,8 @@ class Places:
 
 
 _places = Places()
-_cancellations: dict[
-    str, Cancellation
-] = {}  # by run: how a stop reaches tasks that an executor runs in this very process
+# By run: how a cancellation reaches tasks that an executor runs in this very process.
+_cancellations: dict[str, Cancellation] = {}
 os.register_at_fork(after_in_child=_cancellations.clear)
 
 

@@ -1,4 +1,4 @@
-"""Copies one partition: read ahead, write, commit. Retries live in attempt.py, resume in table_run.py."""
+"""Copies one partition: read ahead, write, commit. partition_attempt.py retries, table_run.py resumes."""
 
 from __future__ import annotations
 

@@ -192,7 +192,7 @@ class TableRun:
     def _made_certain(self, failed: Copied) -> Copied:
         """The table with the types that all its values allow, where it failed because of sampled ones.
 
-        What is in stays where these are the same: only how the values are read is another way then.
+        If the exact types equal the sampled ones, committed partitions stay and only the read forms change.
         """
         refused = any(isinstance(error, Refused) for error in failed.errors)
         if not refused and not any(isinstance(error, DataError) for error in failed.errors):

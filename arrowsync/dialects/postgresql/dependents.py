@@ -1,4 +1,4 @@
-"""What hangs on a table and is no part of its shape: triggers, rules, policies. No copy takes them along."""
+"""Triggers, rules and policies of a table. No copy takes them along."""
 
 from __future__ import annotations
 
