@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from arrowsync.core.plan import ColumnPlan, TablePlan
 from arrowsync.core.receipts import Fingerprint
+from arrowsync.engine.long_lists import text_or_digest
 from arrowsync.engine.row_hashes import HALF, Canonical, row_hashes
 
 # Stands beside every stored fingerprint: others are recomputed, never compared. Polars promises stable hashes
@@ -288,6 +289,10 @@ def _value(array: pa.Array) -> Canonical:
     """Lists, structs, maps, intervals: the text of their Python values, 0.3 µs and more."""
     if pa.types.is_string(array.type):
         return _bytes(array)  # a source's own text of values that Arrow has no type for
+    if pa.types.is_list(array.type) and array.nbytes > LONG_BYTES * max(1, len(array)):
+        told = [text_or_digest(row.values, LONG_BYTES) if row.is_valid else (None, None) for row in array]
+        short, long = zip(*told, strict=True)
+        return Canonical(pa.array(short, pa.binary()), pa.array(long, pa.binary()))
     texts = [None if value is None else repr(value) for value in array.to_pylist()]
     return _bytes(pa.array(texts, pa.string()))
 

@@ -111,7 +111,7 @@ def test_wide_values_in_structs_stay_inside(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
 def test_wide_lists_stay_inside(tmp_path: Path, version: str) -> None:
-    rows = [[each] for each in values("text", THIN, 16)] + [values("text", 64, 64 * 1024)] * WIDE
+    rows = [[each] for each in values("text", THIN, 16)] + [values("text", 32, 64 * 1024)] * WIDE
     source = written(tmp_path / "t.parquet", [rows], data_page_version=version)
     assert peak(source, tmp_path / "out") < SMALLEST
 

@@ -120,6 +120,20 @@ def test_swaps_of_small_values_in_large_tables_do_not_cancel_out() -> None:
     assert fingerprint([ones, pa.array(others, pa.int64())], types) not in seen
 
 
+@pytest.mark.parametrize("element", [pa.int64(), pa.string(), pa.list_(pa.int64())])
+def test_long_lists_hash_alike_alone_and_among_short_ones(element: pa.DataType) -> None:
+    makes = {pa.int64(): int, pa.string(): "ä{}".format}.get(element, lambda number: [number])
+    # Their texts are just below 64 KiB, just above, and far above.
+    long = [[makes(7)] * 9_000, [makes(7)] * 21_845, [makes(7)] * 21_846, [*map(makes, range(50_000)), None]]
+    rows = [[makes(1), None], None, [], *long] * 2 + [[makes(2)]] * 10_000
+    array = pa.array(rows, pa.list_(element))
+    together = fingerprint([array], [array.type])
+    alone = (fingerprint([array.slice(at, 1)], [array.type]) for at in range(len(rows)))
+    assert sum(alone, Fingerprint()) == together
+    other = pa.array([[*map(makes, range(50_000)), makes(3)]], array.type)
+    assert fingerprint([other], [array.type]) != fingerprint([array.slice(6, 1)], [array.type])
+
+
 @given(st.lists(st.integers(0, 3), min_size=1), st.data())
 def test_a_row_that_is_lost_or_doubled_shows(values: list[int], data: st.DataObject) -> None:
     row = data.draw(st.integers(0, len(values) - 1))
