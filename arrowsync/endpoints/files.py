@@ -27,6 +27,7 @@ from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.endpoints import arrow_design, parquet_footers
 from arrowsync.endpoints.arrow_columns import StoredColumn, forms
 from arrowsync.endpoints.arrow_types import DIALECT
+from arrowsync.endpoints.one_table import OneTable
 from arrowsync.endpoints.parquet_journal import FILE, FolderJournal
 from arrowsync.endpoints.parquet_reader import ParquetReader
 from arrowsync.endpoints.parquet_target import SUFFIX, Target
@@ -36,7 +37,7 @@ from arrowsync.errors import ConfigError, ResumeError
 
 
 @dataclass(frozen=True, repr=False)
-class Files:
+class Files(OneTable):
     """Parquet files: `x.parquet`, `dir/*.parquet`, or the folder `dir/`, with its slash where it is new.
 
     Picklable; opens nothing until it is used.
@@ -120,34 +121,8 @@ class Files:
 
     # -- Source --------------------------------------------------------------------------------------------
 
-    @property
-    def server(self) -> str | None:
-        return None
-
-    @property
-    def is_one_table(self) -> bool:
-        return True
-
-    @property
-    def shareable(self) -> bool:
-        return True
-
-    @property
-    def most_columns(self) -> int | None:
-        return None
-
-    @property
-    def readers(self) -> int | None:
-        return None
-
     def names(self, *, views: bool = False) -> list[TableName]:
         return [self._name]
-
-    def describe_query(self, name: TableName, query: str) -> Table:
-        raise ConfigError(
-            "a query needs a database, and these are files",
-            hint="Query them with DuckDB or polars, and copy that frame",
-        )
 
     def describe(self, names: Sequence[TableName]) -> list[Table]:
         return [self._described(name) for name in names]
@@ -167,10 +142,6 @@ class Files:
             quarantined=footers.quarantined,
         )
 
-    def check_reading(self, table: Table, where: str | None = None) -> None:
-        if where is not None:
-            raise ConfigError(f"where: {self} knows no SQL")
-
     def widths(self, table: Table, where: str | None = None) -> Widths | None:
         """As far as pages' headers tell, with what a reader holds of dictionaries and of large pages."""
         place, names = self._of(table.name), [column.name for column in table.columns]
@@ -186,9 +157,6 @@ class Files:
         columns = self._of(table.name)._footers().columns
         return {column.name: forms(columns[column.name]) for column in table.columns}
 
-    def sampled(self, table: Table) -> Forms | None:
-        return None
-
     @contextmanager
     def snapshot(self, readers: int = 1, *, locking: Sequence[TablePlan] = ()) -> Iterator[Snapshot]:
         """What the files are now: readers refuse others."""
@@ -196,12 +164,6 @@ class Files:
 
     def partitions(self, table: Table, *, target_bytes: int) -> list[Partition]:
         return parquet_footers.partitions(self._of(table.name)._paths(), target_bytes)
-
-    def slices(self, plan: TablePlan, *, target_bytes: int) -> list[tuple[Partition, ...]]:
-        return [(partition,) for partition in plan.partitions]
-
-    def rows_meant(self, plan: TablePlan, snapshot: Snapshot) -> int | None:
-        return None
 
     def states(self, plans: Sequence[TablePlan]) -> list[Mapping[str, Any]]:  # Any: JSON
         return [
@@ -232,17 +194,13 @@ class Files:
 
     # -- Sink ----------------------------------------------------------------------------------------------
 
-    @property
-    def writers(self) -> int | None:
-        return None
+    writers = None
+    adds_foreign_keys = True
+    identifies_rows = True  # by the names of their parts
 
     def largest_partition(self, table: Table, transfer: Transfer) -> int | None:
         memory = transfer.limits.memory_bytes
         return largest_file(len(table.columns), memory, self._group_bytes(transfer))
-
-    @property
-    def adds_foreign_keys(self) -> bool:
-        return True
 
     def is_source(self, source: Source) -> bool:
         """Whether a file that is read is one of this place, by whatever path."""
@@ -320,10 +278,6 @@ class Files:
     def journal_for(self, name: TableName, journal: str) -> tuple[TableName, TableName]:
         """The journal's file, and the parts, whose metadata are the receipts."""
         return TableName(FILE), TableName(f"*{SUFFIX}")
-
-    @property
-    def identifies_rows(self) -> bool:
-        return True  # by the names of its parts
 
     def unfinished(self, transfer: str, names: Sequence[TableName], journal: str) -> list[Unfinished]:
         return self._target.unfinished()

@@ -17,10 +17,11 @@ import pyarrow as pa
 from arrowsync.core.contracts import LARGEST_READ, Forms
 from arrowsync.core.plan import ColumnPlan, Snapshot, TablePlan
 from arrowsync.core.receipts import Partition, Receipt
-from arrowsync.core.table import Table, TableName, Widths
+from arrowsync.core.table import Table, TableName
 from arrowsync.endpoints import pandas_index
 from arrowsync.endpoints.arrow_columns import StoredColumn, bring, forms, quarantine_columns
 from arrowsync.endpoints.arrow_types import DIALECT
+from arrowsync.endpoints.one_table import OneSliceReader, OneTable
 from arrowsync.endpoints.pandas_index import is_pandas
 from arrowsync.errors import ArrowsyncError, ConfigError
 
@@ -93,11 +94,14 @@ class _Streams:
 
 
 @dataclass(frozen=True)
-class Frame:
+class Frame(OneTable):
     """A frame or stream. Its identity is its own: nothing that another frame has begun is gone on with."""
 
     streams: _Streams = field(repr=False)
     identity: str
+
+    shareable = False
+    readers = 1
 
     @classmethod
     def of(cls, rows: ArrowStream, index: bool | None = None) -> Self:
@@ -107,31 +111,8 @@ class Frame:
     def __str__(self) -> str:
         return f"a {type(self.streams.rows).__name__}"
 
-    @property
-    def server(self) -> str | None:
-        return None
-
-    @property
-    def is_one_table(self) -> bool:
-        return True
-
-    @property
-    def shareable(self) -> bool:
-        return False
-
-    @property
-    def most_columns(self) -> int | None:
-        return None
-
-    @property
-    def readers(self) -> int | None:
-        return 1
-
     def names(self, *, views: bool = False) -> list[TableName]:
         return [TableName("frame")]
-
-    def describe_query(self, name: TableName, query: str) -> Table:
-        raise ConfigError("a query needs a database, and this is a frame")
 
     def describe(self, names: Sequence[TableName]) -> list[Table]:
         schema = self.streams.schema
@@ -155,19 +136,9 @@ class Frame:
             for name in names
         ]
 
-    def check_reading(self, table: Table, where: str | None = None) -> None:
-        if where is not None:
-            raise ConfigError(f"where: {self} knows no SQL")
-
-    def widths(self, table: Table, where: str | None = None) -> Widths | None:
-        return None
-
     def forms(self, table: Table) -> Forms:
         columns = {column.name: StoredColumn.of(column) for column in self.streams.schema}
         return {column.name: forms(columns[column.name]) for column in table.columns}
-
-    def sampled(self, table: Table) -> Forms | None:
-        return None
 
     @contextmanager
     def snapshot(self, readers: int = 1, *, locking: Sequence[TablePlan] = ()) -> Iterator[Snapshot]:
@@ -175,12 +146,6 @@ class Frame:
 
     def partitions(self, table: Table, *, target_bytes: int) -> list[Partition]:
         return [Partition(0)]
-
-    def slices(self, plan: TablePlan, *, target_bytes: int) -> list[tuple[Partition, ...]]:
-        return [(partition,) for partition in plan.partitions]
-
-    def rows_meant(self, plan: TablePlan, snapshot: Snapshot) -> int | None:
-        return None
 
     def states(self, plans: Sequence[TablePlan]) -> list[Mapping[str, Any]]:  # Any: JSON
         return [{} for _ in plans]
@@ -196,14 +161,13 @@ class Frame:
         return FrameReader(self.streams, plan.columns, batch_bytes=batch_bytes)
 
 
-class FrameReader:
+class FrameReader(OneSliceReader):
     """The frame's batches, cut to about `batch_bytes`: a frame may be one batch."""
 
     def __init__(self, streams: _Streams, columns: Sequence[ColumnPlan], *, batch_bytes: int) -> None:
         self._streams = streams
         self._columns = columns
         self._batch_bytes = min(batch_bytes, LARGEST_READ)
-        self._cancelled = False
 
     def __enter__(self) -> Self:
         self._reader = self._streams.open()
@@ -212,19 +176,12 @@ class FrameReader:
     def __exit__(self, *exc: object) -> None:
         self._reader.close()
 
-    def cancel(self) -> None:
-        """End with the batch under way: a stream cannot be interrupted."""
-        self._cancelled = True
-
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         while (batch := self._next()) is not None:
             rows = max(1, self._batch_bytes * batch.num_rows // max(1, batch.nbytes))
             for start in range(0, batch.num_rows, rows):
                 yield bring(batch.slice(start, rows), self._columns)
             del batch  # or it would stay in memory while the next one is made
-
-    def slice(self, part: Partition) -> Iterator[pa.RecordBatch]:
-        return iter(self)  # a frame has one
 
     def _next(self) -> pa.RecordBatch | None:
         if self._cancelled:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Self
 from weakref import WeakValueDictionary
 
 import pyarrow as pa
@@ -14,10 +13,10 @@ import pyarrow.parquet as pq
 
 from arrowsync.core.contracts import LARGEST_READ
 from arrowsync.core.plan import ColumnPlan
-from arrowsync.core.receipts import Partition
 from arrowsync.core.units import KiB
 from arrowsync.endpoints import parquet_pages
 from arrowsync.endpoints.arrow_columns import bring
+from arrowsync.endpoints.one_table import OneSliceReader
 from arrowsync.errors import ArrowsyncError, ConfigError
 
 # A column chunk is read through a window of this size. Without one every chunk of a row group is loaded
@@ -65,7 +64,7 @@ def opened(path: str) -> Iterator[pq.ParquetFile]:
         yield file
 
 
-class ParquetReader:
+class ParquetReader(OneSliceReader):
     """One partition's batches, each as many rows as hold about `batch_bytes`."""
 
     def __init__(
@@ -74,18 +73,7 @@ class ParquetReader:
         self._units = units
         self._columns = columns
         self._batch_bytes = min(batch_bytes // COPIES, LARGEST)
-        self._cancelled = False
         self._row_bytes = 1.0  # as Arrow holds it; the last batch's
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._cancelled = True
-
-    def cancel(self) -> None:
-        """End with the batch under way: a read of a file cannot be interrupted."""
-        self._cancelled = True
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         for unit in self._units:
@@ -96,9 +84,6 @@ class ParquetReader:
                         parquet_pages.chunks(file, stored.fileno(), group, frozenset(names))
                     )
                     yield from self._group(file, unit.path, group, names, ahead)
-
-    def slice(self, part: Partition) -> Iterator[pa.RecordBatch]:
-        return iter(self)  # a partition has one
 
     def _group(
         self, file: pq.ParquetFile, path: str, group: int, names: list[str], ahead: parquet_pages.Ahead
