@@ -8,12 +8,12 @@ from urllib.parse import unquote
 
 from arrowsync.dialects.sqlite.location import is_database
 from arrowsync.endpoints.database import Database
-from arrowsync.endpoints.files import Files
+from arrowsync.endpoints.files.place import Files
+from arrowsync.endpoints.files.staging import Staging
+from arrowsync.endpoints.files.target import SUFFIX
 from arrowsync.endpoints.frames import ArrowStream, Frame
 from arrowsync.endpoints.pandas_index import is_pandas
-from arrowsync.endpoints.parquet_target import SUFFIX
 from arrowsync.endpoints.secrets import fill_in, hide
-from arrowsync.endpoints.staging import Staging
 from arrowsync.errors import ConfigError
 
 __all__ = ["Database", "Files", "Frame", "endpoint", "storage"]

@@ -1,4 +1,4 @@
-"""Designs Arrow columns for what another source delivers. Writing them is parquet_writer.py's."""
+"""Designs Arrow columns for what another source delivers. Writing them is a format's."""
 
 from __future__ import annotations
 

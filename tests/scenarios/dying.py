@@ -18,7 +18,7 @@ from typing import Any
 SERVER = """
 import json, os, sys
 import arrowsync, arrowsync.api
-from arrowsync.endpoints import staging
+from arrowsync.endpoints.files import staging
 
 NAMES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree"}
 

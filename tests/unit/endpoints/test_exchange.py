@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from arrowsync.endpoints import exchange
-from arrowsync.endpoints.staging import Staging
+from arrowsync.endpoints.files import exchange
+from arrowsync.endpoints.files.staging import Staging
 
 
 def folder(path: Path) -> Path:

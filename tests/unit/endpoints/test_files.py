@@ -25,9 +25,9 @@ from arrowsync import ArrowsyncError, ConfigError, Limits, Report, ResumeError, 
 from arrowsync.core.receipts import Fingerprint, Partition, Receipt
 from arrowsync.endpoints import Database, Files, endpoint
 from arrowsync.endpoints.arrow_types import exactly, parse
-from arrowsync.endpoints.parquet_footers import read, row_groups
-from arrowsync.endpoints.parquet_reader import opened
-from arrowsync.endpoints.staging import Staging
+from arrowsync.endpoints.files.parquet.footers import read, row_groups
+from arrowsync.endpoints.files.parquet.reader import opened
+from arrowsync.endpoints.files.staging import Staging
 from arrowsync.errors import Refused
 
 SMALL = Limits(partition_bytes="4 KiB")  # so that a few hundred rows are several partitions

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from arrowsync.core.units import KiB
-from arrowsync.endpoints import parquet_pages
-from arrowsync.endpoints.parquet_pages import Ahead, Chunk
-from arrowsync.endpoints.parquet_reader import opened
+from arrowsync.endpoints.files.parquet import pages
+from arrowsync.endpoints.files.parquet.pages import Ahead, Chunk
+from arrowsync.endpoints.files.parquet.reader import opened
 
 THIN, WIDE = 3_000, 5
 TEXTS = ["thin"] * THIN + ["w" * 64 * KiB] * WIDE
@@ -22,7 +22,7 @@ LISTS = [[[1, 2], [3]]] * THIN + [[list(range(8 * KiB))]] * WIDE
 
 def chunk(path: Path, *, glance: bool = False) -> Chunk:
     with opened(str(path)) as file, path.open("rb") as stored:
-        [found] = parquet_pages.chunks(file, stored.fileno(), 0, {"v"}, glance=glance)
+        [found] = pages.chunks(file, stored.fileno(), 0, {"v"}, glance=glance)
         return found
 
 
@@ -116,10 +116,10 @@ def test_damaged_headers_make_all_rows_even_and_nothing_worse(tmp_path: Path) ->
 
 def test_levels_are_counted_in_runs_of_both_kinds() -> None:
     equal, packed = bytes([5 << 1, 0]), bytes([1 << 1 | 1, 0b00_01_10_00, 0b11_00_00_01])
-    assert parquet_pages.zeros(equal, 5, 2) == 5
-    assert parquet_pages.zeros(bytes([5 << 1, 1]), 5, 2) == 0
-    assert parquet_pages.zeros(equal + packed, 13, 2) == 5 + 4
-    assert parquet_pages.zeros(equal + packed, 8, 2) == 5 + 1  # what pads the last group counts for nothing
+    assert pages.zeros(equal, 5, 2) == 5
+    assert pages.zeros(bytes([5 << 1, 1]), 5, 2) == 0
+    assert pages.zeros(equal + packed, 13, 2) == 5 + 4
+    assert pages.zeros(equal + packed, 8, 2) == 5 + 1  # what pads the last group counts for nothing
 
 
 def test_as_many_rows_are_taken_as_fit_and_one_where_none_does() -> None:

@@ -1,7 +1,7 @@
 """A transfer's way into a Parquet file or folder: begun, taken back, published.
 
 What killed runs have left is known by its name, and goes with the next command. Names are staging.py's, the
-parts and receipts of a run parquet_journal.py's.
+parts and receipts of a run journal.py's.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from arrowsync.core.plan import TablePlan
 from arrowsync.core.receipts import Receipt, Unfinished
 from arrowsync.core.status import TransferStatus
 from arrowsync.core.transfer import WriteMode
-from arrowsync.endpoints import parquet_footers
+from arrowsync.endpoints.files.journal import FILE, FolderJournal
+from arrowsync.endpoints.files.parquet import footers as parquet_footers
+from arrowsync.endpoints.files.parquet.writer import UNFINISHED, storing, sync
+from arrowsync.endpoints.files.staging import Staging, remove
 from arrowsync.endpoints.lock import FileLock, clear, is_held, with_locks
-from arrowsync.endpoints.parquet_journal import FILE, FolderJournal
-from arrowsync.endpoints.parquet_writer import UNFINISHED, storing, sync
-from arrowsync.endpoints.staging import Staging, remove
 from arrowsync.errors import ConfigError, ResumeError
 
 SUFFIX = ".parquet"

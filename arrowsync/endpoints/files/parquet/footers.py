@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 
 from arrowsync.core.receipts import Partition
 from arrowsync.core.units import KiB, MiB
-from arrowsync.endpoints import parquet_pages
 from arrowsync.endpoints.arrow_columns import StoredColumn, quarantine_columns
-from arrowsync.endpoints.parquet_reader import RowGroups, opened
-from arrowsync.endpoints.parquet_writer import KEY, RECEIPT
+from arrowsync.endpoints.files.parquet import pages
+from arrowsync.endpoints.files.parquet.reader import RowGroups, opened
+from arrowsync.endpoints.files.parquet.writer import KEY, RECEIPT
 from arrowsync.errors import SchemaError
 
 USUAL_COLUMNS = 64
@@ -83,10 +83,10 @@ def _together(first: Footers, other: Footers) -> Footers:
             raise SchemaError(f"the files differ: {types}", column=name, hint=_DIFFER)
         columns[name] = both
     rows, nbytes = first.rows + other.rows, first.bytes + other.bytes
-    held, pages = first.held | other.held, first.pages | other.pages
+    held, buffered = first.held | other.held, first.pages | other.pages
     key = first.key if first.key == other.key else ()
     quarantined = first.quarantined and other.quarantined
-    return Footers(first.path, columns, rows, nbytes, ours, held, pages, key, quarantined)
+    return Footers(first.path, columns, rows, nbytes, ours, held, buffered, key, quarantined)
 
 
 def _held(file: pq.ParquetFile) -> Counter[str]:
@@ -100,7 +100,7 @@ def _held(file: pq.ParquetFile) -> Counter[str]:
     for at in range(len(file.schema)):
         stored = file.schema.column(at)
         if stored.physical_type == "BYTE_ARRAY":
-            wide.append((at, parquet_pages.column_of(stored.path, names)))
+            wide.append((at, pages.column_of(stored.path, names)))
     held: Counter[str] = Counter()
     for number in range(file.metadata.num_row_groups):
         group, here = file.metadata.row_group(number), Counter[str]()
@@ -114,18 +114,18 @@ def _held(file: pq.ParquetFile) -> Counter[str]:
 
 def _pages(file: pq.ParquetFile) -> Counter[str]:
     """About how many bytes a reader holds of each column's pages: one as it is stored, and unpacked."""
-    pages: Counter[str] = Counter()
+    buffered: Counter[str] = Counter()
     names = set(file.schema_arrow.names)
     count = file.metadata.num_row_groups
     if not count or len(file.schema) <= USUAL_COLUMNS:
-        return pages
+        return buffered
     largest = max(map(file.metadata.row_group, range(count)), key=lambda group: group.total_byte_size)
     for at in range(len(file.schema)):
         chunk = largest.column(at)
         sizes = (chunk.total_compressed_size, chunk.total_uncompressed_size)
-        name = parquet_pages.column_of(chunk.path_in_schema, names)
-        pages[name] += READER_BYTES + sum(min(LARGEST_PAGE, size) for size in sizes)
-    return pages
+        name = pages.column_of(chunk.path_in_schema, names)
+        buffered[name] += READER_BYTES + sum(min(LARGEST_PAGE, size) for size in sizes)
+    return buffered
 
 
 def page_bytes(footers: Footers, names: Sequence[str]) -> int:
@@ -139,8 +139,8 @@ def wide(paths: Sequence[str], names: Sequence[str]) -> tuple[int, Counter[str]]
     for path in paths:
         with opened(path) as file, open(path, "rb", buffering=0) as stored:
             for group in range(file.metadata.num_row_groups):
-                found = parquet_pages.chunks(file, stored.fileno(), group, frozenset(names), glance=True)
-                widest = max(widest, parquet_pages.Ahead(found).widest, *(each.widest for each in found))
+                found = pages.chunks(file, stored.fileno(), group, frozenset(names), glance=True)
+                widest = max(widest, pages.Ahead(found).widest, *(each.widest for each in found))
                 here = Counter[str]()
                 for chunk in found:
                     # A row that has a page of its own is held as often as any row.

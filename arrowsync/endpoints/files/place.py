@@ -24,15 +24,16 @@ from arrowsync.core.receipts import Partition, Receipt, Unfinished
 from arrowsync.core.status import TransferStatus
 from arrowsync.core.table import Key, Table, TableName, Widths
 from arrowsync.core.transfer import Transfer, WriteMode
-from arrowsync.endpoints import arrow_design, parquet_footers
+from arrowsync.endpoints import arrow_design
 from arrowsync.endpoints.arrow_columns import StoredColumn, forms
 from arrowsync.endpoints.arrow_types import DIALECT
+from arrowsync.endpoints.files.journal import FILE, FolderJournal
+from arrowsync.endpoints.files.parquet import footers as parquet_footers
+from arrowsync.endpoints.files.parquet.reader import ParquetReader
+from arrowsync.endpoints.files.parquet.writer import ParquetWriter, group_bytes, held_bytes, largest_file
+from arrowsync.endpoints.files.staging import Staging
+from arrowsync.endpoints.files.target import SUFFIX, Target
 from arrowsync.endpoints.one_table import OneTable
-from arrowsync.endpoints.parquet_journal import FILE, FolderJournal
-from arrowsync.endpoints.parquet_reader import ParquetReader
-from arrowsync.endpoints.parquet_target import SUFFIX, Target
-from arrowsync.endpoints.parquet_writer import ParquetWriter, group_bytes, held_bytes, largest_file
-from arrowsync.endpoints.staging import Staging
 from arrowsync.errors import ConfigError, ResumeError
 
 

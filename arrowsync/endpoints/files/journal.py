@@ -1,7 +1,7 @@
 """The journal of a folder of parts: a small file beside them while a transfer writes.
 
 Receipts are the parts' own metadata, so that a part's rename is its commit. What a folder is for, and which
-parts there are, is files.py's.
+parts there are, is place.py's.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from arrowsync.core.plan import TablePlan
 from arrowsync.core.receipts import Partition, Phase, Receipt, Unfinished
 from arrowsync.core.status import RUNNING, TableStatus, TransferStatus
-from arrowsync.endpoints.parquet_writer import receipt_in, sync
+from arrowsync.endpoints.files.parquet.writer import receipt_in, sync
 from arrowsync.errors import ResumeError
 
 FILE = ".arrowsync.json"

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arrowsync.endpoints import lock
-from arrowsync.endpoints.exchange import exchange
-from arrowsync.endpoints.parquet_journal import FolderJournal
-from arrowsync.endpoints.parquet_writer import sync
+from arrowsync.endpoints.files.exchange import exchange
+from arrowsync.endpoints.files.journal import FolderJournal
+from arrowsync.endpoints.files.parquet.writer import sync
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Reads row groups of Parquet files. Which files there are is files.py's, which rows parquet_footers.py's."""
+"""Reads row groups of Parquet files. Which files there are is place.py's, which rows footers.py's."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from arrowsync.core.contracts import LARGEST_READ
 from arrowsync.core.plan import ColumnPlan
 from arrowsync.core.units import KiB
-from arrowsync.endpoints import parquet_pages
 from arrowsync.endpoints.arrow_columns import bring
+from arrowsync.endpoints.files.parquet import pages
 from arrowsync.endpoints.one_table import OneSliceReader
 from arrowsync.errors import ArrowsyncError, ConfigError
 
@@ -80,13 +80,11 @@ class ParquetReader(OneSliceReader):
             with opened(unit.path) as file, open(unit.path, "rb", buffering=0) as stored:
                 names = self._names(file)
                 for group in unit.groups:
-                    ahead = parquet_pages.Ahead(
-                        parquet_pages.chunks(file, stored.fileno(), group, frozenset(names))
-                    )
+                    ahead = pages.Ahead(pages.chunks(file, stored.fileno(), group, frozenset(names)))
                     yield from self._group(file, unit.path, group, names, ahead)
 
     def _group(
-        self, file: pq.ParquetFile, path: str, group: int, names: list[str], ahead: parquet_pages.Ahead
+        self, file: pq.ParquetFile, path: str, group: int, names: list[str], ahead: pages.Ahead
     ) -> Iterator[pa.RecordBatch]:
         # One thread: pipes are the parallelism, and each column's thread would hold pages of its own.
         batches = file.iter_batches(self._rows(ahead), row_groups=[group], columns=names, use_threads=False)
@@ -108,7 +106,7 @@ class ParquetReader(OneSliceReader):
             yield batch
             del batch  # or it would stay in memory while the next one is read
 
-    def _rows(self, ahead: parquet_pages.Ahead) -> int:
+    def _rows(self, ahead: pages.Ahead) -> int:
         """The next batch's, by what the pages tell, and by what Arrow made of the last ones."""
         return max(1, min(ahead.fitting(self._batch_bytes), int(self._batch_bytes / self._row_bytes)))
 

@@ -1,4 +1,4 @@
-"""Writes one Parquet file aside and gives it its name when it is whole. Which name and when is files.py's."""
+"""Writes one Parquet file aside and gives it its name when it is whole. Which name and when is place.py's."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from arrowsync.core.receipts import Receipt, Refusal
 from arrowsync.core.units import KiB, MiB
 from arrowsync.endpoints.arrow_columns import StoredColumn
+from arrowsync.endpoints.files.parquet.reader import opened
 from arrowsync.endpoints.journal import read_receipt, receipt_text
-from arrowsync.endpoints.parquet_reader import opened
 from arrowsync.errors import ArrowsyncError, DataError, TransientError
 
 # What a file's metadata say:
