@@ -42,7 +42,7 @@ class Walk:
     def __init__(self, mortals: Mortal, place: str, *, old: bool) -> None:
         self.mortals = mortals
         self.context = mortals.folder
-        self.place = f"{self.around}/{place}"
+        self.place = f"{self.context}/{place}"
         self.path = Path(self.place)
         self.sources = {
             name: write(self.context.parent / f"{name}.parquet", rows)
@@ -222,7 +222,7 @@ def test_a_plan_shows_what_will_be_put_back_and_writes_nothing(taken_away: Walk)
 
 @pytest.mark.parametrize("spelled", ["out/", "out"])
 def test_a_folder_that_was_taken_away_is_still_read(taken_away: Walk, spelled: str, tmp_path: Path) -> None:
-    report = arrowsync.copy(f"{taken_away.around}/{spelled}", tmp_path / "b.parquet", progress=False)
+    report = arrowsync.copy(f"{taken_away.context}/{spelled}", tmp_path / "b.parquet", progress=False)
     assert (report.rows_written, ids(tmp_path / "b.parquet")) == (3, OLD)
 
 
