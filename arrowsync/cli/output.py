@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Result(Protocol):
-    """What a verb returns: JSON for programs, a sheet for people."""
+    """What a verb returns: JSON for programs, a document for people."""
 
     def to_dict(self) -> dict[str, Any]: ...  # Any: JSON
     def document(self) -> Document: ...

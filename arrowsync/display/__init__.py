@@ -1,4 +1,4 @@
-"""What people see: sheets for terminals and notebooks, plots, progress. Knows core alone."""
+"""What people see: documents for terminals and notebooks, plots, progress. Knows core alone."""
 
 from __future__ import annotations
 

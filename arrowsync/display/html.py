@@ -1,4 +1,4 @@
-"""Lays sheets out for notebooks: everything escaped, no outside files, at home in light and dark themes."""
+"""Lays documents out for notebooks: everything escaped, no outside files, for light and dark themes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from arrowsync.display.document import Code, Document, Facts, Grid, Notes, Part,
 
 # Lines and shades are see-through greys and texts keep the notebook's colour, so that no theme has to be
 # asked for. White on the tones' backgrounds has a contrast of at least 4.5, whatever lies around it.
-# `div.arrowsync table.sheet td` outweighs JupyterLab's own rules for cells.
+# `div.arrowsync table.data td` outweighs JupyterLab's own rules for cells.
 STYLE = """<style>
 .arrowsync{font-size:13px;line-height:1.45;max-width:100%}
 .arrowsync b.title{font-size:14px}
 .arrowsync table{font-size:inherit;border-collapse:collapse;border:0;margin:.5em 0;color:inherit;
  background:none}
-div.arrowsync table.sheet tr,div.arrowsync table.sheet tr:nth-child(n){background:none}
-div.arrowsync table.sheet td,div.arrowsync table.sheet th{border:0;padding:.2em .9em .2em 0;text-align:left;
+div.arrowsync table.data tr,div.arrowsync table.data tr:nth-child(n){background:none}
+div.arrowsync table.data td,div.arrowsync table.data th{border:0;padding:.2em .9em .2em 0;text-align:left;
  vertical-align:top;white-space:pre-wrap;overflow-wrap:break-word;max-width:32em;color:inherit}
-div.arrowsync table.grid th{border-bottom:1px solid rgba(128,128,128,.55);font-weight:600;white-space:nowrap}
-div.arrowsync table.grid td{border-bottom:1px solid rgba(128,128,128,.2)}
-div.arrowsync table.sheet .right{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+div.arrowsync table.data th{border-bottom:1px solid rgba(128,128,128,.55);font-weight:600;white-space:nowrap}
+div.arrowsync table.data td{border-bottom:1px solid rgba(128,128,128,.2)}
+div.arrowsync table.data .right{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 div.arrowsync table.facts th{font-weight:400;opacity:.7;white-space:nowrap}
 .arrowsync .scroll{overflow-x:auto}
 .arrowsync pre{margin:.5em 0;padding:.6em .8em;background:rgba(128,128,128,.12);color:inherit;
@@ -38,7 +38,7 @@ div.arrowsync table.facts th{font-weight:400;opacity:.7;white-space:nowrap}
 
 
 def render(document: Document) -> str:
-    """The sheet as one element of HTML."""
+    """The document as one element of HTML."""
     title = f'<b class="title">{_text(document.title)}</b>'
     return f'{STYLE}<div class="arrowsync">{title}{"".join(map(_part, document.parts))}</div>'
 
@@ -47,7 +47,7 @@ def _part(part: Part) -> str:
     match part:
         case Facts(pairs):
             rows = "".join(f"<tr><th>{escape(name)}</th><td>{_text(text)}</td></tr>" for name, text in pairs)
-            return f'<table class="sheet facts">{rows}</table>'
+            return f'<table class="data facts">{rows}</table>'
         case Grid():
             return _grid(part)
         case Notes(lines):
@@ -62,7 +62,7 @@ def _part(part: Part) -> str:
 def _grid(grid: Grid) -> str:
     head = _row("th", [heading.title for heading in grid.headings], grid)
     body = "".join(_row("td", row, grid) for row in grid.rows)
-    table = f'<table class="sheet grid"><thead>{head}</thead><tbody>{body}</tbody></table>'
+    table = f'<table class="data grid"><thead>{head}</thead><tbody>{body}</tbody></table>'
     return f'<div class="scroll">{table}</div>'
 
 

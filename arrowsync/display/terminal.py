@@ -1,4 +1,4 @@
-"""Lays sheets out for terminals, with rich: narrow ones lose a table's optional columns first."""
+"""Lays documents out for terminals, with rich: narrow ones lose a table's optional columns first."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ def console(stream: TextIO) -> Console:
 
 
 def show(document: Document, on: Console) -> None:
-    """Print the sheet."""
+    """Print the document."""
     on.print(_text(document.title, "bold"))
     for renderable in _spaced(document.parts, on.width):
         on.print(renderable)
 
 
 def plain_text(document: Document, width: int = 100) -> str:
-    """The sheet without colours."""
+    """The document without colours."""
     stream = io.StringIO()
     show(document, QuietConsole(stream, width, is_terminal=False))  # also where FORCE_COLOR is set
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())

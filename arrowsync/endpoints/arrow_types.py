@@ -190,7 +190,7 @@ def _jsonable(value: object) -> str:
     return str(value)
 
 
-# What codecs reads back: six digits after the second, infinity and 24:00 as PostgreSQL's words.
+# What conversions.py reads back: six digits after the second, infinity and 24:00 as PostgreSQL's words.
 _SPELL: Mapping[str, Convert] = {
     "int": lambda a: pc.cast(a, pa.string()),
     "bool": lambda a: pc.cast(a, pa.string()),

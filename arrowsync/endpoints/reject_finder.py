@@ -1,9 +1,9 @@
 """Sorts one batch after another into rows that the target takes and rows that it refuses, in SQL on its side.
 
 The batch goes into a temporary table without constraints, from there into the target. If this takes not all
-of it, the dialect's sieve finds what the catalogue says it refuses, and inserts of ranges find the rest. With
-as many columns as the database allows, the temporary table has no room for the ordinal beside them: then the
-batch is ingested into the target, again and again without the rows that it refuses.
+of it, queries find the rows that the catalogue says it refuses (reject_sql.py), and inserts of ranges find
+the rest. With as many columns as the database allows, the temporary table has no room for the ordinal beside
+them: then the batch is ingested into the target, again and again without the rows that it refuses.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class RejectFinder:
 
 
 class StagingSifter(RejectFinder):
-    """Sorts by way of the sieve's temporary table `staging`, so that many refused rows cost few statements.
+    """Sorts by way of the temporary table `staging`, so that many refused rows cost few statements.
 
     `staged`: the plan's own ingests need a table of that name, so that none can be done beside this one.
     """

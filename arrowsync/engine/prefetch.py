@@ -49,7 +49,7 @@ def conformed(batch: pa.RecordBatch, plan: TablePlan) -> tuple[pa.RecordBatch, F
 
 
 def as_read(batch: pa.RecordBatch, plan: TablePlan) -> tuple[pa.RecordBatch, Fingerprint]:
-    """The batch as it came: the careful way conforms and fingerprints what turns out to be good."""
+    """The batch as it came: reject_copy.py conforms and fingerprints what turns out to be good."""
     return batch, Fingerprint()
 
 

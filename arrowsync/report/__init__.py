@@ -1,4 +1,4 @@
-"""What the user gets back: reports as values, collected from events, shown as sheets."""
+"""What the user gets back: reports as values, collected from events, shown as documents."""
 
 from arrowsync.report.collector import Collector
 from arrowsync.report.values import Failure, Report, TableReport, Tick, exit_code

@@ -18,18 +18,18 @@ from tests.fix_postgresql import Database
 from tests.scenarios.copies import newest_server
 
 PARTS = Limits(partition_bytes="64 KiB")
-MOMENTS = """
-create table moments (
+STAMPS = """
+create table stamps (
     id int primary key, day date, at timestamptz(3), clock time, price numeric(9,2), note text);
-insert into moments
+insert into stamps
     select i, date '2024-01-01' + i % 300, '2024-01-01 12:00:00.5+00', '12:30', i / 8.0, repeat('x', 50)
     from generate_series(1, 8000) i;
 """
 BEYOND = (
-    "update moments set day = 'infinity', at = '-infinity', clock = '24:00', price = 'NaN' where id = 5000; "
-    "update moments set day = '0044-03-15 BC', at = '0044-03-15 01:00:00+00 BC' where id = 5001"
+    "update stamps set day = 'infinity', at = '-infinity', clock = '24:00', price = 'NaN' where id = 5000; "
+    "update stamps set day = '0044-03-15 BC', at = '0044-03-15 01:00:00+00 BC' where id = 5001"
 )
-CELLS = "select id, day::text, at::text, clock::text, price::text, note from moments order by id"
+CELLS = "select id, day::text, at::text, clock::text, price::text, note from stamps order by id"
 
 
 def copy(source: object, target: object, **told: Any) -> Report:
@@ -37,19 +37,19 @@ def copy(source: object, target: object, **told: Any) -> Report:
 
 
 @pytest.fixture
-def moments(postgresql: Database) -> Database:
-    postgresql.execute(f"set timezone = 'UTC'; {MOMENTS}")
-    postgresql.execute("analyze moments")
+def stamps(postgresql: Database) -> Database:
+    postgresql.execute(f"set timezone = 'UTC'; {STAMPS}")
+    postgresql.execute("analyze stamps")
     return postgresql
 
 
 def test_a_table_goes_to_a_folder_and_home(
-    moments: Database, new_database: Callable[..., Database], tmp_path: Path
+    stamps: Database, new_database: Callable[..., Database], tmp_path: Path
 ) -> None:
-    there = copy(moments.uri, f"{tmp_path}/moments/", table="moments", limits=PARTS, verify="hash")
+    there = copy(stamps.uri, f"{tmp_path}/stamps/", table="stamps", limits=PARTS, verify="hash")
     assert there.partitions > 3
-    assert len(list((tmp_path / "moments").iterdir())) == there.partitions
-    schema = pq.read_schema(next((tmp_path / "moments").iterdir()))
+    assert len(list((tmp_path / "stamps").iterdir())) == there.partitions
+    schema = pq.read_schema(next((tmp_path / "stamps").iterdir()))
     types = [str(field.type) for field in schema]
     assert types == [
         "int32",
@@ -60,10 +60,10 @@ def test_a_table_goes_to_a_folder_and_home(
         "string",
     ]
     home = new_database()
-    back = copy(tmp_path / "moments", home.uri, limits=PARTS, verify="hash")
+    back = copy(tmp_path / "stamps", home.uri, limits=PARTS, verify="hash")
     assert (back.verified, back.fingerprint) == ("hash", there.fingerprint)
-    assert home.execute(CELLS) == moments.execute(CELLS)
-    [table] = arrowsync.inspect(home.uri, table="moments")
+    assert home.execute(CELLS) == stamps.execute(CELLS)
+    [table] = arrowsync.inspect(home.uri, table="stamps")
     assert [column.type for column in table.columns[:5]] == [
         "integer",
         "date",
@@ -77,47 +77,47 @@ def test_a_table_goes_to_a_folder_and_home(
 
 @newest_server
 def test_values_beyond_a_type_are_text_in_their_part_and_the_report_says_so(
-    moments: Database, new_database: Callable[..., Database], tmp_path: Path
+    stamps: Database, new_database: Callable[..., Database], tmp_path: Path
 ) -> None:
-    moments.execute(BEYOND)
-    there = copy(moments.uri, f"{tmp_path}/moments/", table="moments", limits=PARTS, verify="hash")
+    stamps.execute(BEYOND)
+    there = copy(stamps.uri, f"{tmp_path}/stamps/", table="stamps", limits=PARTS, verify="hash")
     assert there.verified == "hash"
     texts = [
         path
-        for path in (tmp_path / "moments").iterdir()
+        for path in (tmp_path / "stamps").iterdir()
         if str(pq.read_schema(path).field("day").type) == "string"
     ]
     assert len(texts) == 1
     told = [re.search(r"column '(\w+)' is text", warning) for warning in there.warnings]
     assert [found[1] for found in told if found] == ["day", "at", "clock", "price"]
     home = new_database()
-    assert copy(tmp_path / "moments", home.uri, verify="hash").verified == "hash"
-    assert home.execute(CELLS) == moments.execute(CELLS)
+    assert copy(tmp_path / "stamps", home.uri, verify="hash").verified == "hash"
+    assert home.execute(CELLS) == stamps.execute(CELLS)
 
 
 @newest_server
 def test_a_folder_with_text_in_some_part_goes_on_to_another_file(
-    moments: Database, new_database: Callable[..., Database], tmp_path: Path
+    stamps: Database, new_database: Callable[..., Database], tmp_path: Path
 ) -> None:
-    moments.execute(BEYOND)
-    copy(moments.uri, f"{tmp_path}/moments/", table="moments", limits=PARTS)
-    assert copy(tmp_path / "moments", tmp_path / "one.parquet", verify="hash").verified == "hash"
+    stamps.execute(BEYOND)
+    copy(stamps.uri, f"{tmp_path}/stamps/", table="stamps", limits=PARTS)
+    assert copy(tmp_path / "stamps", tmp_path / "one.parquet", verify="hash").verified == "hash"
     home = new_database()
-    copy(tmp_path / "one.parquet", home.uri, target_table="moments", verify="hash")
-    assert home.execute(CELLS) == moments.execute(CELLS)
+    copy(tmp_path / "one.parquet", home.uri, target_table="stamps", verify="hash")
+    assert home.execute(CELLS) == stamps.execute(CELLS)
 
 
 @newest_server
 def test_sqlite_keeps_what_came_from_a_file(
-    moments: Database, new_database: Callable[..., Database], tmp_path: Path
+    stamps: Database, new_database: Callable[..., Database], tmp_path: Path
 ) -> None:
-    moments.execute(BEYOND)
-    copy(moments.uri, tmp_path / "moments.parquet", table="moments")
-    copy(tmp_path / "moments.parquet", tmp_path / "moments.db", verify="hash")
-    copy(tmp_path / "moments.db", tmp_path / "again.parquet", table="moments", verify="hash")
+    stamps.execute(BEYOND)
+    copy(stamps.uri, tmp_path / "stamps.parquet", table="stamps")
+    copy(tmp_path / "stamps.parquet", tmp_path / "stamps.db", verify="hash")
+    copy(tmp_path / "stamps.db", tmp_path / "again.parquet", table="stamps", verify="hash")
     home = new_database()
-    copy(tmp_path / "again.parquet", home.uri, table="moments", verify="hash")
-    assert home.execute(CELLS) == moments.execute(CELLS)
+    copy(tmp_path / "again.parquet", home.uri, table="stamps", verify="hash")
+    assert home.execute(CELLS) == stamps.execute(CELLS)
 
 
 @newest_server

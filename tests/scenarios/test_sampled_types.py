@@ -251,7 +251,7 @@ def test_a_replaced_table_stays_what_it_was_until_the_other_types_are_in(
 def test_rows_put_aside_before_a_table_starts_over_are_there_once(
     sqlite_file: Callable[..., Path], new_database: Callable[..., Database], tmp_path: Path
 ) -> None:
-    """A text with U+0000 is a bad row with any types, broken UTF-8 too; a wrong presumption is none."""
+    """A text with U+0000 is a bad row with any types, broken UTF-8 too; a wrong sample is none."""
     nul = "update t set pad = 'a' || char(0) where id = 3; update t set pad = cast(x'ff' as text) where id = 12000;"
     source = sqlite_file(table_of(late="'n/a'") + nul)
     certain, sampled = new_database(), new_database()

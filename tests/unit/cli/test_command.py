@@ -35,16 +35,16 @@ def given() -> dict[str, object]:
 def run(given: dict[str, object]) -> Run:
     """Runs a command whose verb ends as told: with a result, or an error to raise."""
 
-    def run(ending: Report | BaseException, *arguments: str) -> int:
+    def run(outcome: Report | BaseException, *arguments: str) -> int:
         app = typer.Typer(rich_markup_mode=None)
 
         @verb_of(app)
         def move(source: Source, target: Target, *, progress: bool, **flags: Unpack[TransferFlags]) -> Result:
             """Move it."""
             given.update(api_arguments(flags), source=source, progress=progress)
-            if isinstance(ending, BaseException):
-                raise ending
-            return ending
+            if isinstance(outcome, BaseException):
+                raise outcome
+            return outcome
 
         code = app(["from.db", "to.db", *arguments], standalone_mode=False)
         assert isinstance(code, int)

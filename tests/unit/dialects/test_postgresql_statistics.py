@@ -1,4 +1,4 @@
-"""A large PostgreSQL table is not counted where the server's books say what it holds."""
+"""A large PostgreSQL table is not counted where server statistics prove what it holds."""
 
 from collections.abc import Callable
 

@@ -38,7 +38,7 @@ NASTY = '<script>alert("x & y")</script>'
 
 
 def everything(text: str) -> Document:
-    """A sheet with `text` wherever a text can be."""
+    """A document with `text` wherever a text can be."""
     inside = parts(
         [
             facts((text, text), ("toned", Toned(text, "dim"))),
