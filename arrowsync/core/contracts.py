@@ -8,6 +8,7 @@ from typing import Any, Protocol, Self
 
 import pyarrow as pa
 
+from arrowsync.core.capabilities import Capabilities
 from arrowsync.core.plan import ColumnPlan, Form, Published, Snapshot, TablePlan
 from arrowsync.core.receipts import Partition, Receipt, Refusal, Unfinished
 from arrowsync.core.table import Table, TableName, Widths
@@ -81,6 +82,9 @@ class Source(Protocol):
     """Where rows are read. Picklable; every method opens what it needs and closes it again."""
 
     @property
+    def capabilities(self) -> Capabilities: ...
+
+    @property
     def identity(self) -> str:
         """Scheme, host, port, database or real path: no user, no password."""
         ...
@@ -88,26 +92,6 @@ class Source(Protocol):
     @property
     def server(self) -> str | None:
         """The server that counts connections; None where there is none."""
-        ...
-
-    @property
-    def is_one_table(self) -> bool:
-        """Whether it is one table that needs no name and knows no SQL: files, a frame, a stream."""
-        ...
-
-    @property
-    def shareable(self) -> bool:
-        """Whether other processes can read it, all the same rows."""
-        ...
-
-    @property
-    def most_columns(self) -> int | None:
-        """How many columns one query may deliver; None: any number."""
-        ...
-
-    @property
-    def readers(self) -> int | None:
-        """How many readers may be open at once; None: any number."""
         ...
 
     def names(self, *, views: bool = False) -> list[TableName]:
@@ -238,18 +222,8 @@ class Lock(Protocol):
 class Sink(Source, Protocol):
     """Where rows are written; a source too, since what was written is read back to prove it."""
 
-    @property
-    def writers(self) -> int | None:
-        """How many writers may be open at once; None: any number."""
-        ...
-
     def largest_partition(self, table: Table, transfer: Transfer) -> int | None:
         """The bytes of a partition beyond which its writer would hold too much; None: any."""
-        ...
-
-    @property
-    def adds_foreign_keys(self) -> bool:
-        """Whether a table gets its foreign keys when the others are there; else it is made with them."""
         ...
 
     def is_source(self, source: Source) -> bool:
@@ -297,11 +271,6 @@ class Sink(Source, Protocol):
 
     def journal_for(self, name: TableName, journal: str) -> tuple[TableName, TableName]:
         """Where receipts of transfers into that table are kept: transfers, receipts. Raises ConfigError."""
-        ...
-
-    @property
-    def identifies_rows(self) -> bool:
-        """Whether rows that an unfinished append has added can be told from all others, and taken away."""
         ...
 
     def unfinished(self, transfer: str, names: Sequence[TableName], journal: str) -> list[Unfinished]:

@@ -13,7 +13,7 @@ from arrowsync import __version__
 from arrowsync.core.doctor import DriverCheck
 from arrowsync.core.transfer import Transfer
 from arrowsync.diagnostics.speed import SLOW_FROM, measure, sample
-from arrowsync.dialects.ansi import Dialect
+from arrowsync.dialects.dialect import Dialect
 from arrowsync.dialects.postgresql import PostgreSQL
 from arrowsync.dialects.sqlite import SQLite
 from arrowsync.display.doctor import Checkup

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from arrowsync.core.doctor import Speed
 from arrowsync.diagnostics import fake_postgresql
-from arrowsync.dialects.ansi import Dialect
+from arrowsync.dialects.dialect import Dialect
 from arrowsync.endpoints.connections import AdbcConnection, Address, BareAdbcConnection
 from arrowsync.endpoints.drivers import Driver
 

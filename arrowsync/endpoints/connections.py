@@ -19,7 +19,7 @@ from adbc_driver_manager import _reader as adbc_reader
 
 from arrowsync import fork_safety
 from arrowsync.core.waits import Wait, listening
-from arrowsync.dialects.ansi import Dialect
+from arrowsync.dialects.dialect import Dialect
 from arrowsync.endpoints.cancellation import DriverCalls
 from arrowsync.endpoints.drivers import Driver
 from arrowsync.endpoints.lock_watch import LockWatch
@@ -155,10 +155,14 @@ class AdbcConnection:
         with self._cursor() as cursor, self._watching(), self._calling():
             cursor.execute(statement)
             rows = int(cursor.rowcount)
-        return rows if rows >= 0 else int(self.rows(self.dialect.rows_changed)[0][0])
+        return rows if rows >= 0 else int(self.rows(self.dialect.capabilities.rows_changed)[0][0])
 
     def rows(self, query: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:  # Any: SQL values
-        with self._cursor(self.dialect.query_options) as cursor, self._watching(), self._calling():
+        with (
+            self._cursor(self.dialect.capabilities.query_options) as cursor,
+            self._watching(),
+            self._calling(),
+        ):
             cursor.execute(query, parameters or None)
             return list(cursor.fetchall())
 
@@ -197,7 +201,7 @@ class AdbcConnection:
 
                 yield batches()
             finally:
-                if not finished and self.dialect.cancels:
+                if not finished and self.dialect.capabilities.cancels:
                     # Closing the cursor of an unread stream is quick, but the next command first downloads
                     # the rest (0.95 s for 3 M rows; 0.01 s after a cancel).
                     with contextlib.suppress(Exception):
@@ -211,7 +215,7 @@ class AdbcConnection:
 
     def cancel(self) -> None:
         """End what runs, from another thread, and let nothing more begin; SQLite's driver has no cancel."""
-        if self.dialect.cancels:
+        if self.dialect.capabilities.cancels:
             self._calls.cancel()
 
     def cut(self) -> None:

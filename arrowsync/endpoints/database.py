@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from arrowsync.core.capabilities import Capabilities
 from arrowsync.core.contracts import Connection, Forms, Lock, Source
 from arrowsync.core.plan import ColumnPlan, Published, Snapshot, TablePlan
 from arrowsync.core.receipts import Partition, Receipt, Unfinished
 from arrowsync.core.status import TransferStatus
 from arrowsync.core.table import Table, TableName, UserType, Widths
 from arrowsync.core.transfer import Transfer
-from arrowsync.dialects.ansi import Dialect
+from arrowsync.dialects.dialect import Dialect
 from arrowsync.dialects.postgresql import PostgreSQL
 from arrowsync.dialects.sqlite import SQLite
 from arrowsync.endpoints.connection_cache import asking
@@ -101,24 +102,12 @@ class Database:
     # -- Source --------------------------------------------------------------------------------------------
 
     @property
+    def capabilities(self) -> Capabilities:
+        return self.speaks.capabilities
+
+    @property
     def server(self) -> str | None:
         return self.speaks.server(fill_in(self.uri))
-
-    @property
-    def is_one_table(self) -> bool:
-        return False
-
-    @property
-    def shareable(self) -> bool:
-        return self.speaks.shareable
-
-    @property
-    def most_columns(self) -> int | None:
-        return self.speaks.most_columns
-
-    @property
-    def readers(self) -> int | None:
-        return self.speaks.readers
 
     def names(self, *, views: bool = False) -> list[TableName]:
         with asking(self.address) as connection:
@@ -171,7 +160,7 @@ class Database:
     @contextmanager
     def snapshot(self, readers: int = 1, *, locking: Sequence[TablePlan] = ()) -> Iterator[Snapshot]:
         dialect = self.speaks
-        if dialect.export_snapshot is not None:
+        if dialect.capabilities.export_snapshot is not None:
             with exported(self.address, locking) as snapshot:
                 yield snapshot
             return
@@ -207,16 +196,8 @@ class Database:
 
     # -- Sink ----------------------------------------------------------------------------------------------
 
-    @property
-    def writers(self) -> int | None:
-        return self.speaks.writers
-
     def largest_partition(self, table: Table, transfer: Transfer) -> int | None:
         return None
-
-    @property
-    def adds_foreign_keys(self) -> bool:
-        return self.speaks.adds_foreign_keys
 
     def is_source(self, source: Source) -> bool:
         if not isinstance(source, Database) or source.speaks.name != self.speaks.name:
@@ -298,10 +279,6 @@ class Database:
             return self.speaks.journal_tables(journal)
         with asking(self.address) as connection:
             return self.speaks.locate_journal(connection, journal, name)
-
-    @property
-    def identifies_rows(self) -> bool:
-        return False
 
     def unfinished(self, transfer: str, names: Sequence[TableName], journal: str) -> list[Unfinished]:
         """See Sink.unfinished."""

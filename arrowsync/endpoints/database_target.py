@@ -16,7 +16,7 @@ from arrowsync.core.receipts import Phase, Receipt, Unfinished
 from arrowsync.core.status import TransferStatus
 from arrowsync.core.table import TableName
 from arrowsync.core.transfer import WriteMode
-from arrowsync.dialects.ansi import Dialect
+from arrowsync.dialects.dialect import Dialect
 from arrowsync.endpoints.connection_cache import asking
 from arrowsync.endpoints.connections import AdbcConnection, Address
 from arrowsync.endpoints.foreign_keys import add_foreign_keys
@@ -212,7 +212,7 @@ class DatabaseTarget:
                     journal.remember(plan, {**state, "built": number + 1})
 
             def last() -> Published:
-                for statement in (*self._dialect.durable, *plan.after[plan.separate :]):
+                for statement in (*self._dialect.capabilities.durable, *plan.after[plan.separate :]):
                     connection.run(statement)
                 published = add_foreign_keys(connection, plan)
                 journal.publish(plan, receipts, {**state, **outcome, **self._finished(connection, plan)})
@@ -231,7 +231,7 @@ class DatabaseTarget:
 
     def _make(self, plan: TablePlan) -> None:
         def make() -> None:
-            for statement in (*plan.before, *plan.after, *self._dialect.durable):
+            for statement in (*plan.before, *plan.after, *self._dialect.capabilities.durable):
                 connection.run(statement)
 
         with self._connect() as connection:
@@ -253,12 +253,12 @@ class DatabaseTarget:
         """See Sink.finish."""
         transfer = plans[0].transfer.id
         with self._connect() as connection, _transaction(connection):
-            for statement in self._dialect.durable:
+            for statement in self._dialect.capabilities.durable:
                 connection.run(statement)
             for tables in {plan.journal for plan in plans if plan.journal}:
                 journal = Journal(connection, tables)
                 journal.finish(transfer, {str(name) for name in partial})
-                if self._dialect.drops_journal:
+                if self._dialect.capabilities.drops_journal:
                     journal.drop_if_idle()
 
 
@@ -293,7 +293,7 @@ def _not_as_planned(target: str) -> ResumeError:
 
 @contextmanager
 def _transaction(connection: AdbcConnection) -> Iterator[None]:
-    connection.run(connection.dialect.begin_write)
+    connection.run(connection.dialect.capabilities.begin_write)
     try:
         yield
         connection.run("commit")
@@ -308,7 +308,7 @@ def _in_short_transactions(connection: AdbcConnection, work: Callable[[], T], hi
 
     def once() -> T:
         with _transaction(connection):
-            for statement in connection.dialect.short_waits:
+            for statement in connection.dialect.capabilities.short_waits:
                 connection.run(statement)
             return work()
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from arrowsync.dialects.ansi import Dialect
+from arrowsync.dialects.dialect import Dialect
 from arrowsync.errors import ConfigError, DriverUnusable
 
 # What manifests call processors, where Python calls them something else.

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
 import pyarrow as pa
 
+from arrowsync.core.capabilities import Capabilities
 from arrowsync.core.contracts import LARGEST_READ, Forms
 from arrowsync.core.plan import ColumnPlan, Snapshot, TablePlan
 from arrowsync.core.receipts import Partition, Receipt
@@ -99,9 +100,7 @@ class Frame(OneTable):
 
     streams: _Streams = field(repr=False)
     identity: str
-
-    shareable = False
-    readers = 1
+    capabilities: ClassVar[Capabilities] = Capabilities(one_table=True)
 
     @classmethod
     def of(cls, rows: ArrowStream, index: bool | None = None) -> Self:

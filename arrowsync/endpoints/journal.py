@@ -159,7 +159,7 @@ class Journal:
             f"insert into {self._receipts} (transfer, target_table, partition_number, receipt) "
             f"select transfer, target_table, cast($1 as bigint), '' from {self._transfers} "
             "where transfer = $2 and target_table = $3 and run = $4 and status = 'running'"
-            f"{self._connection.dialect.keep_row} on conflict do nothing returning 1",
+            f"{self._connection.dialect.capabilities.keep_row} on conflict do nothing returning 1",
             (partition.number, *_key(plan)),  # SQLite numbers parameters by where they stand
         )
         if claimed:
@@ -276,7 +276,7 @@ class Journal:
 
         What is not over is running here: who holds the lock is not in the journal.
         """
-        age = self._connection.dialect.seconds_since.format("started_at")
+        age = self._connection.dialect.capabilities.seconds_since.format("started_at")
         rows = self._connection.rows(
             "select transfer, source, request, started_at, finished_at, "
             f"cast({age} as double precision), target_table, status, partitions, state "

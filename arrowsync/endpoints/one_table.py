@@ -19,10 +19,6 @@ class OneTable:
     """The part of a Source that has the same answers for all of them."""
 
     server: str | None = None
-    is_one_table = True
-    shareable = True
-    most_columns: int | None = None
-    readers: int | None = None
 
     def describe_query(self, name: TableName, query: str) -> Table:
         raise ConfigError(

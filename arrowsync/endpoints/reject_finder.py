@@ -40,7 +40,7 @@ class RejectFinder:
         self.meant = 0
         self.stored = 0
         self._saved = False  # whether there is a savepoint
-        for statement in connection.dialect.check_at_once:
+        for statement in connection.dialect.capabilities.check_at_once:
             connection.run(statement)
 
     def find_rejects(self, batch: pa.RecordBatch) -> Iterator[Refusal]:
@@ -166,7 +166,7 @@ class StagingSifter(RejectFinder):
 
     def _ingest_staged(self, batch: pa.RecordBatch) -> None:
         reader = pa.RecordBatchReader.from_batches(batch.schema, [batch])
-        self._connection.ingest(self._staging, reader, self._connection.dialect.staging_options)
+        self._connection.ingest(self._staging, reader, self._connection.dialect.capabilities.staging_options)
 
     # -- what the catalogue tells ----------------------------------------------------------------------------
 

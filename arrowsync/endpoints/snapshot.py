@@ -40,7 +40,7 @@ class Readers:
 def same_snapshot(address: Address, readers: int) -> Iterator[list[AdbcConnection]]:
     """So many connections that see the same rows; fewer, at least one, where that cannot be proved.
 
-    What proves it: each further connection is asked for the number of commits it knows of (`dialect.commits`)
+    What proves it: each further connection is asked for the number of commits it knows of (`commits`)
     before the first one begins its transaction, and again in its own, which begins later. Where both answers
     are the same nobody has committed between, thus neither before nor after the first one began. Nobody can
     commit later where transactions lock, and where they do not each one keeps its view.
@@ -54,7 +54,7 @@ def same_snapshot(address: Address, readers: int) -> Iterator[list[AdbcConnectio
     with ExitStack() as stack:
         first = stack.enter_context(AdbcConnection(address, read_only=True))
         further: list[AdbcConnection] = []
-        if dialect.commits is not None:
+        if dialect.capabilities.commits is not None:
             with suppress(ArrowsyncError):  # too many open files: fewer readers will do
                 further.extend(stack.enter_context(first.another()) for _ in range(1, readers))
         if dialect.file(address.uri) != file:
@@ -89,12 +89,12 @@ def _joins(connection: AdbcConnection, before: object) -> bool:
 
 
 def _begin(connection: AdbcConnection) -> None:
-    for statement in connection.dialect.begin_snapshot:
+    for statement in connection.dialect.capabilities.begin_snapshot:
         connection.run(statement)
 
 
 def _commits(connection: AdbcConnection) -> object:
-    return connection.rows(connection.dialect.commits or "")
+    return connection.rows(connection.dialect.capabilities.commits or "")
 
 
 class Holder(Readers):
@@ -112,7 +112,7 @@ def exported(address: Address, locking: Sequence[TablePlan]) -> Iterator[Snapsho
     with AdbcConnection(address, read_only=True) as connection:
         _begin(connection)
         refused = dialect.hold(connection, locking) if locking else {}
-        token = str(connection.rows(dialect.export_snapshot or "")[0][0])
+        token = str(connection.rows(dialect.capabilities.export_snapshot or "")[0][0])
         locked = {plan.source.name for plan in locking} - refused.keys()
         yield Snapshot(token, shared=Holder(connection, frozenset(locked)), warnings=refused)
 
@@ -166,8 +166,8 @@ def _in_line(
 def _join(connection: AdbcConnection, token: str | None) -> None:
     """Begin the transaction that sees the snapshot: as it was exported, or as long as nothing has changed."""
     dialect = connection.dialect
-    exported = token is not None and dialect.export_snapshot is not None
-    for statement in dialect.join_snapshot(token or "") if exported else dialect.begin_snapshot:
+    exported = token is not None and dialect.capabilities.export_snapshot is not None
+    for statement in dialect.join_snapshot(token or "") if exported else dialect.capabilities.begin_snapshot:
         try:
             connection.run(statement)
         except ArrowsyncError as error:

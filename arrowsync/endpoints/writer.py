@@ -50,7 +50,7 @@ class DatabaseWriter:
         return self
 
     def _begin(self) -> None:
-        self._connection.run(self._dialect.begin_write)
+        self._connection.run(self._dialect.capabilities.begin_write)
         self._open = True
         if self._plan.journal is None:
             for statement in self._plan.before:
@@ -101,7 +101,7 @@ class DatabaseWriter:
         return self._reject_finder.find_rejects(batch)
 
     def _make_sifter(self) -> RejectFinder:
-        most = self._dialect.most_columns
+        most = self._dialect.capabilities.most_columns
         if most is not None and len(self._plan.columns) >= most:
             self._make_staging()  # no savepoint that is rolled back may take it along
             return RejectFinder(self._connection, self._store)
@@ -121,7 +121,7 @@ class DatabaseWriter:
     def _ingest(self, guarded: _Guarded) -> int:
         plan, dialect = self._plan, self._dialect
         into = TableName(plan.staging_name) if plan.staged else plan.write_table
-        options = dialect.staging_options if plan.staged else dialect.ingest_options(into)
+        options = dialect.capabilities.staging_options if plan.staged else dialect.ingest_options(into)
         try:
             rows = self._connection.ingest(into.name, guarded.reader(), options)
         except ArrowsyncError:
@@ -151,7 +151,7 @@ class DatabaseWriter:
     def _commit_all(self) -> None:
         """Without a journal, the one transaction also finishes the table."""
         plan = self._plan
-        for statement in (*plan.after[: plan.separate], *self._dialect.durable):
+        for statement in (*plan.after[: plan.separate], *self._dialect.capabilities.durable):
             self._connection.run(statement)
         if plan.after[plan.separate :]:
             with self._connection.over_tries():
@@ -169,7 +169,10 @@ class DatabaseWriter:
         """The statements that keep others from the table. Raises LockHeld, and has no lock then."""
         self._connection.run("savepoint arrowsync_finish")
         try:
-            for statement in (*self._dialect.short_waits, *self._plan.after[self._plan.separate :]):
+            for statement in (
+                *self._dialect.capabilities.short_waits,
+                *self._plan.after[self._plan.separate :],
+            ):
                 self._connection.run(statement)
         except LockHeld:
             self._connection.run("rollback to savepoint arrowsync_finish")

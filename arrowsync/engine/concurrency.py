@@ -14,10 +14,10 @@ FEWEST, FEWEST_ON_ONE_SERVER = 3, 4
 def wanted_concurrency(plan: TablePlan, source: Source, sink: Sink) -> int:
     """How many partitions there should be under way, if memory allows; at least one."""
     wanted = min(plan.transfer.worker_count, len(plan.partitions))
-    if sink.writers is not None:
-        wanted = min(wanted, sink.writers)
-    if source.readers is not None:
-        wanted = min(wanted, source.readers)
+    if sink.capabilities.writers is not None:
+        wanted = min(wanted, sink.capabilities.writers)
+    if source.capabilities.readers is not None:
+        wanted = min(wanted, source.capabilities.readers)
     if (most := concurrency_of_connections(plan.transfer.limits.max_connections, source, sink)) is not None:
         wanted = min(wanted, most)
     return max(1, wanted)
@@ -28,8 +28,8 @@ def wanted_readers(plan: TablePlan, source: Source, sink: Sink) -> int:
     if wanted_concurrency(plan, source, sink) > 1:
         return 1
     wanted = plan.transfer.worker_count
-    if source.readers is not None:
-        wanted = min(wanted, source.readers)
+    if source.capabilities.readers is not None:
+        wanted = min(wanted, source.capabilities.readers)
     if (most := concurrency_of_connections(plan.transfer.limits.max_connections, source, sink)) is not None:
         wanted = min(wanted, most)
     return max(1, wanted)

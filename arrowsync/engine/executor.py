@@ -34,12 +34,12 @@ AGAIN = "The same command goes on with what is not in yet"
 
 def check_executor(transfer: Transfer, source: Source, sink: Sink) -> None:
     """Raises ConfigError where workers cannot reach what is copied, or could copy a partition twice."""
-    if not source.shareable:
+    if not source.capabilities.shareable:
         raise ConfigError(
             f"executor: {source} can be read by this process only",
             hint="Leave executor out, or write it to Parquet files and copy those",
         )
-    if sink.writers is not None:
+    if sink.capabilities.writers is not None:
         raise ConfigError(
             f"executor: {sink} takes one writer", hint="Leave executor out: its one writer is in this process"
         )

@@ -78,7 +78,11 @@ def _planned(
     sample_types: bool,
 ) -> list[TablePlan]:
     """The plans of the tables that can be copied, without foreign keys to those that cannot."""
-    names = {} if sink.adds_foreign_keys else {t.name: target_name(transfer, t, sink) for t in tables}
+    names = (
+        {}
+        if sink.capabilities.adds_foreign_keys
+        else {t.name: target_name(transfer, t, sink) for t in tables}
+    )
     plans: dict[TableName, TablePlan] = {}
     is_source = cache(lambda: sink.is_source(source))  # to find out may take connections to both
     waiting = list(enumerate(tables))
@@ -119,7 +123,7 @@ def measured(source: Source, table: Table, where: str | None = None) -> Table:
 
 
 def _check_schema_only(transfer: Transfer, sink: Sink) -> None:
-    if sink.is_one_table:
+    if sink.capabilities.one_table:
         raise ConfigError(
             f"schema_only: {sink} has no schema without rows", hint="Leave schema_only (--schema-only) out"
         )
@@ -159,7 +163,7 @@ class _Planning:
         """Raises ConfigError where source and target are in each other's way."""
         if table.kind != "query" and self.sink.resolve_name(table.name) == name and self.is_source():
             raise ConfigError("source and target are the same table", hint="Name another with --target-table")
-        if self.source.server is None and self.sink.writers is not None and self.is_source():
+        if self.source.server is None and self.sink.capabilities.writers is not None and self.is_source():
             # SQLite: the snapshot that is read would keep the writer from committing, until it gives up.
             raise ConfigError(
                 "a file cannot be read and written at once",
@@ -201,7 +205,9 @@ class _Planning:
         if not transfer.schema_only:
             table = measured(source, table, transfer.where)
         made = existing is None or transfer.mode is WriteMode.REPLACE
-        dangling = _dangling(table, self.copied, sink) if made and not sink.adds_foreign_keys else []
+        dangling = (
+            _dangling(table, self.copied, sink) if made and not sink.capabilities.adds_foreign_keys else []
+        )
         table = replace(table, foreign_keys=tuple(key for key in table.foreign_keys if key not in dangling))
         fresh = resumes is None and not discards
         presumable = self.sample_types and made and fresh and can_start_over(transfer, sink)
@@ -303,7 +309,7 @@ def target_name(transfer: Transfer, table: Table, sink: Sink) -> TableName:
     wanted = transfer.target_table
     if wanted is None and transfer.tables and table.kind in ("file", "frame"):
         wanted = transfer.tables[0]
-    if wanted is None and table.kind == "frame" and not sink.is_one_table:
+    if wanted is None and table.kind == "frame" and not sink.capabilities.one_table:
         raise ConfigError("a frame has no name for its table", hint="Give it one: table=")
     return sink.resolve_name(TableName.parse(wanted) if wanted else table.name)
 

@@ -39,7 +39,7 @@ def copy_rejecting(task: Task, sizer: AdaptiveSizer, context: CopyContext, tally
 
     Raises DataError when more rows are bad than the transfer allows; else what copy_partition raises.
     """
-    task = replace(task, plan=_deliverable(task.plan, task.source.most_columns))
+    task = replace(task, plan=_deliverable(task.plan, task.source.capabilities.most_columns))
     kept = tuple(
         _Kept(column.source.name, f"{_TWIN}{place}", _readable(column))
         for place, column in enumerate(task.plan.columns)

@@ -190,7 +190,7 @@ def empties(discarded: Unfinished) -> bool:
 def given_up(discarded: Unfinished, sink: Sink) -> str:
     """What the report says about an unfinished run that is not resumed."""
     if discarded.write_table_state == "kept":
-        stay = discarded.appends and not sink.identifies_rows
+        stay = discarded.appends and not sink.capabilities.identifies_rows
         kept = "stay in the table" if stay else "are copied again"
         return f"started over: the {discarded.rows:,} rows of an unfinished run {kept}"
     return "started over: the target table is not what an unfinished run left"
@@ -198,7 +198,12 @@ def given_up(discarded: Unfinished, sink: Sink) -> str:
 
 def _check_given_up(old: Unfinished, sink: Sink) -> None:
     """Raises ResumeError where rows of an unfinished append would stay, and come once more."""
-    stays = old.appends and old.rows and old.write_table_state != "other" and not sink.identifies_rows
+    stays = (
+        old.appends
+        and old.rows
+        and old.write_table_state != "other"
+        and not sink.capabilities.identifies_rows
+    )
     if not stays or _is_frame(old):
         return
     if sink.rows_lost(old) >= old.rows:

@@ -28,7 +28,7 @@ def find_tables(transfer: Transfer, source: Source) -> tuple[list[Table], OddTab
 
 
 def _tables(transfer: Transfer, source: Source) -> tuple[list[Table], OddTables]:
-    if source.is_one_table:
+    if source.capabilities.one_table:
         only = _only_table(transfer, source)
         return [only], OddTables(named=[only.name])
     if transfer.query is not None:

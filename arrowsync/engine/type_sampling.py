@@ -19,7 +19,7 @@ def can_start_over(transfer: Transfer, sink: Sink) -> bool:
     """
     return (
         transfer.journal is not None
-        and not sink.is_one_table
+        and not sink.capabilities.one_table
         and not transfer.schema_only
         and transfer.where is None
         and not transfer.cast

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
+from arrowsync.core.capabilities import Capabilities
 from arrowsync.core.contracts import BareConnection, Connection, Forms
 from arrowsync.core.plan import ColumnPlan, TablePlan
 from arrowsync.core.receipts import Partition, Receipt, Unfinished
 from arrowsync.core.table import Table, TableName, UserType, Widths
 from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.core.waits import Wait
-from arrowsync.dialects.ansi import Dialect, Read
+from arrowsync.dialects.dialect import Dialect, Read
 from arrowsync.dialects.postgresql import (
     advisory_locks,
     catalog,
@@ -40,25 +41,33 @@ from arrowsync.dialects.postgresql import (
 from arrowsync.dialects.reject_sql import RejectSQL
 from arrowsync.errors import ArrowsyncError, ConfigError
 
+_CAPABILITIES = Capabilities(
+    readers=None,
+    writers=None,
+    shareable=True,
+    most_columns=1600,  # 1,664 of a result
+    default_schema="public",
+    journal=True,
+    isolates_rows=True,
+    query_options={"adbc.postgresql.use_copy": "false"},  # COPY takes no SHOW
+    begin_snapshot=("begin isolation level repeatable read, read only",),
+    export_snapshot="select pg_export_snapshot()",
+    keep_row=" for key share",  # lets others change the row's state, not delete it
+    seconds_since="extract(epoch from now() - {}::timestamptz)",
+    short_waits=("set local lock_timeout = '2s'",),
+    durable=("set local synchronous_commit = on",),
+    # At the commit nobody knows any more which row a deferred constraint means.
+    check_at_once=("set constraints all immediate",),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class PostgreSQL(Dialect):
     """PostgreSQL over adbc-driver-postgresql; `row_security` reads only the rows that policies show."""
 
-    row_security: bool = False
-
     name: ClassVar[str] = "postgresql"
-    shareable: ClassVar[bool] = True
-    query_options: ClassVar[Mapping[str, str]] = {"adbc.postgresql.use_copy": "false"}  # COPY takes no SHOW
-    begin_snapshot: ClassVar[tuple[str, ...]] = ("begin isolation level repeatable read, read only",)
-    keep_row: ClassVar[str] = " for key share"  # lets others change the row's state, not delete it
-    seconds_since: ClassVar[str] = "extract(epoch from now() - {}::timestamptz)"
-    most_columns: ClassVar[int | None] = 1600  # 1,664 of a result
-    # At the commit nobody knows any more which row a deferred constraint means.
-    check_at_once: ClassVar[tuple[str, ...]] = ("set constraints all immediate",)
-    short_waits: ClassVar[tuple[str, ...]] = ("set local lock_timeout = '2s'",)
-    durable: ClassVar[tuple[str, ...]] = ("set local synchronous_commit = on",)
-    export_snapshot: ClassVar[str | None] = "select pg_export_snapshot()"
+    capabilities: Capabilities = _CAPABILITIES
+    row_security: bool = False
 
     # -- names and connections -----------------------------------------------------------------------------
 
@@ -138,7 +147,7 @@ class PostgreSQL(Dialect):
 
     def join_snapshot(self, token: str) -> tuple[str, ...]:
         quoted = token.replace("'", "''")
-        return (*self.begin_snapshot, f"set transaction snapshot '{quoted}'")
+        return (*self.capabilities.begin_snapshot, f"set transaction snapshot '{quoted}'")
 
     def snapshot_lost_hint(self, connection: Connection) -> str | None:
         connection.run("rollback")

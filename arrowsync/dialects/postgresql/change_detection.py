@@ -9,7 +9,7 @@ from arrowsync.core.contracts import Connection
 from arrowsync.core.receipts import Phase, Unfinished
 from arrowsync.core.table import TableName
 from arrowsync.core.units import MiB
-from arrowsync.dialects.ansi import Dialect
+from arrowsync.dialects.dialect import Dialect
 
 _MARK = """
 select oid::int8, coalesce(pg_relation_filenode(oid), 0)::int8, pg_stat_get_tuples_deleted(oid)

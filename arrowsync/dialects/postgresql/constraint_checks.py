@@ -10,7 +10,7 @@ import pyarrow as pa
 from arrowsync.core.contracts import Connection
 from arrowsync.core.plan import ColumnPlan, Form, Route, Storage, TablePlan
 from arrowsync.core.table import Column, ForeignKey, Index, Key, NativeType, Table, TableName
-from arrowsync.dialects.ansi import Dialect
+from arrowsync.dialects.dialect import Dialect
 from arrowsync.dialects.postgresql import catalog, ddl
 from arrowsync.dialects.postgresql.typename import TypeName
 from arrowsync.dialects.reject_sql import ORDINAL, RejectSQL, Violation, repeated

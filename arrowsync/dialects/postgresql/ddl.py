@@ -10,8 +10,8 @@ from arrowsync.core.plan import Fidelity, Reference, TablePlan
 from arrowsync.core.table import Check, Column, ForeignKey, Index, Key, Serial, Table, TableName
 from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.dialects import losses
-from arrowsync.dialects.ansi import Dialect
 from arrowsync.dialects.column_mapping import new_names
+from arrowsync.dialects.dialect import Dialect
 from arrowsync.dialects.postgresql.constraint_options import behind_using
 from arrowsync.dialects.postgresql.design import BYTES
 from arrowsync.dialects.postgresql.names import Part, excludes, free, numbers_itself, parts, usual

@@ -16,7 +16,7 @@ from typing import Any
 from arrowsync.core.contracts import Connection
 from arrowsync.core.plan import TablePlan
 from arrowsync.core.receipts import Partition, Receipt
-from arrowsync.dialects.ansi import Dialect
+from arrowsync.dialects.dialect import Dialect
 from arrowsync.dialects.postgresql.partitions import rows_of
 from arrowsync.dialects.postgresql.source_locks import PATIENCE
 from arrowsync.errors import ArrowsyncError, LockHeld, SchemaError, TableChanged, TransientError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from arrowsync.core.contracts import Connection
 from arrowsync.core.table import TableName
-from arrowsync.dialects.ansi import Dialect
+from arrowsync.dialects.dialect import Dialect
 from arrowsync.dialects.postgresql.plpgsql import do_block, quote_text
 from arrowsync.errors import ConfigError
 

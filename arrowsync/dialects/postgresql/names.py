@@ -11,7 +11,7 @@ from arrowsync.core.contracts import Connection
 from arrowsync.core.plan import TablePlan
 from arrowsync.core.table import Check, Column, Index, Key, TableName
 from arrowsync.core.transfer import WriteMode
-from arrowsync.dialects.ansi import Dialect
+from arrowsync.dialects.dialect import Dialect
 from arrowsync.dialects.postgresql.design import DIALECT
 from arrowsync.dialects.postgresql.plpgsql import TAKEN, quote_text
 

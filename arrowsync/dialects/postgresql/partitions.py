@@ -12,7 +12,7 @@ from arrowsync.core.contracts import Connection
 from arrowsync.core.plan import TablePlan
 from arrowsync.core.receipts import Partition
 from arrowsync.core.table import Table
-from arrowsync.dialects.ansi import Dialect
+from arrowsync.dialects.dialect import Dialect
 from arrowsync.dialects.postgresql.catalog import subquery
 from arrowsync.dialects.postgresql.typename import TypeName
 

@@ -6,7 +6,7 @@ from arrowsync.core.contracts import Connection
 from arrowsync.core.plan import TablePlan
 from arrowsync.core.table import Table, TableName
 from arrowsync.core.transfer import WriteMode
-from arrowsync.dialects.ansi import Dialect
+from arrowsync.dialects.dialect import Dialect
 from arrowsync.dialects.postgresql.errors import POLICY
 from arrowsync.errors import ArrowsyncError, ConfigError, SchemaError, TransientError
 

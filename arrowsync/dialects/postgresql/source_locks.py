@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from arrowsync.core.contracts import Connection
 from arrowsync.core.plan import TablePlan
 from arrowsync.core.table import TableName
-from arrowsync.dialects.ansi import Dialect
+from arrowsync.dialects.dialect import Dialect
 from arrowsync.dialects.postgresql.connection import LOCK_TIMEOUT
 from arrowsync.dialects.postgresql.partitions import relation
 from arrowsync.errors import ArrowsyncError, LockHeld

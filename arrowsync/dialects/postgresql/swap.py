@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from arrowsync.core.contracts import Connection
 from arrowsync.core.plan import TablePlan
 from arrowsync.core.table import Check, Index, Key
-from arrowsync.dialects.ansi import Dialect
+from arrowsync.dialects.dialect import Dialect
 from arrowsync.dialects.postgresql.names import Part, parts
 from arrowsync.dialects.postgresql.plpgsql import do_block, quote_text
 

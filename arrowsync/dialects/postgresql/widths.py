@@ -5,7 +5,7 @@ from __future__ import annotations
 from arrowsync.core.contracts import Connection
 from arrowsync.core.table import Column, Table, Widths
 from arrowsync.core.units import MiB
-from arrowsync.dialects.ansi import Dialect
+from arrowsync.dialects.dialect import Dialect
 from arrowsync.dialects.postgresql.partitions import relation
 from arrowsync.dialects.postgresql.typename import TypeName
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 
+from arrowsync.core.capabilities import Capabilities
 from arrowsync.core.contracts import Connection, Forms
 from arrowsync.core.plan import ColumnPlan, TablePlan
 from arrowsync.core.receipts import Partition, Unfinished
 from arrowsync.core.table import Table, TableName, UserType, Widths
 from arrowsync.core.transfer import Transfer
-from arrowsync.dialects.ansi import Dialect, Read
+from arrowsync.dialects.dialect import Dialect, Read
 from arrowsync.dialects.reject_sql import RejectSQL
 from arrowsync.dialects.sqlite import (
     catalog,
@@ -38,25 +39,35 @@ BUSY_MILLISECONDS = (
 )
 
 
+_CAPABILITIES = Capabilities(
+    readers=None,
+    writers=1,
+    shareable=True,
+    most_columns=2000,
+    default_schema="main",
+    cancels=False,
+    journal=True,
+    isolates_rows=True,
+    adds_foreign_keys=False,
+    drops_journal=True,
+    staging_options={"catalog_name": "temp"},
+    # The catalogue's rows come as one batch: the driver takes types from the first one alone.
+    query_options={reading.BATCH_ROWS: "65536"},
+    begin_write="begin immediate",
+    # BEGIN sees nothing yet; the first query fixes the view, and refreshes a schema that another changed.
+    begin_snapshot=("begin", catalog.REFRESH),
+    commits="pragma data_version",
+    seconds_since="(julianday('now') - julianday({})) * 86400",
+    rows_changed="select changes()",
+)
+
+
+@dataclass(frozen=True)
 class SQLite(Dialect):
     """One file, one writer, and readers whose transactions are the snapshot."""
 
     name: ClassVar[str] = "sqlite"
-    shareable: ClassVar[bool] = True
-    writers: ClassVar[int | None] = 1
-    cancels: ClassVar[bool] = False
-    begin_write: ClassVar[str] = "begin immediate"
-    seconds_since: ClassVar[str] = "(julianday('now') - julianday({})) * 86400"
-    # The catalogue's rows come as one batch: the driver takes types from the first one alone.
-    query_options: ClassVar[Mapping[str, str]] = {reading.BATCH_ROWS: "65536"}
-    adds_foreign_keys: ClassVar[bool] = False
-    drops_journal: ClassVar[bool] = True
-    most_columns: ClassVar[int | None] = 2000
-    staging_options: ClassVar[Mapping[str, Any]] = {"catalog_name": "temp"}
-    rows_changed: ClassVar[str] = "select changes()"
-    # BEGIN sees nothing yet; the first query fixes the view, and refreshes a schema that another changed.
-    begin_snapshot: ClassVar[tuple[str, ...]] = ("begin", catalog.REFRESH)
-    commits: ClassVar[str | None] = "pragma data_version"
+    capabilities: Capabilities = _CAPABILITIES
 
     def quote_table(self, name: TableName) -> str:
         return quote(name.name)

@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
+from arrowsync.core.capabilities import Capabilities
 from arrowsync.core.contracts import Forms, Lock, Source
 from arrowsync.core.plan import ColumnPlan, Published, Snapshot, TablePlan
 from arrowsync.core.receipts import Partition, Receipt, Unfinished
@@ -45,6 +46,15 @@ class Files(OneTable):
     """
 
     place: str
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        one_table=True,
+        readers=None,
+        shareable=True,
+        writers=None,
+        journal=True,
+        isolates_rows=True,
+        identifies_rows=True,  # by the names of its parts
+    )
 
     def __repr__(self) -> str:
         return f"Files({self.place!r})"
@@ -194,10 +204,6 @@ class Files(OneTable):
         return ParquetReader(list(groups), plan.columns, batch_bytes=batch_bytes)
 
     # -- Sink ----------------------------------------------------------------------------------------------
-
-    writers = None
-    adds_foreign_keys = True
-    identifies_rows = True  # by the names of their parts
 
     def largest_partition(self, table: Table, transfer: Transfer) -> int | None:
         memory = transfer.limits.memory_bytes

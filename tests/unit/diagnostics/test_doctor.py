@@ -13,7 +13,7 @@ import pytest
 import arrowsync
 from arrowsync.core.doctor import DriverCheck, Speed
 from arrowsync.diagnostics.speed import SLOW_FROM
-from arrowsync.dialects.ansi import Dialect
+from arrowsync.dialects.dialect import Dialect
 from arrowsync.dialects.sqlite import SQLite
 from arrowsync.report import exit_code
 from tests.fix_postgresql import Database

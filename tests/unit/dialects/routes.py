@@ -10,7 +10,7 @@ from arrowsync.core.plan import ColumnPlan, Form, Route, TablePlan
 from arrowsync.core.receipts import Partition
 from arrowsync.core.table import Column, NativeType, Table, TableName
 from arrowsync.core.transfer import Transfer
-from arrowsync.dialects.ansi import Dialect
+from arrowsync.dialects.dialect import Dialect
 from arrowsync.endpoints.connections import AdbcConnection, Address
 from arrowsync.endpoints.drivers import find_driver
 
@@ -77,10 +77,10 @@ def copy(
 def write(target: AdbcConnection, plan: TablePlan, batches: list[pa.RecordBatch]) -> int:
     writing = target.dialect
     schema = pa.schema([(column.target.name, column.route.storage.arrow) for column in plan.columns])
-    target.run(writing.begin_write)
+    target.run(writing.capabilities.begin_write)
     try:
         into = TableName(plan.staging_name) if plan.staged else plan.write_table
-        options = writing.staging_options if plan.staged else writing.ingest_options(into)
+        options = writing.capabilities.staging_options if plan.staged else writing.ingest_options(into)
         for statement in writing.staging(plan) if plan.staged else ():
             target.run(statement)
         rows = target.ingest(into.name, pa.RecordBatchReader.from_batches(schema, batches), options)

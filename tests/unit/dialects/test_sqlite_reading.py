@@ -229,14 +229,14 @@ def test_a_locked_file_is_tried_again(sqlite_file: Make) -> None:
         first.run("begin immediate")
         second.run("pragma busy_timeout = 1")
         with pytest.raises(TransientError, match="locked"):
-            second.run(SQLITE.begin_write)
+            second.run(SQLITE.capabilities.begin_write)
         first.run("rollback")
 
 
 def test_a_full_disk_stops(sqlite_file: Make) -> None:
     with connect(SQLITE, str(sqlite_file("create table t(a)")), read_only=False) as connection:
         connection.run("pragma max_page_count = 3")
-        connection.run(SQLITE.begin_write)
+        connection.run(SQLITE.capabilities.begin_write)
         batch = pa.record_batch({"a": ["x" * 1000] * 100})
         with pytest.raises(ArrowsyncError, match="full") as caught:
             connection.ingest("t", pa.RecordBatchReader.from_batches(batch.schema, [batch]), {})

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import arrowsync
-from arrowsync.dialects.ansi import Dialect
+from arrowsync.dialects.dialect import Dialect
 from arrowsync.dialects.postgresql import PostgreSQL
 from arrowsync.dialects.sqlite import SQLite
 from arrowsync.endpoints import drivers

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from arrowsync.core.capabilities import Capabilities
 from arrowsync.core.limits import Limits
 from arrowsync.core.plan import TablePlan
 from arrowsync.core.receipts import Partition
@@ -14,16 +15,19 @@ from arrowsync.engine.concurrency import concurrency_of_connections, wanted_conc
 from arrowsync.errors import ConfigError
 from tests.unit.builders import TRANSFER, a_plan, a_table
 
+MANY = Capabilities(readers=None, writers=None)
+
 
 @dataclass(frozen=True)
 class Place:
     """What an endpoint says of its concurrency."""
 
     server: str | None = None
-    readers: int | None = None
-    writers: int | None = None
+    capabilities: Capabilities = MANY
 
 
+ONE_WRITER = Capabilities(readers=None, writers=1)
+ONE_READER = Capabilities(readers=1, writers=None)
 ONE, OTHER, FILE = Place("postgresql://a:1"), Place("postgresql://b:1"), Place()
 
 
@@ -46,8 +50,8 @@ def test_there_are_as_many_as_workers_but_never_more_than_partitions() -> None:
 
 
 def test_a_sink_of_one_writer_and_a_source_of_one_reader_have_one() -> None:
-    assert pipes(ONE, Place(writers=1), workers=8) == 1
-    assert pipes(Place(readers=1), OTHER, workers=8) == 1
+    assert pipes(ONE, Place(capabilities=ONE_WRITER), workers=8) == 1
+    assert pipes(Place(capabilities=ONE_READER), OTHER, workers=8) == 1
 
 
 @pytest.mark.parametrize(
@@ -77,7 +81,7 @@ def test_workers_are_fewer_where_connections_are() -> None:
 
 
 def test_the_one_partition_under_way_is_read_by_all_workers() -> None:
-    assert readers(ONE, Place(writers=1), workers=8) == 8
+    assert readers(ONE, Place(capabilities=ONE_WRITER), workers=8) == 8
     assert readers(ONE, OTHER, workers=8, partitions=1) == 8
 
 
@@ -86,6 +90,6 @@ def test_of_several_partitions_each_has_one_reader() -> None:
 
 
 def test_readers_are_no_more_than_the_source_takes_and_its_server_allows() -> None:
-    assert readers(Place(readers=1), Place(writers=1), workers=8) == 1
-    assert readers(ONE, Place(writers=1), workers=8, limits=Limits(max_connections=4)) == 3
+    assert readers(Place(capabilities=ONE_READER), Place(capabilities=ONE_WRITER), workers=8) == 1
+    assert readers(ONE, Place(capabilities=ONE_WRITER), workers=8, limits=Limits(max_connections=4)) == 3
     assert readers(ONE, ONE, workers=8, partitions=1, limits=Limits(max_connections=4)) == 1

@@ -7,15 +7,17 @@ database takes a Connection. endpoints/database.py does the moving.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 
+from arrowsync.core.capabilities import ANY_DRIVER, Capabilities
 from arrowsync.core.contracts import BareConnection, Connection, Forms
 from arrowsync.core.plan import ColumnPlan, TablePlan
 from arrowsync.core.receipts import Partition, Receipt, Unfinished
-from arrowsync.core.table import Table, TableName, UserType, Widths, quoted
+from arrowsync.core.table import Table, TableName, UserType, Widths
 from arrowsync.core.transfer import Transfer
 from arrowsync.core.waits import Wait
 from arrowsync.dialects.reject_sql import RejectSQL
@@ -24,42 +26,19 @@ from arrowsync.errors import ArrowsyncError, ConfigError
 Read = tuple[str, Mapping[str, str | int]]  # a query and its ADBC statement options
 
 
+@dataclass(frozen=True)
 class Dialect:
     """One kind of database. Subclasses are frozen, picklable and without state."""
 
     name: ClassVar[str] = "ansi"
-    readers: ClassVar[int | None] = None  # that may be open at once
-    writers: ClassVar[int | None] = None
-    shareable: ClassVar[bool] = (
-        False  # processes know that they see one snapshot: exported, or by `snapshot_token`
-    )
-    cancels: ClassVar[bool] = True
-    begin_write: ClassVar[str] = "begin"
-    query_options: ClassVar[Mapping[str, str]] = {}  # ADBC statement options for small catalogue queries
-    adds_foreign_keys: ClassVar[bool] = True  # foreign keys, to tables that are there
-    drops_journal: ClassVar[bool] = False  # at the last transfer's end: a file is somebody's document
-    staging_options: ClassVar[Mapping[str, Any]] = {"temporary": True}  # adbc_ingest's, for a temporary table
-    keep_row: ClassVar[str] = ""  # a SELECT's ending that keeps others from deleting its row before we commit
-    seconds_since: ClassVar[str] = "0"  # the age of a text that holds a current_timestamp: {}
-    # What makes this transaction wait for a lock for seconds only, where others would queue behind it.
-    short_waits: ClassVar[tuple[str, ...]] = ()
-    durable: ClassVar[
-        tuple[str, ...]
-    ] = ()  # makes this transaction's commit, and all before, survive a crash
-    most_columns: ClassVar[int | None] = None  # that a table may have, a temporary one, and a query's result
-    check_at_once: ClassVar[tuple[str, ...]] = ()  # makes deferred constraints speak before the commit
-    rows_changed: ClassVar[str] = ""  # a query for the rows of the last INSERT, where the driver does not say
-    # Statements that give a session one consistent view, and a query whose value lets others join it.
-    begin_snapshot: ClassVar[tuple[str, ...]] = ("begin",)
-    export_snapshot: ClassVar[str | None] = None
-    # Where none is exported: a query whose value differs, from one transaction of a connection to its next,
-    # if others have committed between. Without one, a single connection reads for all.
-    commits: ClassVar[str | None] = None
+    capabilities: Capabilities = ANY_DRIVER
 
     # -- names and connections ---------------------------------------------------------------------------
 
     def quote(self, name: str) -> str:
-        return quoted(name)
+        """The name of anything, in SQL."""
+        mark = self.capabilities.quote
+        return f"{mark}{name.replace(mark, mark * 2)}{mark}"
 
     def quote_table(self, name: TableName) -> str:
         return ".".join(self.quote(part) for part in (name.schema, name.name) if part is not None)
