@@ -19,9 +19,9 @@ from arrowsync.core.contracts import LARGEST_READ, Forms
 from arrowsync.core.plan import ColumnPlan, Snapshot, TablePlan
 from arrowsync.core.receipts import Partition, Receipt
 from arrowsync.core.table import Table, TableName
+from arrowsync.dialects.arrow_columns import StoredColumn, bring, forms, quarantine_columns
+from arrowsync.dialects.arrow_types import DIALECT
 from arrowsync.endpoints import pandas_index
-from arrowsync.endpoints.arrow_columns import StoredColumn, bring, forms, quarantine_columns
-from arrowsync.endpoints.arrow_types import DIALECT
 from arrowsync.endpoints.one_table import OneSliceReader, OneTable
 from arrowsync.endpoints.pandas_index import is_pandas
 from arrowsync.errors import ArrowsyncError, ConfigError

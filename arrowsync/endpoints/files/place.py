@@ -25,9 +25,9 @@ from arrowsync.core.receipts import Partition, Receipt, Unfinished
 from arrowsync.core.status import TransferStatus
 from arrowsync.core.table import Key, Table, TableName, Widths
 from arrowsync.core.transfer import Transfer, WriteMode
-from arrowsync.endpoints import arrow_design
-from arrowsync.endpoints.arrow_columns import StoredColumn, forms
-from arrowsync.endpoints.arrow_types import DIALECT
+from arrowsync.dialects import arrow_design
+from arrowsync.dialects.arrow_columns import StoredColumn, forms
+from arrowsync.dialects.arrow_types import DIALECT
 from arrowsync.endpoints.files.journal import FILE, FolderJournal
 from arrowsync.endpoints.files.parquet import footers as parquet_footers
 from arrowsync.endpoints.files.parquet.reader import ParquetReader

@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 import arrowsync
 from arrowsync import ArrowsyncError, ConfigError, Limits, Report, ResumeError, SchemaError, TransferError
 from arrowsync.core.receipts import Fingerprint, Partition, Receipt
+from arrowsync.dialects.arrow_types import exactly, parse
 from arrowsync.endpoints import Database, Files, endpoint
-from arrowsync.endpoints.arrow_types import exactly, parse
 from arrowsync.endpoints.files.parquet.footers import read, row_groups
 from arrowsync.endpoints.files.parquet.reader import opened
 from arrowsync.endpoints.files.staging import Staging

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from arrowsync.core.receipts import Partition
 from arrowsync.core.units import KiB, MiB
-from arrowsync.endpoints.arrow_columns import StoredColumn, quarantine_columns
+from arrowsync.dialects.arrow_columns import StoredColumn, quarantine_columns
 from arrowsync.endpoints.files.parquet import pages
 from arrowsync.endpoints.files.parquet.reader import RowGroups, opened
 from arrowsync.endpoints.files.parquet.writer import KEY, RECEIPT

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from arrowsync.core.contracts import LARGEST_READ
 from arrowsync.core.plan import ColumnPlan
 from arrowsync.core.units import KiB
-from arrowsync.endpoints.arrow_columns import bring
+from arrowsync.dialects.arrow_columns import bring
 from arrowsync.endpoints.files.parquet import pages
 from arrowsync.endpoints.one_table import OneSliceReader
 from arrowsync.errors import ArrowsyncError, ConfigError

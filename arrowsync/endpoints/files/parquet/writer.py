@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from arrowsync.core.receipts import Receipt, Refusal
 from arrowsync.core.units import KiB, MiB
-from arrowsync.endpoints.arrow_columns import StoredColumn
+from arrowsync.dialects.arrow_columns import StoredColumn
 from arrowsync.endpoints.files.parquet.reader import opened
 from arrowsync.endpoints.journal import read_receipt, receipt_text
 from arrowsync.errors import ArrowsyncError, DataError, TransientError

@@ -15,8 +15,8 @@ from arrowsync.core.plan import ColumnPlan, Convert, Fidelity, Form, Route, Stor
 from arrowsync.core.table import Column, Key, NativeType, Table, TableName, columns_there
 from arrowsync.core.transfer import Transfer
 from arrowsync.dialects import conversions
-from arrowsync.endpoints.arrow_columns import StoredColumn, raw
-from arrowsync.endpoints.arrow_types import (
+from arrowsync.dialects.arrow_columns import StoredColumn, raw
+from arrowsync.dialects.arrow_types import (
     DIALECT,
     POSTGRESQL,
     exactly,

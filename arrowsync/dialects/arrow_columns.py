@@ -21,7 +21,7 @@ from arrowsync.core.plan import ColumnPlan, Convert, Fidelity, Form
 from arrowsync.core.receipts import REASONS, REASONS_KEY
 from arrowsync.core.table import Column, NativeType
 from arrowsync.dialects import conversions, temporal
-from arrowsync.endpoints.arrow_types import (
+from arrowsync.dialects.arrow_types import (
     DIALECT,
     JSON,
     POSTGRESQL,
