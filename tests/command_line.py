@@ -8,12 +8,25 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from unittest.mock import patch
 
 from arrowsync.cli import app
+
+
+@contextmanager
+def _handlers_restored() -> Iterator[None]:
+    """The command takes the signals of its process; a later one would end the tests' own."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 @dataclass(frozen=True)
@@ -30,6 +43,7 @@ def arrowsync(*arguments: object, **environment: str) -> Done:
     words = [str(argument) for argument in arguments]
     out, err = io.StringIO(), io.StringIO()
     with (
+        _handlers_restored(),
         patch.object(sys, "argv", ["arrowsync", *words]),  # the command repeats them
         patch.dict(os.environ, environment),
         redirect_stdout(out),

@@ -11,7 +11,7 @@ from adbc_driver_manager import dbapi
 
 from arrowsync.errors import Unanswered
 
-AFTER_INTERRUPT = 0.5
+AFTER_INTERRUPT = 2.0
 """Seconds that Ctrl-C waits for an opening to end. A server next door answers within milliseconds; one that
 does not answer must not hold the prompt back."""
 

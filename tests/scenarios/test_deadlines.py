@@ -12,6 +12,7 @@ from arrowsync import BatchTimeout, DataError, Limits, Retry, TransferError
 from arrowsync.core.events import PartitionStarted
 from tests.fix_postgresql import Database
 from tests.scenarios.copies import content, copy, make_rows, newest_server
+from tests.threads import threads_left
 
 pytestmark = newest_server
 ROWS = 6_000
@@ -142,5 +143,5 @@ def test_a_failing_writer_ends_a_reader_whose_queue_is_full(pair: tuple[Database
     with pytest.raises(TransferError) as failed:
         copy(source.uri, target.uri, mode="append", on_bad_rows="stop", limits=Limits(batch_rows=1))
     assert isinstance(failed.value.__cause__, DataError)
-    assert [t.name for t in threading.enumerate() if t.name.startswith("arrowsync")] == []
+    assert threads_left() == []
     assert target.execute("select count(*) from t") == [(0,)]

@@ -30,6 +30,7 @@ from arrowsync.engine.executor import ExecutorTask, Places
 from arrowsync.engine.pipe import Task
 from tests.fix_postgresql import SUPERUSER_PASSWORD, Database
 from tests.scenarios.copies import QUICK, content, copy, interrupted, make_rows, newest_server
+from tests.threads import threads_left
 
 ROWS = 60_000
 LIMITS = Limits(partition_bytes="512 KiB", batch_rows=2_000)
@@ -354,7 +355,7 @@ def test_an_interrupt_stops_the_threads_of_an_executor(
     source, target = pair
     report = interrupted(source.uri, target.uri, rows=ROWS // 3, executor=threads, limits=LIMITS)
     assert 0 < report.rows_written < ROWS
-    assert not [each.name for each in threading.enumerate() if each.name.startswith("arrowsync")]
+    assert threads_left() == []
     assert copy(source.uri, target.uri, limits=LIMITS).partitions_resumed > 0
     assert content(target) == content(source)
 

@@ -41,19 +41,19 @@ class Walk:
 
     def __init__(self, mortals: Mortal, place: str, *, old: bool) -> None:
         self.mortals = mortals
-        self.context = mortals.folder
-        self.place = f"{self.context}/{place}"
+        self.root = mortals.folder
+        self.place = f"{self.root}/{place}"
         self.path = Path(self.place)
         self.sources = {
-            name: write(self.context.parent / f"{name}.parquet", rows)
+            name: write(self.root.parent / f"{name}.parquet", rows)
             for name, rows in (("first", FIRST), ("other", OTHER))
         }
         self.old = old
-        self.saved = self.context.parent / "saved"
+        self.saved = self.root.parent / "saved"
 
     def fresh(self) -> None:
-        shutil.rmtree(self.context, ignore_errors=True)
-        self.context.mkdir()
+        shutil.rmtree(self.root, ignore_errors=True)
+        self.root.mkdir()
         if self.old and self.place.endswith("/"):
             self.path.mkdir()
             write(self.path / "old.parquet", OLD)
@@ -62,18 +62,18 @@ class Walk:
 
     def save(self) -> None:
         shutil.rmtree(self.saved, ignore_errors=True)
-        shutil.copytree(self.context, self.saved)
+        shutil.copytree(self.root, self.saved)
 
     def back(self) -> None:
-        shutil.rmtree(self.context)
-        shutil.copytree(self.saved, self.context)
+        shutil.rmtree(self.root)
+        shutil.copytree(self.saved, self.root)
 
     def copy(self, source: str, die_at: int = 0, **told: Any) -> Ended:
         return self.mortals.copy(self.sources[source], self.place, die_at=die_at, **told)
 
     def versions(self) -> set[str]:
         """Which whole versions lie around, at the target's name or at another one."""
-        files = self.context.rglob("*.parquet")
+        files = self.root.rglob("*.parquet")
         found = [set(ids(place)) for place in {file.parent for file in files} | {self.path} if place.exists()]
         named = {"old": OLD, "first": FIRST, "other": OTHER}
         return {name for name, rows in named.items() if any(set(rows) <= each for each in found)}
@@ -111,7 +111,7 @@ def test_replace_that_is_killed_at_any_step_keeps_one_version_and_the_same_comma
         steps = step
         assert walk.versions(), step
         assert walk.copy("first", mode="replace") == Ended("complete"), step
-        assert (ids(walk.path), hidden(walk.context)) == (list(FIRST), []), step
+        assert (ids(walk.path), hidden(walk.root)) == (list(FIRST), []), step
     assert steps > 5
 
 
@@ -131,7 +131,7 @@ def test_create_that_is_killed_at_any_step_is_ended_by_another_source_that_start
             assert "holds rows" in ended.error, step
             assert ids(walk.path) == list(FIRST), step
         else:
-            assert (ids(walk.path), hidden(walk.context)) == (list(OTHER), []), step
+            assert (ids(walk.path), hidden(walk.root)) == (list(OTHER), []), step
 
 
 def test_an_append_that_is_given_up_takes_its_parts_away_and_no_others(mortals: Mortal) -> None:
@@ -144,7 +144,7 @@ def test_an_append_that_is_given_up_takes_its_parts_away_and_no_others(mortals: 
     ended = []
     for step in dying(killed):
         assert walk.copy("other", mode="append", restart=True) == Ended("complete"), step
-        assert hidden(walk.context) == [], step
+        assert hidden(walk.root) == [], step
         ended.append(ids(walk.path))
     given_up, finished = [*OLD, *OTHER], [*OLD, *FIRST, *OTHER]
     assert ended.count(given_up) > 8
@@ -196,7 +196,7 @@ def test_after_every_pair_of_kills_one_version_is_there_and_the_command_can_be_e
                 assert ids(walk.path) in (list(FIRST), rows), (step, again)
                 continue
             assert ended == Ended("complete"), (step, again)
-            assert (ids(walk.path), hidden(walk.context)) == (rows, []), (step, again)
+            assert (ids(walk.path), hidden(walk.root)) == (rows, []), (step, again)
 
 
 @pytest.fixture
@@ -213,16 +213,16 @@ def taken_away(tmp_path: Path) -> Iterator[Walk]:
 
 
 def test_a_plan_shows_what_will_be_put_back_and_writes_nothing(taken_away: Walk) -> None:
-    before = sorted(taken_away.context.rglob("*"))
+    before = sorted(taken_away.root.rglob("*"))
     plan = arrowsync.plan(taken_away.sources["other"], taken_away.place, mode="append", restart=True)
     assert plan.tables[0].exists
     assert any("put back first" in warning for warning in plan.warnings)
-    assert sorted(taken_away.context.rglob("*")) == before
+    assert sorted(taken_away.root.rglob("*")) == before
 
 
 @pytest.mark.parametrize("spelled", ["out/", "out"])
 def test_a_folder_that_was_taken_away_is_still_read(taken_away: Walk, spelled: str, tmp_path: Path) -> None:
-    report = arrowsync.copy(f"{taken_away.context}/{spelled}", tmp_path / "b.parquet", progress=False)
+    report = arrowsync.copy(f"{taken_away.root}/{spelled}", tmp_path / "b.parquet", progress=False)
     assert (report.rows_written, ids(tmp_path / "b.parquet")) == (3, OLD)
 
 
@@ -235,7 +235,7 @@ def test_a_restart_that_is_killed_early_loses_nothing_of_a_folder_that_was_taken
         assert taken_away.copy("first", step, mode="replace", restart=True) == Ended("killed")
         assert taken_away.versions(), step
         assert taken_away.copy("first", mode="replace") == Ended("complete"), step
-        assert (ids(taken_away.path), hidden(taken_away.context)) == (list(FIRST), []), step
+        assert (ids(taken_away.path), hidden(taken_away.root)) == (list(FIRST), []), step
 
 
 def test_create_does_not_take_a_folder_that_was_taken_away_for_absent(taken_away: Walk) -> None:

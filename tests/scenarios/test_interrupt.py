@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +19,7 @@ import pytest
 from arrowsync import Limits
 from tests.fix_postgresql import Database
 from tests.scenarios.copies import child, content, copy, interrupted, last_word, make_rows, newest_server
+from tests.threads import threads_left
 
 pytestmark = newest_server
 ROWS = 60_000
@@ -57,10 +57,6 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def own_threads() -> set[str]:
-    return {thread.name for thread in threading.enumerate() if thread.name.startswith("arrowsync")}
-
-
 @pytest.mark.parametrize("workers", [1, 3])
 def test_an_interrupted_copy_leaves_no_thread_connection_or_lock_and_goes_on(
     pair: tuple[Database, Database], workers: int
@@ -68,7 +64,7 @@ def test_an_interrupted_copy_leaves_no_thread_connection_or_lock_and_goes_on(
     source, target = pair
     connections = len(psutil.Process().net_connections())
     report = interrupted(source.uri, target.uri, rows=ROWS // 2, limits=Limits(**SMALL), workers=workers)
-    assert own_threads() == set()
+    assert threads_left() == []
     assert len(psutil.Process().net_connections()) == connections
     wait_until(lambda: sessions(source, target) == 0)
     assert advisory_locks(target) == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from arrowsync import Limits, Report
 from arrowsync.core.events import BatchWritten, Event, Retried
 from tests.fix_postgresql import Database
 from tests.scenarios.copies import copy, interrupted, make_rows, newest_server
+from tests.threads import threads_left
 
 ROWS = 800_000  # 50 MiB: eight slices and more, for four readers
 LIMITS = Limits(memory="384 MiB", batch_rows=5_000)
@@ -120,5 +120,5 @@ def test_a_small_limit_leaves_one_reader(source: Database, tmp_path: Path) -> No
 
 def test_an_interrupt_ends_all_readers_and_leaves_nothing(source: Database, tmp_path: Path) -> None:
     interrupted(source.uri, str(tmp_path / "t.parquet"), rows=50_000, limits=LIMITS, workers=4)
-    assert [each.name for each in threading.enumerate() if each.name.startswith("arrowsync")] == []
+    assert threads_left() == []
     assert list(tmp_path.iterdir()) == []

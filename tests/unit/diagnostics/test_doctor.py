@@ -113,7 +113,7 @@ def test_a_dialect_of_ones_own_is_not_measured(sqlite_file: Callable[..., Path])
 
 @pytest.mark.parametrize("place", [pa.table({"a": [1]}), "orders.parquet"])
 def test_only_databases_have_drivers(place: object) -> None:
-    with pytest.raises(arrowsync.ConfigError, match="no database"):
+    with pytest.raises(arrowsync.ConfigError, match="needs a database"):
         arrowsync.doctor(place)
 
 
