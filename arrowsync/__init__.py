@@ -13,11 +13,12 @@ from arrowsync import allocators
 
 if TYPE_CHECKING:
     from arrowsync.api import Plan, copy, doctor, inspect, plan, status, stream, verify
+    from arrowsync.core.capabilities import Capabilities
     from arrowsync.core.limits import Limits, Retry
     from arrowsync.display.doctor import Checkup
     from arrowsync.display.tables import Tables
     from arrowsync.display.transfers import Transfers
-    from arrowsync.endpoints import Database
+    from arrowsync.endpoints import Database, Dialect, Driver
     from arrowsync.errors import (
         ArrowsyncError,
         BatchTimeout,
@@ -39,11 +40,12 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())  # silent until th
 # Looked up on first use: pyarrow, polars and the drivers take 0.4 s to import, `arrowsync --help` needs none.
 _HOMES = {
     "arrowsync.api": ("Plan", "copy", "doctor", "inspect", "plan", "status", "stream", "verify"),
+    "arrowsync.core.capabilities": ("Capabilities",),
     "arrowsync.core.limits": ("Limits", "Retry"),
     "arrowsync.display.doctor": ("Checkup",),
     "arrowsync.display.tables": ("Tables",),
     "arrowsync.display.transfers": ("Transfers",),
-    "arrowsync.endpoints": ("Database",),
+    "arrowsync.endpoints": ("Database", "Dialect", "Driver"),
     "arrowsync.errors": (
         "ArrowsyncError",
         "BatchTimeout",
@@ -63,10 +65,13 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "ArrowsyncError",
     "BatchTimeout",
+    "Capabilities",
     "Checkup",
     "ConfigError",
     "DataError",
     "Database",
+    "Dialect",
+    "Driver",
     "Limits",
     "MemoryLimitError",
     "Plan",

@@ -18,6 +18,7 @@ class Capabilities:
     most_columns: int | None = None  # of a table, a temporary one, and a query's result; None: any number
     default_schema: str | None = None  # of tables named without one; None: the driver is asked
     quote: str = '"'  # begins and ends a name in SQL, and is doubled inside
+    one_database: bool = True  # this process opens a place once, for all its connections
     cancels: bool = True  # a call that is under way can be cancelled
 
     # -- as a sink
@@ -25,6 +26,7 @@ class Capabilities:
     journal: bool = False  # receipts can be kept, so that a transfer is resumed
     isolates_rows: bool = False  # a refused row is told from the others, which are stored
     identifies_rows: bool = False  # rows of an unfinished append can be told from others, and taken away
+    creates_by_ingest: bool = True  # the driver makes a new table of the ingest's Arrow types
     adds_foreign_keys: bool = (
         True  # foreign keys, to tables that are there; else they are made with the table
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 import pyarrow as pa
 
@@ -44,7 +44,15 @@ class Connection(Protocol):
         ...
 
     def schema(self, query: str) -> pa.Schema:
-        """The Arrow schema that the driver gives the query, which is not run."""
+        """The Arrow schema that the driver gives the query."""
+
+    def objects(self, depth: Literal["tables", "all"], **named: str) -> list[dict[str, Any]]:  # Any: of Arrow
+        """What the driver's catalogue tells (GetObjects), as its Arrow structs."""
+        ...
+
+    def option(self, name: str) -> str | None:
+        """What the connection says of an ADBC option; None where the driver has none of that name."""
+        ...
 
 
 class BareConnection(Connection, Protocol):
@@ -87,6 +95,10 @@ class Source(Protocol):
     @property
     def identity(self) -> str:
         """Scheme, host, port, database or real path: no user, no password."""
+        ...
+
+    def default_schema(self) -> str | None:
+        """The schema of tables that are named without one; None where there are no schemas."""
         ...
 
     @property

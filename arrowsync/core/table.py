@@ -10,6 +10,8 @@ from dataclasses import dataclass, fields, is_dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
+import pyarrow as pa
+
 from arrowsync.errors import ConfigError
 
 _PART = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
@@ -368,6 +370,7 @@ class Table:
     dependents: tuple[Dependent, ...] = ()
     quarantined: bool = False
     remarks: tuple[str, ...] = ()  # that the plan is to show
+    arrow: pa.Schema | None = None  # the driver's, where it is all that is known of the types
 
     def column(self, name: str) -> Column:
         """The column of exactly that name. Raises ConfigError with the nearest names."""
@@ -391,7 +394,7 @@ class Table:
     def to_dict(self) -> dict[str, Any]:  # Any: JSON
         """The table as JSON values; names as exact strings, without empty parts."""
         values: dict[str, Any] = _json(self)  # Any: JSON
-        del values["widths"], values["quarantined"], values["remarks"]
+        del values["widths"], values["quarantined"], values["remarks"], values["arrow"]
         for column in values["columns"]:
             del column["remark"]
         return {"qualified_name": str(self.name), **values}

@@ -18,7 +18,7 @@ from arrowsync.dialects.postgresql import PostgreSQL
 from arrowsync.dialects.sqlite import SQLite
 from arrowsync.display.doctor import Checkup
 from arrowsync.endpoints.database import Database
-from arrowsync.endpoints.drivers import Driver, find_driver
+from arrowsync.endpoints.drivers import ChosenDriver, Driver, find_driver
 from arrowsync.errors import ArrowsyncError, DriverUnusable
 
 _OPTIMISE = (
@@ -55,7 +55,7 @@ def _drivers(place: Database | None) -> Iterator[DriverCheck]:
         yield _check(dialect)
 
 
-def _check(dialect: Dialect, given: str | None = None) -> DriverCheck:
+def _check(dialect: Dialect, given: str | Driver | None = None) -> DriverCheck:
     check = DriverCheck(dialect.name)
     try:
         driver = find_driver(dialect, given)
@@ -65,7 +65,7 @@ def _check(dialect: Dialect, given: str | None = None) -> DriverCheck:
         return replace(check, error=error.message, remedy=error.hint)
 
 
-def _measured(check: DriverCheck, dialect: Dialect, driver: Driver) -> DriverCheck:
+def _measured(check: DriverCheck, dialect: Dialect, driver: ChosenDriver) -> DriverCheck:
     """With what the driver says of itself, and its speed, or why that is not known."""
     if dialect.name not in SLOW_FROM:
         return replace(check, unmeasured=f"arrowsync has no measure for {dialect.name}")

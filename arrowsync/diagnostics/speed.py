@@ -20,7 +20,7 @@ from arrowsync.core.doctor import Speed
 from arrowsync.diagnostics import fake_postgresql
 from arrowsync.dialects.dialect import Dialect
 from arrowsync.endpoints.connections import AdbcConnection, Address, BareAdbcConnection
-from arrowsync.endpoints.drivers import Driver
+from arrowsync.endpoints.drivers import ChosenDriver
 
 RUNS = 5  # the best one counts: what disturbs only ever adds
 KERNEL_VALUES = 50_000
@@ -43,14 +43,14 @@ class Sample:
 
 
 @contextmanager
-def sample(dialect: Dialect, driver: Driver) -> Iterator[Sample]:
+def sample(dialect: Dialect, driver: ChosenDriver) -> Iterator[Sample]:
     """A table that the driver reads without a server's help. Raises KeyError for a dialect without one."""
     with _SAMPLES[dialect.name](dialect, driver) as made:
         yield made
 
 
 @contextmanager
-def _postgresql(dialect: Dialect, driver: Driver) -> Iterator[Sample]:
+def _postgresql(dialect: Dialect, driver: ChosenDriver) -> Iterator[Sample]:
     with (
         fake_postgresql.serving() as uri,
         BareAdbcConnection(Address(uri, driver, dialect), read_only=True) as connection,
@@ -59,7 +59,7 @@ def _postgresql(dialect: Dialect, driver: Driver) -> Iterator[Sample]:
 
 
 @contextmanager
-def _sqlite(dialect: Dialect, driver: Driver) -> Iterator[Sample]:
+def _sqlite(dialect: Dialect, driver: ChosenDriver) -> Iterator[Sample]:
     column = {
         "integer": pa.array(range(10**12, 10**12 + SQLITE_ROWS)),
         "real": pa.array([n / 7 for n in range(SQLITE_ROWS)]),

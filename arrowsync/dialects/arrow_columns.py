@@ -230,10 +230,15 @@ def _in_other_words(form: Form) -> tuple[Form, ...]:
 
 def bring(batch: pa.RecordBatch, columns: Sequence[ColumnPlan]) -> pa.RecordBatch:
     """The plan's columns of a batch as it was stored, each as its `Form.read`. Raises Refused."""
+    return bring_arrays([batch.column(column.route.form.select) for column in columns], columns)
+
+
+def bring_arrays(stored: Sequence[pa.Array], columns: Sequence[ColumnPlan]) -> pa.RecordBatch:
+    """The same of arrays that stand in the columns' order."""
     arrays = []
-    for column in columns:
+    for array, column in zip(stored, columns, strict=True):
         try:
-            arrays.append(_brought(batch.column(column.route.form.select), column.route.form.read))
+            arrays.append(_brought(array, column.route.form.read))
         except Refused as refused:
             raise refused.at(column=column.source.name) from None
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

@@ -1,4 +1,4 @@
-"""The Dialect every database shares, with defaults that serve any ADBC driver.
+"""The Dialect, which serves any ADBC driver as it is; those of known databases can do more.
 
 A dialect knows SQL, catalogues, types and error texts. It holds no state and opens nothing: what needs the
 database takes a Connection. endpoints/database.py does the moving.
@@ -6,10 +6,12 @@ database takes a Connection. endpoints/database.py does the moving.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 
@@ -20,6 +22,9 @@ from arrowsync.core.receipts import Partition, Receipt, Unfinished
 from arrowsync.core.table import Table, TableName, UserType, Widths
 from arrowsync.core.transfer import Transfer
 from arrowsync.core.waits import Wait
+from arrowsync.dialects import arrow_target, driver_errors, objects, quoting
+from arrowsync.dialects.arrow_columns import StoredColumn, bring_arrays, forms
+from arrowsync.dialects.arrow_types import DIALECT
 from arrowsync.dialects.reject_sql import RejectSQL
 from arrowsync.errors import ArrowsyncError, ConfigError
 
@@ -28,9 +33,14 @@ Read = tuple[str, Mapping[str, str | int]]  # a query and its ADBC statement opt
 
 @dataclass(frozen=True)
 class Dialect:
-    """One kind of database. Subclasses are frozen, picklable and without state."""
+    """A kind of database: with `Database(uri, driver=…, dialect=Dialect())` any that has an ADBC driver.
 
-    name: ClassVar[str] = "ansi"
+    It reads tables, views and queries by one reader, and writes new tables and those whose columns' order is
+    known, each in one transaction. `capabilities` say more of a database, such as how it quotes names.
+    Subclasses are frozen, picklable and without state.
+    """
+
+    name: ClassVar[str] = "generic"
     capabilities: Capabilities = ANY_DRIVER
 
     # -- names and connections ---------------------------------------------------------------------------
@@ -53,7 +63,7 @@ class Dialect:
 
     def identity(self, uri: str) -> str:
         """Where the URI points, the same however it is spelled; no user, password or parameters."""
-        raise NotImplementedError
+        return _identity(uri)
 
     def server(self, uri: str) -> str | None:
         """Whose connections are counted when `uri` is opened: the database's, or its server's."""
@@ -76,8 +86,8 @@ class Dialect:
         return None
 
     def check_session(self, connection: BareConnection) -> None:
-        """Raises ConfigError where its session is not its own, before anything is set in it."""
-        return
+        """Raises ConfigError where its session is not as it must be, before anything is set in it."""
+        quoting.check(connection, self.capabilities.quote)
 
     def session(self, *, read_only: bool) -> tuple[str, ...]:
         """The statements that every new connection runs first."""
@@ -100,25 +110,34 @@ class Dialect:
 
     def translate(self, error: Exception) -> ArrowsyncError:
         """A driver's error as one of ours, by its SQLSTATE or text; the caller keeps the cause."""
-        raise NotImplementedError
+        return driver_errors.translate(error)
 
     # -- as a source -------------------------------------------------------------------------------------
 
     def names(self, connection: Connection, *, views: bool = False) -> list[TableName]:
         """Tables that are copied when none is named, in name order, none of ours; views too when wanted."""
-        raise NotImplementedError
+        return objects.names(connection, views=views)
 
     def describe(self, connection: Connection, names: Sequence[TableName]) -> list[Table]:
         """The tables (or views) of exactly those names; those that do not exist are left out."""
-        raise NotImplementedError
+        return [
+            objects.described(found, self._arrow(connection, self.quote_table(found.name)))
+            for found in objects.find(connection, names)
+        ]
+
+    def _arrow(self, connection: Connection, relation: str) -> pa.Schema:
+        """The types that the driver gives what a query reads from."""
+        return connection.schema(f"select * from {relation} where 1 = 0")
 
     def describe_query(self, connection: Connection, name: TableName, query: str) -> Table:
         """The columns of a user's SELECT, as a table of kind "query" and of that name."""
-        raise NotImplementedError
+        text = query.strip().rstrip(";").rstrip()
+        schema = self._arrow(connection, _subquery(text))
+        return Table(name, DIALECT, objects.columns_of(schema), kind="query", definition=text, arrow=schema)
 
     def relation(self, table: Table) -> str:
         """What a query reads it from: its quoted name, or its own query in parentheses."""
-        raise NotImplementedError
+        return _subquery(table.definition or "") if table.kind == "query" else self.quote_table(table.name)
 
     def check_reading(self, connection: Connection, table: Table) -> None:
         """Raises ConfigError, with what to do, for a table that this user may not read whole."""
@@ -130,7 +149,14 @@ class Dialect:
 
     def forms(self, connection: Connection, table: Table) -> Forms:
         """Per column the ways to read it, best first; may read the table to find out (SQLite)."""
-        raise NotImplementedError
+        assert table.arrow is not None, "it is described with its schema"
+        return {
+            column.name: tuple(
+                replace(form, select=self.quote(column.name))
+                for form in forms(StoredColumn.of(table.arrow.field(column.name)))
+            )
+            for column in table.columns
+        }
 
     def sampled(self, connection: Connection, table: Table) -> Forms | None:
         """See Source.sampled."""
@@ -138,7 +164,7 @@ class Dialect:
 
     def join_snapshot(self, token: str) -> tuple[str, ...]:
         """The statements that begin a transaction which sees another session's exported snapshot."""
-        raise NotImplementedError
+        return self.capabilities.begin_snapshot
 
     def snapshot_lost_hint(self, connection: Connection) -> str | None:
         """What may have ended the session that exported a snapshot, and what to do about it."""
@@ -199,15 +225,17 @@ class Dialect:
 
     def select(self, plan: TablePlan, partition: Partition) -> str:
         """The query that reads the partition's columns, each in its route's form."""
-        raise NotImplementedError
+        columns = ", ".join(column.route.form.select for column in plan.columns)
+        where = f" where ({plan.transfer.where}\n)" if plan.transfer.where else ""
+        return f"select {columns} from {self.relation(plan.source)}{where}"
 
     def reads(self, plan: TablePlan, partition: Partition, *, batch_bytes: int) -> tuple[Read, ...]:
         """What reads the partition, one after another, in driver's batches of about `batch_bytes`."""
         return ((self.select(plan, partition), {}),)
 
     def unwrap(self, batches: Iterator[pa.RecordBatch], plan: TablePlan) -> Iterator[pa.RecordBatch]:
-        """What `select` added, taken off again: pinned rows, guard columns. Raises Refused."""
-        return batches
+        """In the plan's forms, without what `select` added: pinned rows, guard columns. Raises Refused."""
+        return (bring_arrays(batch.columns, plan.columns) for batch in batches)
 
     # -- as a sink ---------------------------------------------------------------------------------------
 
@@ -215,9 +243,13 @@ class Dialect:
         """Whether connections to target and source have led to one database, or to a standby of it."""
         return False
 
+    def default_schema(self, connection: Connection) -> str | None:
+        """The schema of tables that are named without one; None where there are no schemas."""
+        return self.capabilities.default_schema or objects.default_schema(connection)
+
     def resolve_name(self, connection: Connection, name: TableName) -> TableName:
         """The name with this database's default schema, or without one. Raises ConfigError."""
-        return name
+        return name if name.schema else replace(name, schema=self.default_schema(connection))
 
     def normalize_name(self, name: TableName) -> TableName:
         """See Sink.folded."""
@@ -237,11 +269,12 @@ class Dialect:
         types: Sequence[UserType] = (),
     ) -> tuple[Table, tuple[ColumnPlan, ...]]:
         """See Sink.design; `types` are the target's own that are called as the source's. Pure."""
-        raise NotImplementedError
+        return arrow_target.design(source, forms, transfer, name, existing)
 
     def check_privileges(self, connection: Connection, plan: TablePlan) -> None:
         """Raises ConfigError for what this user may not do to the target, SchemaError for types it lacks."""
-        return
+        if plan.exists:
+            objects.check_order(connection, plan.target)
 
     def lost(self, connection: Connection, plan: TablePlan) -> list[str]:
         """A sentence for each thing of an existing table that the one which replaces it will lack."""
@@ -253,7 +286,7 @@ class Dialect:
 
     def statements(self, plan: TablePlan) -> TablePlan:
         """The plan with `before` and `after`. Pure."""
-        raise NotImplementedError
+        return arrow_target.checked(plan)
 
     def rehearsed(self, plan: TablePlan) -> tuple[str, ...]:
         """Statements to try first where `scratch` opens an empty database: one that fails, fails in time."""
@@ -262,7 +295,7 @@ class Dialect:
     @property
     def scratch(self) -> Dialect:
         """The dialect of empty databases that are gone when they are closed; asked where `rehearsed` is."""
-        raise NotImplementedError
+        return self
 
     def view(self, table: Table, transfer: Transfer, types: Sequence[UserType] = ()) -> tuple[str, ...]:
         """See Sink.view; `types` as for `design`. Pure."""
@@ -270,11 +303,11 @@ class Dialect:
 
     def staging(self, plan: TablePlan) -> tuple[str, ...]:
         """What makes the temporary `plan.staging_name` for rows that cannot go straight into the target."""
-        raise NotImplementedError
+        return ()
 
     def insert_from_staging(self, plan: TablePlan) -> tuple[str, ...]:
         """What moves the staged rows on and leaves none; nothing where the staging passes them on itself."""
-        raise NotImplementedError
+        return ()
 
     def ingest_options(self, name: TableName) -> Mapping[str, Any]:  # Any: adbc_ingest's keyword arguments
         """Which table an ingest means, as `adbc_ingest` takes it."""
@@ -282,13 +315,13 @@ class Dialect:
 
     def table_version(self, connection: Connection, name: TableName) -> dict[str, Any] | None:  # Any: JSON
         """What tells, later, whether a table is still the same and as it was; None where there is none."""
-        raise NotImplementedError
+        return {} if self.describe(connection, [name]) else None
 
     def write_table_state(
         self, connection: Connection, unfinished: Unfinished
     ) -> Literal["kept", "changed", "other"]:
         """What became of the table into which the transfer wrote: see Unfinished."""
-        raise NotImplementedError
+        return "other"  # nothing tells, so nothing is gone on with or taken back
 
     def rows_lost(self, connection: Connection, unfinished: Unfinished) -> int:
         """How many rows have gone from the table into which the transfer appended, as far as is known."""
@@ -308,15 +341,15 @@ class Dialect:
 
     def lock(self, connection: Connection, key: str, seconds: float) -> bool:
         """Take the lock of that name for as long as the connection lives; False: another one keeps it."""
-        raise NotImplementedError
+        return True  # without locks every run may begin; a second one fails where it makes the same table
 
     def unlock(self, connection: Connection, key: str) -> None:
         """Let go of the lock before the connection ends."""
-        raise NotImplementedError
+        return
 
     def is_locked(self, connection: Connection, key: str) -> bool:
         """Whether some connection has that lock. Takes it from nobody, not for a moment."""
-        raise NotImplementedError
+        return False
 
     def locate_journal(
         self, connection: Connection, journal: str, name: TableName
@@ -339,7 +372,7 @@ class Dialect:
 
     def reject_sql(self, connection: Connection, plan: TablePlan) -> RejectSQL:
         """How a writer sorts rows that the written table may refuse; asks its catalogue."""
-        raise NotImplementedError
+        raise ConfigError(f"{self.name} cannot tell refused rows from others", hint="Use on_bad_rows stop")
 
     def triggers(self, connection: Connection, name: TableName) -> list[str]:
         """The names of the triggers that rows meet on their way into the table."""
@@ -347,7 +380,7 @@ class Dialect:
 
     def foreign_keys(self, connection: Connection, name: TableName) -> set[str]:
         """The names of the table's foreign keys. Asked only where plans have references."""
-        raise NotImplementedError
+        return set()
 
     def unchecked(self, connection: Connection, name: TableName) -> list[str]:
         """A sentence for each foreign key from or to the table that holds for new rows only."""
@@ -359,4 +392,17 @@ class Dialect:
 
     def stored(self, connection: Connection, name: TableName) -> int:
         """A counter that grows by one for each row stored in this transaction."""
-        raise NotImplementedError
+        return int(connection.rows(f"select count(*) from {self.quote_table(name)}")[0][0])
+
+
+def _subquery(query: str) -> str:
+    # The newline ends a comment that ends the query.
+    return f"({query}\n) as arrowsync_query"
+
+
+def _identity(uri: str) -> str:
+    """The URI without user, password and parameters; of key=value text, which may hold both, a digest."""
+    if "://" in uri:
+        parts = urlsplit(uri)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return f"adbc:{hashlib.sha256(uri.encode()).hexdigest()[:12]}" if "=" in uri else f"adbc:{uri}"

@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 from urllib.parse import unquote
 
+from arrowsync.dialects.dialect import Dialect
 from arrowsync.dialects.sqlite.location import is_database
 from arrowsync.endpoints.database import Database
+from arrowsync.endpoints.drivers import Driver
 from arrowsync.endpoints.files.place import Files
 from arrowsync.endpoints.files.staging import Staging
 from arrowsync.endpoints.files.target import SUFFIX
@@ -16,7 +18,7 @@ from arrowsync.endpoints.pandas_index import is_pandas
 from arrowsync.endpoints.secrets import fill_in, hide
 from arrowsync.errors import ConfigError
 
-__all__ = ["Database", "Files", "Frame", "endpoint", "storage"]
+__all__ = ["Database", "Dialect", "Driver", "Files", "Frame", "endpoint", "storage"]
 
 SUPPORTED = "SQLite, PostgreSQL and Parquet"
 # What people name expecting more than a SQLite file of that name (sqlite:///x.csv is one all the same), and

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import pyarrow as pa
 from adbc_driver_manager import AdbcStatusCode, dbapi
@@ -20,8 +20,9 @@ from adbc_driver_manager import _reader as adbc_reader
 from arrowsync import fork_safety
 from arrowsync.core.waits import Wait, listening
 from arrowsync.dialects.dialect import Dialect
+from arrowsync.endpoints import shared_databases
 from arrowsync.endpoints.cancellation import DriverCalls
-from arrowsync.endpoints.drivers import Driver
+from arrowsync.endpoints.drivers import ChosenDriver
 from arrowsync.endpoints.lock_watch import LockWatch
 from arrowsync.endpoints.opening import open_within
 from arrowsync.endpoints.secrets import redact, secrets_in
@@ -35,7 +36,7 @@ LONGER, SHORTEST_PATIENCE = 5, 3.0
 LETTING_GO_SECONDS = (0.05, 0.15, 0.3)
 
 # By URI and driver: where sessions were found to be their connections' own.
-_checked: set[tuple[str, Driver]] = set()
+_checked: set[tuple[str, ChosenDriver]] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Address:
     """What is needed to open a connection: a filled-in URI, the driver, the dialect."""
 
     uri: str
-    driver: Driver
+    driver: ChosenDriver
     dialect: Dialect
 
 
@@ -58,7 +59,8 @@ class AdbcConnection:
         self._address = address
         self._place = (address.uri, address.driver)
         self._read_only = read_only
-        self._secrets = secrets_in(address.uri)
+        given = address.driver.given
+        self._secrets = (*(given.secrets if given else ()), *secrets_in(address.uri))
         self._watch: LockWatch | None = None
         self._open()
         self._calls = DriverCalls(ask=self._connection.adbc_cancel, cut=self.cut, release=self._release)
@@ -90,10 +92,16 @@ class AdbcConnection:
         started = time.monotonic()
         with fork_safety.opening:  # a connection's socket is found by the open descriptors before and after
             before = _sockets()
-            self._connection = open_within(self._patience, lambda: _connect(self._address.driver, options))
+            self._connection = open_within(self._patience, lambda: self._connect(options))
             self._sockets = _sockets() - before
             fork_safety.note(self._sockets)
         self._opened_seconds = time.monotonic() - started
+
+    def _connect(self, options: Mapping[str, str]) -> dbapi.Connection:
+        driver = self._address.driver
+        if not self.dialect.capabilities.one_database:
+            return _connect(driver, options)
+        return shared_databases.connect((driver, *sorted(options.items())), lambda: _connect(driver, options))
 
     def _begin_session(self) -> None:
         if self._place not in _checked:
@@ -125,7 +133,7 @@ class AdbcConnection:
     def _release(self) -> None:
         """The cursors, then the connection; an error on a broken connection is of no use to anybody."""
         with contextlib.suppress(Exception):
-            self._connection.close()
+            shared_databases.close(self._connection)
 
     def another(self) -> AdbcConnection:
         """A further connection like this one, for another thread."""
@@ -172,9 +180,26 @@ class AdbcConnection:
             return {str(name): str(value) for name, value in self._connection.adbc_get_info().items()}
 
     def schema(self, query: str) -> pa.Schema:
-        """The Arrow schema that the driver gives the query, which is not run."""
+        """The Arrow schema that the driver gives the query, which is run only where that has to be."""
         with self._cursor() as cursor, self._calling():
-            return cursor.adbc_execute_schema(query)
+            try:
+                return cursor.adbc_execute_schema(query)
+            except dbapi.NotSupportedError:
+                cursor.execute(query)
+                return cursor.fetch_record_batch().schema
+
+    def objects(self, depth: Literal["tables", "all"], **named: str) -> list[dict[str, Any]]:  # Any: of Arrow
+        """What the driver's catalogue tells (GetObjects), as its Arrow structs."""
+        with self._calling():
+            reader = self._connection.adbc_get_objects(depth=depth, **named)  # type: ignore[arg-type]
+            found: list[dict[str, Any]] = reader.read_all().to_pylist()  # Any: of Arrow structs
+            return found
+
+    def option(self, name: str) -> str | None:
+        """What the connection says of an ADBC option; None where the driver has none of that name."""
+        with self._calling(), contextlib.suppress(dbapi.Error):
+            return str(self._connection.adbc_connection.get_option(name)) or None
+        return None
 
     @contextlib.contextmanager
     def stream(self, query: str, options: Mapping[str, str | int]) -> Iterator[Iterator[pa.RecordBatch]]:
@@ -208,10 +233,10 @@ class AdbcConnection:
                         cursor.adbc_cancel()
 
     def ingest(self, table: str, batches: pa.RecordBatchReader, options: Mapping[str, Any]) -> int:
-        """One bulk ingest into an existing table; the number of rows sent."""
+        """One bulk ingest, into an existing table unless `mode` says otherwise; the number of rows sent."""
         # With a fresh cursor each time: db_schema_name and catalog_name stick to one.
         with self._cursor() as cursor, self._calling():
-            return int(cursor.adbc_ingest(table, batches, mode="append", **options))
+            return int(cursor.adbc_ingest(table, batches, **{"mode": "append", **options}))
 
     def cancel(self) -> None:
         """End what runs, from another thread, and let nothing more begin; SQLite's driver has no cancel."""
@@ -295,15 +320,19 @@ class BareAdbcConnection(AdbcConnection):
         """Leaves it as it is."""
 
 
-def _connect(driver: Driver, options: Mapping[str, str]) -> dbapi.Connection:
+def _connect(driver: ChosenDriver, options: Mapping[str, str]) -> dbapi.Connection:
     try:
-        return dbapi.connect(driver=driver.name, db_kwargs=dict(options), autocommit=True)
+        entrypoint = driver.given.entrypoint if driver.given else None
+        return dbapi.connect(
+            driver.name, entrypoint=entrypoint, db_kwargs=driver.options(options), autocommit=True
+        )
     except dbapi.Error as error:
         _, manager, reason = str(error).partition("[Driver Manager] ")
         if manager:
             raise driver.refused(reason.splitlines()[0].rpartition("dlopen() failed: ")[2]) from error
         if isinstance(error, dbapi.NotSupportedError):  # of an option; the text may quote the URI
-            raise driver.refused("it is another database's, or older than 1.13") from None
+            old = "it is another database's, or older than 1.13"
+            raise driver.refused(old if driver.given is None else "it knows no such option") from None
         raise
 
 

@@ -21,7 +21,7 @@ from arrowsync.dialects.sqlite import SQLite
 from arrowsync.endpoints.connection_cache import asking
 from arrowsync.endpoints.connections import AdbcConnection, Address
 from arrowsync.endpoints.database_target import DatabaseTarget
-from arrowsync.endpoints.drivers import find_driver
+from arrowsync.endpoints.drivers import Driver, find_driver
 from arrowsync.endpoints.reader import DatabaseReader
 from arrowsync.endpoints.secrets import fill_in, hide, is_uri
 from arrowsync.endpoints.snapshot import Readers, exported, joined, same_snapshot
@@ -41,13 +41,15 @@ _DIALECTS: dict[str, Dialect] = {
 
 @dataclass(frozen=True, repr=False)
 class Database:
-    """A database by URI or path; `driver` is an ADBC library or manifest name, `dialect` one's own Dialect.
+    """A database by URI or path.
 
+    `driver` is an ADBC library's path, a manifest's name, or a Driver. `dialect` is by default that of the
+    URI's scheme; for a scheme that arrowsync does not know it is Dialect(), which serves any ADBC driver.
     Picklable; opens nothing until it is used. `${VAR}` in the URI stays unresolved until then.
     """
 
     uri: str
-    driver: str | None = None
+    driver: str | Driver | None = None
     dialect: Dialect | None = None
 
     def __post_init__(self) -> None:
@@ -56,8 +58,8 @@ class Database:
         if not isinstance(self.uri, str):
             # Its value may hold a password.
             raise ConfigError(f"uri must be a text or a path, not of type {type(self.uri).__name__}")
-        if not isinstance(self.driver, str | None):
-            raise ConfigError(f"driver must be a library's name or path, not {self.driver!r}")
+        if not isinstance(self.driver, str | Driver | None):
+            raise ConfigError(f"driver must be a library's name or path, or a Driver, not {self.driver!r}")
         if not isinstance(self.dialect, Dialect | None):
             raise ConfigError(
                 f"dialect must be a Dialect, not {self.dialect!r}",
@@ -73,7 +75,7 @@ class Database:
     @property
     def speaks(self) -> Dialect:
         """Its own dialect, or that of the URI's scheme."""
-        return self.dialect or _dialect(fill_in(self.uri))
+        return self.dialect or _dialect(fill_in(self.uri), self.driver)
 
     @property
     def address(self) -> Address:
@@ -108,6 +110,12 @@ class Database:
     @property
     def server(self) -> str | None:
         return self.speaks.server(fill_in(self.uri))
+
+    def default_schema(self) -> str | None:
+        if (known := self.capabilities.default_schema) is not None or not self._exists:
+            return known
+        with asking(self.address) as connection:
+            return self.speaks.default_schema(connection)
 
     def names(self, *, views: bool = False) -> list[TableName]:
         with asking(self.address) as connection:
@@ -326,15 +334,17 @@ class Database:
             return int(connection.rows(f"select count(*) from {self.speaks.quote_table(name)}")[0][0])
 
 
-def _dialect(uri: str) -> Dialect:
+def _dialect(uri: str, driver: str | Driver | None) -> Dialect:
     scheme = uri.partition(":")[0]
     name = scheme.partition("+")[0].lower()
     if name in _DIALECTS:
         return _DIALECTS[name]
+    if is_uri(uri) and driver is not None:
+        return Dialect()
     if is_uri(uri):
         raise ConfigError(
             f"unknown scheme {scheme!r} in {hide(uri)!r}",
-            hint=f"Known are {', '.join(_DIALECTS)}; for others there is Database(uri, driver=…, dialect=…)",
+            hint=f"Known are {', '.join(_DIALECTS)}; for others there is Database(uri, driver=…)",
         )
     if "=" in uri and any(word in uri for word in ("host=", "dbname=", "service=")):
         return _DIALECTS["postgresql"]

@@ -20,6 +20,9 @@ class OneTable:
 
     server: str | None = None
 
+    def default_schema(self) -> None:
+        return None
+
     def describe_query(self, name: TableName, query: str) -> Table:
         raise ConfigError(
             f"a query needs a database, and {self} is none",

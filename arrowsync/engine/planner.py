@@ -35,7 +35,7 @@ def make_plans(transfer: Transfer, source: Source, sink: Sink, *, sample_types: 
     if transfer.schema_only:
         _check_schema_only(transfer, sink)
     found, odd = find_tables(transfer, source)
-    earlier = Earlier.of(transfer, [target_name(transfer, table, sink) for table in found], sink)
+    earlier = Earlier.of(transfer, [target_name(transfer, table, source, sink) for table in found], sink)
     tables = in_reference_order(earlier.chosen(found, odd.errors))
     later = _readable(earlier.later(found), transfer, source, odd)
     planned = [*_planned(transfer, tables, source, sink, earlier, odd, sample_types=sample_types)]
@@ -81,7 +81,7 @@ def _planned(
     names = (
         {}
         if sink.capabilities.adds_foreign_keys
-        else {t.name: target_name(transfer, t, sink) for t in tables}
+        else {t.name: target_name(transfer, t, source, sink) for t in tables}
     )
     plans: dict[TableName, TablePlan] = {}
     is_source = cache(lambda: sink.is_source(source))  # to find out may take connections to both
@@ -144,7 +144,7 @@ class _Planning:
     sample_types: bool
 
     def plan(self, table: Table, number: int) -> TablePlan:
-        name = self.earlier.target(table.name, target_name(self.transfer, table, self.sink))
+        name = self.earlier.target(table.name, target_name(self.transfer, table, self.source, self.sink))
         self._check_places(table, name)
         decision = self.earlier.decide(table.name, name, self.sink)
         if decision.resumes and decision.resumes.phase is Phase.PUBLISHED:
@@ -161,7 +161,8 @@ class _Planning:
 
     def _check_places(self, table: Table, name: TableName) -> None:
         """Raises ConfigError where source and target are in each other's way."""
-        if table.kind != "query" and self.sink.resolve_name(table.name) == name and self.is_source():
+        same = _called_there(table.name, self.source, self.sink)
+        if table.kind != "query" and self.sink.resolve_name(same) == name and self.is_source():
             raise ConfigError("source and target are the same table", hint="Name another with --target-table")
         if self.source.server is None and self.sink.capabilities.writers is not None and self.is_source():
             # SQLite: the snapshot that is read would keep the writer from committing, until it gives up.
@@ -304,14 +305,21 @@ def even_share(size: int, nbytes: int, workers: int) -> int:
     return share if share >= min(size, SMALLEST_SHARE) else size
 
 
-def target_name(transfer: Transfer, table: Table, sink: Sink) -> TableName:
+def target_name(transfer: Transfer, table: Table, source: Source, sink: Sink) -> TableName:
     """What the table is called in the target."""
     wanted = transfer.target_table
     if wanted is None and transfer.tables and table.kind in ("file", "frame"):
         wanted = transfer.tables[0]
     if wanted is None and table.kind == "frame" and not sink.capabilities.one_table:
         raise ConfigError("a frame has no name for its table", hint="Give it one: table=")
-    return sink.resolve_name(TableName.parse(wanted) if wanted else table.name)
+    return sink.resolve_name(TableName.parse(wanted) if wanted else _called_there(table.name, source, sink))
+
+
+def _called_there(name: TableName, source: Source, sink: Sink) -> TableName:
+    """The table's name for the target: a default schema is its own database's, and no part of it."""
+    if name.schema is None or (theirs := sink.default_schema()) is None or name.schema == theirs:
+        return name
+    return replace(name, schema=None) if name.schema == source.default_schema() else name
 
 
 def _check_mode(transfer: Transfer, name: TableName, existing: Table | None, sink: Sink) -> None:

@@ -291,7 +291,7 @@ class _Comparison:
 
     def outcome(self, ours: Table, *, alone: bool) -> TableCheck:
         try:
-            name = target_name(self.transfer, ours, self.sink[0])
+            name = target_name(self.transfer, ours, self.source[0], self.sink[0])
         except ConfigError as error:  # there is no such schema
             if alone:
                 raise

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
+
+import pyarrow as pa
 
 from arrowsync.core.capabilities import Capabilities
 from arrowsync.core.contracts import BareConnection, Connection, Forms
@@ -47,6 +49,8 @@ _CAPABILITIES = Capabilities(
     shareable=True,
     most_columns=1600,  # 1,664 of a result
     default_schema="public",
+    one_database=False,
+    creates_by_ingest=False,
     journal=True,
     isolates_rows=True,
     query_options={"adbc.postgresql.use_copy": "false"},  # COPY takes no SHOW
@@ -189,6 +193,9 @@ class PostgreSQL(Dialect):
     def reads(self, plan: TablePlan, partition: Partition, *, batch_bytes: int) -> tuple[Read, ...]:
         hint = max(1 << 16, batch_bytes)  # a batch ends with the row that reaches it
         return ((self.select(plan, partition), {"adbc.postgresql.batch_size_hint_bytes": hint}),)
+
+    def unwrap(self, batches: Iterator[pa.RecordBatch], plan: TablePlan) -> Iterator[pa.RecordBatch]:
+        return batches
 
     # -- as a sink -----------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 import pyarrow as pa
 
 from arrowsync.core.capabilities import Capabilities
-from arrowsync.core.contracts import Connection, Forms
+from arrowsync.core.contracts import BareConnection, Connection, Forms
 from arrowsync.core.plan import ColumnPlan, TablePlan
 from arrowsync.core.receipts import Partition, Unfinished
 from arrowsync.core.table import Table, TableName, UserType, Widths
@@ -46,6 +46,8 @@ _CAPABILITIES = Capabilities(
     most_columns=2000,
     default_schema="main",
     cancels=False,
+    one_database=False,
+    creates_by_ingest=False,
     journal=True,
     isolates_rows=True,
     adds_foreign_keys=False,
@@ -95,6 +97,9 @@ class SQLite(Dialect):
     def options(self, uri: str, *, read_only: bool) -> dict[str, str]:
         where = location.locate(uri)
         return {"uri": location.source_uri(where) if read_only else location.sink_uri(where)}
+
+    def check_session(self, connection: BareConnection) -> None:
+        """A session is its file's, and quotes as standard SQL does."""
 
     def session(self, *, read_only: bool) -> tuple[str, ...]:
         busy = f"pragma busy_timeout = {BUSY_MILLISECONDS}"
@@ -170,6 +175,9 @@ class SQLite(Dialect):
         types: Sequence[UserType] = (),
     ) -> tuple[Table, tuple[ColumnPlan, ...]]:
         return design.design(source, forms, transfer, name, existing)
+
+    def check_rights(self, connection: Connection, plan: TablePlan) -> None:
+        """Who may write the file may do anything in it."""
 
     def statements(self, plan: TablePlan) -> TablePlan:
         return ddl.statements(plan)

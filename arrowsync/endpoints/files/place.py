@@ -51,6 +51,7 @@ class Files(OneTable):
         readers=None,
         shareable=True,
         writers=None,
+        creates_by_ingest=False,
         journal=True,
         isolates_rows=True,
         identifies_rows=True,  # by the names of its parts

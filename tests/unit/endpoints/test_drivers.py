@@ -178,8 +178,47 @@ def test_another_databases_driver_is_refused_without_its_password(monkeypatch: p
 
 
 def test_a_dialect_without_a_driver_asks_for_one() -> None:
-    with pytest.raises(ConfigError, match="no ADBC driver is known for 'ansi'"):
+    with pytest.raises(ConfigError, match="no ADBC driver is known for 'generic'"):
         find_driver(Dialect())
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="asks Linux which libraries are loaded")
+def test_a_described_driver_is_the_one_that_copies(
+    moved: str, sqlite_file: Callable[..., Path], sqlite_rows: Rows, tmp_path: Path
+) -> None:
+    path = sqlite_file("create table t (a integer); insert into t values (1), (2)")
+    driver = arrowsync.Driver(moved, entrypoint="AdbcDriverSqliteInit")
+    assert not is_loaded(moved)
+    copied = arrowsync.copy(arrowsync.Database(str(path), driver=driver), tmp_path / "second.db")
+    assert copied.status == "complete"
+    assert is_loaded(moved)
+    assert sqlite_rows(tmp_path / "second.db", "select a from t order by a") == [(1,), (2,)]
+
+
+def test_the_options_of_a_driver_are_never_shown(sqlite_file: Callable[..., Path]) -> None:
+    driver = arrowsync.Driver(LIBRARY, options={"token": "swordfish-41c7"})
+    database = arrowsync.Database(str(sqlite_file("create table t (a integer)")), driver=driver)
+    assert "swordfish" not in repr(driver)
+    assert "swordfish" not in repr(database)
+    with pytest.raises(ConfigError) as caught:
+        arrowsync.inspect(database)
+    assert "swordfish" not in repr((caught.value, caught.value.hint, caught.value.__cause__))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"library": 3}, {"library": "x", "options": {"threads": 4}}, {"library": "x", "entrypoint": 1}],
+)
+def test_a_driver_says_what_its_fields_must_be(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="must be"):
+        arrowsync.Driver(**arguments)
+
+
+def test_a_scheme_that_is_not_known_has_the_dialect_for_any_driver_where_a_driver_is_given() -> None:
+    assert arrowsync.Database("other://x", driver="other").speaks == Dialect()
+    with pytest.raises(ConfigError, match="unknown scheme 'other'") as caught:
+        _ = arrowsync.Database("other://x").speaks
+    assert "driver=" in str(caught.value.hint)
 
 
 def test_a_driver_pickles() -> None:

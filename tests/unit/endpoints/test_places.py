@@ -80,7 +80,7 @@ def test_a_frame_as_a_target_is_answered_with_the_stream_that_reads_into_memory(
     ("arguments", "message"),
     [
         ({"uri": b"postgresql://me:secret@h/d"}, "uri must be a text or a path, not of type bytes"),
-        ({"uri": "a.db", "driver": 3}, "driver must be a library's name or path, not 3"),
+        ({"uri": "a.db", "driver": 3}, "driver must be a library's name or path, or a Driver, not 3"),
         ({"uri": "a.db", "dialect": "sqlite"}, "dialect must be a Dialect, not 'sqlite'"),
     ],
     ids=["uri", "driver", "dialect"],

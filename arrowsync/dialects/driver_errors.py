@@ -1,0 +1,31 @@
+"""What an error of any ADBC driver means: by its SQLSTATE where it has one, else by its ADBC status."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from arrowsync.errors import ArrowsyncError, ConfigError, DataError, SchemaError, TransientError
+
+_STATES: dict[str, Callable[..., ArrowsyncError]] = {
+    **dict.fromkeys(("22", "23"), DataError),
+    **dict.fromkeys(("08", "40"), TransientError),
+    "28": ConfigError,
+    "42": SchemaError,
+}
+_STATUSES: dict[str, Callable[..., ArrowsyncError]] = {
+    **dict.fromkeys(("INTEGRITY", "INVALID_DATA"), DataError),
+    **dict.fromkeys(("CANCELLED", "TIMEOUT"), TransientError),
+    **dict.fromkeys(("UNAUTHENTICATED", "UNAUTHORIZED"), ConfigError),
+    **dict.fromkeys(("NOT_FOUND", "ALREADY_EXISTS", "NOT_IMPLEMENTED"), SchemaError),
+}
+_STATUS = re.compile(r"^[A-Z_]+: ")
+
+
+def translate(error: Exception) -> ArrowsyncError:
+    """The driver's error as one of ours, by the first line that says something."""
+    state: str | None = getattr(error, "sqlstate", None)
+    status = getattr(getattr(error, "status_code", None), "name", "")
+    kind = _STATES.get((state or "")[:2]) or _STATUSES.get(status, ArrowsyncError)
+    lines = [line.strip() for line in _STATUS.sub("", str(error)).splitlines() if line.strip()]
+    return kind(lines[0].rstrip(".") if lines else "the driver gave no reason", sqlstate=state)
