@@ -20,13 +20,10 @@ import pyarrow.compute as pc
 from arrowsync.core.plan import ColumnPlan, Convert, Fidelity, Form
 from arrowsync.core.receipts import REASONS, REASONS_KEY
 from arrowsync.core.table import Column, NativeType
-from arrowsync.dialects import conversions, temporal
 from arrowsync.dialects.arrow_types import (
     DIALECT,
     JSON,
-    POSTGRESQL,
     exactly,
-    kind,
     parse,
     plain,
     spell,
@@ -34,6 +31,8 @@ from arrowsync.dialects.arrow_types import (
     to_json,
 )
 from arrowsync.errors import Refused
+from arrowsync.types import conversions, temporal
+from arrowsync.types.kinds import NESTED, POSTGRESQL, is_vendors, kind
 
 ORIGIN = b"arrowsync.origin"  # a field's "postgresql numeric(10,2)": dialect and type at home
 BASE = b"arrowsync.base"  # the built-in type under that domain
@@ -63,7 +62,7 @@ class StoredColumn:
     def of(cls, field: pa.Field, *, imprecise: bool = False) -> StoredColumn:
         marks = {key: value.decode() for key, value in (field.metadata or {}).items()}
         dialect, _, name = marks.get(ORIGIN, "").partition(" ")
-        spelt = isinstance(field.type, pa.OpaqueType) and field.type.vendor_name == POSTGRESQL
+        spelt = is_vendors(field.type, POSTGRESQL)
         return cls(
             field.name,
             plain(field.type),
@@ -112,8 +111,8 @@ def _retold(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
     It makes floats of integers beside NULL, and each file's decimals as wide as its longest one.
     """
     kinds = {kind(one), kind(other)}
-    if kinds == {"int", "float"}:
-        return one if kind(one) == "int" else other
+    if kinds in ({"int", "float"}, {"uint64", "float"}):
+        return other if kind(one) == "float" else one
     if kinds != {"decimal"}:
         return None
     scale = max(one.scale, other.scale)
@@ -218,7 +217,7 @@ def _in_other_words(form: Form) -> tuple[Form, ...]:
     if kind(form.read) == "duration":
         return (replace(form, arrow=_INTERVAL, decode=temporal.duration_to_text),)
     wider: tuple[pa.DataType, Convert, str]
-    if kind(form.read) == "nested":
+    if kind(form.read) in NESTED:
         wider = JSON, to_json, "nested values as JSON"
     elif getattr(form.read, "unit", "") == "ns":
         wider = pa.string(), partial(spell, type=form.read), "nanoseconds as text"

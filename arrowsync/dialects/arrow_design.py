@@ -14,13 +14,10 @@ from arrowsync.core.contracts import Forms
 from arrowsync.core.plan import ColumnPlan, Convert, Fidelity, Form, Route, Storage
 from arrowsync.core.table import Column, Key, NativeType, Table, TableName, columns_there
 from arrowsync.core.transfer import Transfer
-from arrowsync.dialects import conversions
 from arrowsync.dialects.arrow_columns import StoredColumn, raw
 from arrowsync.dialects.arrow_types import (
     DIALECT,
-    POSTGRESQL,
     exactly,
-    kind,
     parse,
     parses,
     plain,
@@ -29,6 +26,8 @@ from arrowsync.dialects.arrow_types import (
     type_named,
 )
 from arrowsync.errors import ConfigError, SchemaError
+from arrowsync.types import conversions
+from arrowsync.types.kinds import NESTED, POSTGRESQL, is_vendors, kind
 
 
 def design(
@@ -210,8 +209,8 @@ def _store_words(arrow: pa.OpaqueType, want: StoredColumn, *, asked: bool) -> St
 def _conversion(have: pa.DataType, want: pa.DataType, *, asked: bool) -> Storage | None:
     if have == want:
         return Storage(want)
-    a, b = kind(have), kind(want)
-    take = _Take(ask=False) if a == b and a not in ("nested", "other") else _TAKES.get((a, b))
+    a, b = ("int" if kind(type) == "uint64" else kind(type) for type in (have, want))
+    take = _Take(ask=False) if a == b and a not in ("other", *NESTED) else _TAKES.get((a, b))
     if take and (asked or not take.ask):
         return Storage(want, partial(take.encode, type=want), fidelity=take.fidelity, reason=take.reason)
     if a == "null":
@@ -226,14 +225,14 @@ def _conversion(have: pa.DataType, want: pa.DataType, *, asked: bool) -> Storage
 def _plain(arrow: pa.DataType) -> pa.DataType | None:
     """The type whose values a form delivers; None for what only PostgreSQL knows."""
     if isinstance(arrow, pa.OpaqueType):
-        return None if arrow.vendor_name == POSTGRESQL else _plain(arrow.storage_type)
+        return None if is_vendors(arrow, POSTGRESQL) else _plain(arrow.storage_type)
     type = plain(arrow)
     return None if kind(type) == "other" or getattr(type, "scale", 0) < 0 else type
 
 
 def _words(arrow: pa.DataType) -> str | None:
     """The PostgreSQL type whose text the form delivers, or whose numbers can be spelled as that text."""
-    if not isinstance(arrow, pa.OpaqueType) or arrow.vendor_name != POSTGRESQL:
+    if not is_vendors(arrow, POSTGRESQL):
         return None
     return str(arrow.type_name) if arrow.storage_type == pa.string() or _is_raw(arrow) else None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import partial
 
@@ -11,43 +11,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arrowsync.core.plan import Convert
-from arrowsync.dialects import conversions, temporal
 from arrowsync.errors import ConfigError, Refused
+from arrowsync.types import conversions, temporal
+from arrowsync.types.kinds import NESTED, POSTGRESQL, encoded, is_vendors, kind
 
 DIALECT = "arrow"
-POSTGRESQL = "PostgreSQL"  # the vendor of opaque types
 JSON = pa.json_(pa.string())
 
 
 # -- types -------------------------------------------------------------------------------------------------
 
-_KINDS: tuple[tuple[Callable[[pa.DataType], bool], str], ...] = (
-    (lambda t: isinstance(t, pa.UuidType), "uuid"),
-    (lambda t: isinstance(t, pa.JsonType), "json"),
-    (pa.types.is_boolean, "bool"),
-    (pa.types.is_integer, "int"),
-    (pa.types.is_floating, "float"),
-    (pa.types.is_decimal, "decimal"),
-    (lambda t: pa.types.is_string(t) or pa.types.is_large_string(t) or pa.types.is_string_view(t), "text"),
-    (lambda t: pa.types.is_binary(t) or pa.types.is_large_binary(t) or pa.types.is_binary_view(t), "bytes"),
-    (pa.types.is_fixed_size_binary, "bytes"),
-    (pa.types.is_date, "date"),
-    (pa.types.is_time, "time"),
-    (lambda t: pa.types.is_timestamp(t) and t.tz is None, "timestamp"),
-    (pa.types.is_timestamp, "timestamptz"),
-    (pa.types.is_duration, "duration"),
-    (pa.types.is_interval, "interval"),
-    (pa.types.is_null, "null"),
-    (pa.types.is_nested, "nested"),
-)
-
-
-def kind(type: pa.DataType) -> str:
-    return next((name for test, name in _KINDS if test(type)), "other")
-
 
 def plain(type: pa.DataType) -> pa.DataType:
     """The one type for all that hold the same values: string for large_string, views and dictionaries."""
+    if (values := encoded(type)) is not None:
+        return plain(values)
+    if isinstance(type, pa.BaseExtensionType):
+        return _plain_extension(type)
     match kind(type):
         case "text":
             return pa.string()
@@ -63,21 +43,22 @@ def plain(type: pa.DataType) -> pa.DataType:
             return pa.decimal128(type.precision, type.scale)
         case "float" if pa.types.is_float16(type):
             return pa.float32()
-    if pa.types.is_dictionary(type):
-        return plain(type.value_type)
-    if pa.types.is_list(type) or pa.types.is_large_list(type) or pa.types.is_fixed_size_list(type):
-        return pa.list_(type.value_field.with_type(plain(type.value_type)))
-    if pa.types.is_struct(type):
-        return pa.struct([field.with_type(plain(field.type)) for field in type])
-    if (
-        isinstance(type, pa.OpaqueType)
-        and type.vendor_name == POSTGRESQL
-        and kind(type.storage_type) != "text"
-    ):
-        return type  # wire bytes or numbers that only PostgreSQL reads, in a file of refused rows
-    if isinstance(type, pa.BaseExtensionType) and kind(type) == "other":
-        return plain(type.storage_type)
+        case "list":
+            return pa.list_(type.value_field.with_type(plain(type.value_type)))
+        case "struct":
+            return pa.struct([field.with_type(plain(field.type)) for field in type])
+        case "map":
+            key, item = (field.with_type(plain(field.type)) for field in (type.key_field, type.item_field))
+            return pa.map_(key, item)
     return type
+
+
+def _plain_extension(type: pa.BaseExtensionType) -> pa.DataType:
+    if kind(type) in ("uuid", "json"):
+        return type
+    if is_vendors(type, POSTGRESQL) and kind(type) != "words":
+        return type  # wire bytes or numbers that only PostgreSQL reads, in a file of refused rows
+    return plain(type.storage_type)
 
 
 def _in_microseconds(type: pa.DataType) -> pa.DataType:
@@ -193,6 +174,7 @@ def _jsonable(value: object) -> str:
 # What conversions.py reads back: six digits after the second, infinity and 24:00 as PostgreSQL's words.
 _SPELL: Mapping[str, Convert] = {
     "int": lambda a: pc.cast(a, pa.string()),
+    "uint64": lambda a: pc.cast(a, pa.string()),
     "bool": lambda a: pc.cast(a, pa.string()),
     "float": conversions.double_to_text,
     "decimal": conversions.decimal_to_text,
@@ -204,7 +186,7 @@ _SPELL: Mapping[str, Convert] = {
     "timestamptz": partial(_spell_timestamp, zone="Z"),
     "duration": temporal.duration_to_text,
     "interval": spell_interval,
-    "nested": _spell_nested,
+    **dict.fromkeys(NESTED, _spell_nested),
 }
 _DIGITS = r"^-?[0-9]+$"
 _NUMBER = r"^-?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$"
@@ -227,6 +209,7 @@ def _parse_bool(array: pa.Array) -> pa.Array:
 
 _PARSE: Mapping[str, Convert] = {
     "int": lambda a: _matching(a, _DIGITS),
+    "uint64": lambda a: _matching(a, _DIGITS),
     "float": conversions.text_to_double,
     "decimal": lambda a: _matching(a, _NUMBER),
     "bool": _parse_bool,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache, partial
@@ -23,6 +23,8 @@ from arrowsync.core.plan import ColumnPlan, TablePlan
 from arrowsync.core.receipts import Fingerprint
 from arrowsync.engine.long_lists import text_or_digest
 from arrowsync.engine.row_hashes import HALF, Canonical, row_hashes
+from arrowsync.types.kinds import encoded
+from arrowsync.types.kinds import kind as kind_of
 
 # Stands beside every stored fingerprint: others are recomputed, never compared. Polars promises stable hashes
 # within one version only.
@@ -55,32 +57,28 @@ class Kind:
 @lru_cache(maxsize=4_096)  # asked for each column of each batch
 def canonical_kind(arrow_type: pa.DataType) -> Kind:
     """The kind of what a form's `arrow` means."""
-    if _is_postgresql(arrow_type):
-        return _opaque_kind(arrow_type)
-    if isinstance(arrow_type, pa.BaseExtensionType):
+    name = kind_of(arrow_type)
+    if name == "words":
+        return _kind_of_words(arrow_type)
+    if name == "wire":
+        # numeric_send(1.50) has other bytes in numeric and in numeric(9,1)
+        return Kind(f"wire {arrow_type.type_name}")
+    if name == "decimal":
+        return _number_kind((encoded(arrow_type) or arrow_type).scale)
+    if name not in _FAMILIES and isinstance(arrow_type, pa.BaseExtensionType):
         return canonical_kind(arrow_type.storage_type)
-    if pa.types.is_dictionary(arrow_type):
-        return canonical_kind(arrow_type.value_type)
-    if pa.types.is_decimal(arrow_type):
-        return _number_kind(arrow_type.scale)
-    for family, checks in _PLAIN.items():
-        if any(check(arrow_type) for check in checks):
-            return Kind(family)
-    return Kind("value")
+    return Kind(_FAMILIES.get(name, "value"))
 
 
-_PLAIN: dict[str, tuple[Callable[[pa.DataType], bool], ...]] = {
-    "number": (pa.types.is_integer, pa.types.is_boolean),
-    "float": (pa.types.is_floating,),
-    "text": (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null),
-    "binary": (
-        *(pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view),
-        pa.types.is_fixed_size_binary,
-    ),
-    "date": (pa.types.is_date,),
-    "time": (pa.types.is_time,),
-    "timestamp": (pa.types.is_timestamp,),
-    "duration": (pa.types.is_duration,),
+_FAMILIES = {
+    **dict.fromkeys(("int", "uint64", "bool", "number"), "number"),
+    **dict.fromkeys(("text", "json", "null"), "text"),
+    **dict.fromkeys(("bytes", "uuid"), "binary"),
+    **dict.fromkeys(("date", "days"), "date"),
+    **dict.fromkeys(("time", "micros"), "time"),
+    **dict.fromkeys(("timestamp", "timestamptz", "raw", "rawtz"), "timestamp"),
+    "float": "float",
+    "duration": "duration",
 }
 
 _NUMERIC = re.compile(r"(?:numeric|decimal)(?:\((\d+)(?:,\s*(-?\d+))?\))?")
@@ -93,25 +91,13 @@ _SPELT = {
 }
 
 
-def _is_postgresql(arrow_type: pa.DataType) -> bool:
-    return isinstance(arrow_type, pa.OpaqueType) and arrow_type.vendor_name == "PostgreSQL"
-
-
-def _opaque_kind(arrow_type: pa.OpaqueType) -> Kind:
-    storage, name = arrow_type.storage_type, arrow_type.type_name
-    if pa.types.is_integer(storage):
-        family = re.match(r"timestamp|time|date|", name)
-        return Kind(family[0] if family and family[0] else "number")
-    if pa.types.is_binary(storage):
-        return Kind(f"wire {name}")  # numeric_send(1.50) has other bytes in numeric and in numeric(9,1)
-    if pa.types.is_string(storage):
-        if numeric := _NUMERIC.fullmatch(name):
-            return _number_kind(int(numeric[2] or 0) if numeric[1] else _UNKNOWN_SCALE)
-        if name in _SPELT:
-            return canonical_kind(_SPELT[name])
-        if name.startswith("interval"):
-            return Kind("duration")
-    return canonical_kind(storage)
+def _kind_of_words(arrow_type: pa.OpaqueType) -> Kind:
+    name = arrow_type.type_name
+    if numeric := _NUMERIC.fullmatch(name):
+        return _number_kind(int(numeric[2] or 0) if numeric[1] else _UNKNOWN_SCALE)
+    if name in _SPELT:
+        return canonical_kind(_SPELT[name])
+    return Kind("duration" if name.startswith("interval") else "text")
 
 
 _UNKNOWN_SCALE = 18  # numeric without (p,s): leaves 20 digits before the point
@@ -187,7 +173,7 @@ def canonical(array: pa.Array, arrow_type: pa.DataType, kind: Kind | None = None
         array = array.storage
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
-    if _is_postgresql(arrow_type) and pa.types.is_string(array.type):
+    if kind_of(arrow_type) == "words":
         array = array.cast(_SPELT.get(arrow_type.type_name, array.type))
     match kind.family:
         case "number":

@@ -10,8 +10,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from arrowsync.core.plan import ColumnPlan, Convert, Form, Route, Storage
 from arrowsync.core.table import Column, NativeType
-from arrowsync.dialects import conversions, temporal
 from arrowsync.engine.batches import conform
+from arrowsync.types import conversions, temporal
 
 ROWS = 65_536
 DICE = np.random.default_rng(20260823)

@@ -29,11 +29,11 @@ from arrowsync.dialects.postgresql.checks import carried_check
 from arrowsync.dialects.postgresql.constraint_options import renamed
 from arrowsync.dialects.postgresql.defaults import carried_default
 from arrowsync.dialects.postgresql.dependents import INHERITANCE
-from arrowsync.dialects.postgresql.read_types import VENDOR
 from arrowsync.dialects.postgresql.type_meaning import Difference, Named, Types, between, unknown
 from arrowsync.dialects.postgresql.typename import TypeName
 from arrowsync.dialects.postgresql.write_types import Target, derive, store, watching_nul
 from arrowsync.errors import ConfigError, SchemaError
+from arrowsync.types.kinds import POSTGRESQL, kind
 
 DIALECT = "postgresql"
 BYTES = {"smallint": 2, "integer": 4, "bigint": 8}
@@ -123,9 +123,9 @@ class _Fit:
 
 def _of_base(form: Form, column: Column) -> Form:
     """The text of a domain as one of the type under it: the target's domain may be over another."""
-    if column.base is None or form.arrow != pa.opaque(pa.string(), column.type, VENDOR):
+    if column.base is None or form.arrow != pa.opaque(pa.string(), column.type, POSTGRESQL):
         return form
-    return replace(form, arrow=pa.opaque(pa.string(), column.base, VENDOR))
+    return replace(form, arrow=pa.opaque(pa.string(), column.base, POSTGRESQL))
 
 
 def _noting(storage: Storage, found: Sequence[Difference]) -> Storage:
@@ -152,10 +152,8 @@ def _cost(route: Route) -> tuple[int, bool]:
 
 def _guarded(storage: Storage, form: Form, column: Column, source: Table, transfer: Transfer) -> Storage:
     """A text that PostgreSQL stored holds no U+0000; JSON with one is refused by the server."""
-    textual = any(
-        test(form.read) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-    )
-    if source.dialect == DIALECT or not textual or storage.arrow != pa.string():
+    is_text = kind(form.read) == "text"
+    if source.dialect == DIALECT or not is_text or storage.arrow != pa.string():
         return storage
     return watching_nul(storage, column.name, transfer.nul)
 

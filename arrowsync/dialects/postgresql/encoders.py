@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arrowsync.core.plan import Convert
-from arrowsync.dialects import conversions, temporal
 from arrowsync.dialects.postgresql.read_types import JSON
 from arrowsync.errors import DataError, Refused
+from arrowsync.types import conversions, temporal
 
 
 def date_of_days(array: pa.Array) -> pa.Array:

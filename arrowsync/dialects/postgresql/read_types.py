@@ -9,11 +9,11 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from arrowsync.core.plan import Convert, Form
-from arrowsync.dialects import conversions, temporal
 from arrowsync.dialects.postgresql.typename import TypeName
+from arrowsync.types import conversions, temporal
+from arrowsync.types.kinds import POSTGRESQL
 
 JSON = pa.json_(pa.string())
-VENDOR = "PostgreSQL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,5 +136,5 @@ def forms(column: str, facts: TypeFacts, signature: str = "") -> tuple[Form, ...
 def _form(column: str, facts: TypeFacts, signature: str, read: Read) -> Form:
     # Numbers and bytes are those of the type under a domain, text is read by the domain itself.
     name = facts.name if read.raw == pa.string() else facts.base
-    arrow = pa.opaque(read.raw, str(name), VENDOR) if read.raw else read.arrow or read.read
+    arrow = pa.opaque(read.raw, str(name), POSTGRESQL) if read.raw else read.arrow or read.read
     return Form(read.select.replace("{c}", column), read.read, arrow, read.decode, signature=signature)

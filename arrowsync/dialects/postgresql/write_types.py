@@ -7,7 +7,6 @@ every array is brought to its column's own Arrow type before the driver sees it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,10 +14,11 @@ import pyarrow as pa
 
 from arrowsync.core.plan import Convert, Fidelity, Form, Storage
 from arrowsync.core.transfer import Nul
-from arrowsync.dialects import casts, conversions, temporal
 from arrowsync.dialects.postgresql import encoders
-from arrowsync.dialects.postgresql.read_types import JSON, READS, VENDOR, fast_decimal
+from arrowsync.dialects.postgresql.read_types import JSON, READS, fast_decimal
 from arrowsync.dialects.postgresql.typename import TypeName
+from arrowsync.types import casts, conversions, temporal
+from arrowsync.types.kinds import NESTED, POSTGRESQL, encoded, is_vendors, kind
 
 NUMERIC_WIRE = (
     "pg_temp.arrowsync_numeric"  # a domain over numeric: the driver sends numeric's own bytes only there
@@ -167,35 +167,6 @@ _RAW: dict[str, Storage] = {
     "cid": Storage(pa.int32(), conversions.number_to_oid),
 }
 
-_KINDS: tuple[tuple[Callable[[pa.DataType], bool], str], ...] = (
-    (lambda t: isinstance(t, pa.UuidType), "uuid"),
-    (lambda t: isinstance(t, pa.JsonType), "json"),
-    (pa.types.is_uint64, "uint64"),
-    (pa.types.is_integer, "int"),
-    (pa.types.is_floating, "float"),
-    (pa.types.is_decimal, "decimal"),
-    (pa.types.is_boolean, "bool"),
-    (pa.types.is_string, "text"),
-    (pa.types.is_large_string, "text"),
-    (pa.types.is_string_view, "text"),
-    (pa.types.is_binary, "bytes"),
-    (pa.types.is_large_binary, "bytes"),
-    (pa.types.is_binary_view, "bytes"),
-    (pa.types.is_fixed_size_binary, "bytes"),
-    (pa.types.is_date, "date"),
-    (pa.types.is_time, "time"),
-    (lambda t: pa.types.is_timestamp(t) and t.tz is None, "timestamp"),
-    (pa.types.is_timestamp, "timestamptz"),
-    (pa.types.is_duration, "duration"),
-    (pa.types.is_null, "null"),
-)
-
-
-def kind(arrow: pa.DataType) -> str | None:
-    """The row of TAKES that an Arrow type belongs to."""
-    return next((name for test, name in _KINDS if test(arrow)), None)
-
-
 # -- from a form to its storage ----------------------------------------------------------------------------
 
 
@@ -220,11 +191,11 @@ def _within_length(storage: Storage, type: TypeName) -> Storage:
 
 def _store(form: Form, target: Target) -> Storage | None:
     arrow = form.arrow
-    if pa.types.is_dictionary(arrow):
-        inner = _store(replace(form, arrow=arrow.value_type), target)
+    if (values := encoded(arrow)) is not None:
+        inner = _store(replace(form, arrow=values), target)
         return inner and replace(inner, encode=partial(encoders.decoded, then=inner.encode))
     if isinstance(arrow, pa.OpaqueType):
-        if arrow.vendor_name == VENDOR:
+        if arrow.vendor_name == POSTGRESQL:
             return _store_native(TypeName.parse(arrow.type_name), arrow.storage_type, target)
         return _store(replace(form, arrow=arrow.storage_type), target)
     return _store_plain(arrow, target)
@@ -317,7 +288,7 @@ def _store_plain(arrow: pa.DataType, target: Target) -> Storage | None:
         return replace(
             _staged(target, exact=False), encode=encoders.plain_text, fidelity=_WIDER, reason=reason
         )
-    if name is None or target.base.array:
+    if name in NESTED or target.base.array:
         return _store_list(arrow, target)
     if target.base.bare == "numeric":
         return _store_numeric(arrow, name, target)
@@ -409,7 +380,7 @@ def _store_decimal(arrow: pa.DataType, target: Target) -> Storage | None:
 
 def _store_list(arrow: pa.DataType, target: Target) -> Storage | None:
     """Lists whose items the driver writes as the array's element type wants them."""
-    if not (pa.types.is_list(arrow) or pa.types.is_large_list(arrow) or pa.types.is_fixed_size_list(arrow)):
+    if kind(arrow) != "list":
         return None
     item = _LIST_ITEMS.get(target.base.bare)
     if not target.base.array or item is None or target.domain or kind(arrow.value_type) != kind(item):
@@ -479,10 +450,12 @@ _DERIVED = {
 
 def derive(arrow: pa.DataType) -> TypeName | None:
     """The type that holds every value of an Arrow type; None where PostgreSQL has none."""
-    if pa.types.is_dictionary(arrow):
-        return derive(arrow.value_type)
+    if (values := encoded(arrow)) is not None:
+        return derive(values)
+    if is_vendors(arrow, POSTGRESQL):
+        return TypeName.parse(arrow.type_name)
     if isinstance(arrow, pa.OpaqueType):
-        return TypeName.parse(arrow.type_name) if arrow.vendor_name == VENDOR else derive(arrow.storage_type)
+        return derive(arrow.storage_type)
     name = kind(arrow)
     if name == "int":
         narrow = arrow.bit_width if pa.types.is_signed_integer(arrow) else arrow.bit_width + 1
@@ -491,9 +464,7 @@ def derive(arrow: pa.DataType) -> TypeName | None:
         return TypeName("double precision" if pa.types.is_float64(arrow) else "real")
     if name == "decimal":
         return TypeName("numeric", (arrow.precision, arrow.scale))
-    if name is not None:
-        return TypeName.parse(_DERIVED[name])
-    if pa.types.is_list(arrow) or pa.types.is_large_list(arrow) or pa.types.is_fixed_size_list(arrow):
+    if name == "list":
         item = derive(arrow.value_type)
         return replace(item, array=True) if item and item.bare in _LIST_ITEMS else None
-    return None
+    return TypeName.parse(_DERIVED[name]) if name in _DERIVED else None

@@ -14,13 +14,14 @@ from arrowsync.core.contracts import Forms
 from arrowsync.core.plan import ColumnPlan, Fidelity, Form, Route, Storage
 from arrowsync.core.table import Column, ForeignKey, Index, Key, NativeType, Table, TableName
 from arrowsync.core.transfer import Transfer, WriteMode
-from arrowsync.dialects import casts, conversions
 from arrowsync.dialects.column_mapping import matched, new_names
 from arrowsync.dialects.sqlite.defaults import carried_default
 from arrowsync.dialects.sqlite.read_types import TEXTS, affinity, arrow_type, plain_type, stored
 from arrowsync.dialects.sqlite.sql import moved_index, renamed
-from arrowsync.dialects.sqlite.write_types import derive, meaning, storages, storages_by_affinity
+from arrowsync.dialects.sqlite.write_types import derive, storages, storages_by_affinity
 from arrowsync.errors import SchemaError, TableUnusable
+from arrowsync.types import casts, conversions
+from arrowsync.types.kinds import POSTGRESQL, kind
 
 DIALECT = "sqlite"
 OURS = "postgresql"  # the origin of columns that are declared as PostgreSQL's types
@@ -78,7 +79,7 @@ def _routes(column: Column, into: Column, forms: Sequence[Form]) -> Iterator[Rou
         # A SQLite source's own values first: they keep their storage classes.
         for form in sorted(
             _keeping_values(forms, into, same=same),
-            key=lambda form: not meaning(form.arrow).startswith("sqlite "),
+            key=lambda form: not kind(form.arrow).startswith("sqlite "),
         ):
             yield from (
                 Route(form, storage) for storage in storages_by_affinity(form.arrow, into.type, same=same)
@@ -87,7 +88,7 @@ def _routes(column: Column, into: Column, forms: Sequence[Form]) -> Iterator[Rou
     type = into.origin.name
     for taken in (*stored(type).takes, "null"):
         for form in forms:
-            if meaning(form.arrow) == taken and (taken != "words" or _speaks(form.arrow, type)):
+            if kind(form.arrow) == taken and (taken != "words" or _speaks(form.arrow, type)):
                 yield from (
                     Route(form, _checked(storage, form.arrow, type)) for storage in storages(form.arrow, type)
                 )
@@ -95,7 +96,7 @@ def _routes(column: Column, into: Column, forms: Sequence[Form]) -> Iterator[Rou
 
 def _keeping_values(forms: Sequence[Form], into: Column, *, same: bool) -> Sequence[Form]:
     """Forms that leave each value what it is: no bytes of numbers; their text in columns of text only."""
-    tagged = [form for form in forms if meaning(form.arrow) == "sqlite any"]
+    tagged = [form for form in forms if kind(form.arrow) == "sqlite any"]
     own = affinity(into.type)
     widened = {form.arrow for form in forms if form.fidelity is Fidelity.WIDENED}
     if same or own == "BLOB":
@@ -114,9 +115,9 @@ def _speaks(arrow: pa.OpaqueType, type: str) -> bool:
 def _checked(storage: Storage, arrow: pa.DataType, type: str) -> Storage:
     """The storage behind a check that the values fit a narrower type than they come in."""
     into = arrow_type(type)
-    if into is None or into == arrow or meaning(into) != meaning(arrow):
+    if into is None or into == arrow or kind(into) != kind(arrow):
         return storage
-    if meaning(arrow) not in ("integer", "decimal", "double"):
+    if kind(arrow) not in ("int", "decimal", "float"):
         return storage
     narrowing = partial(casts.cast_exactly, type=into)
     if storage.encode is None:
@@ -150,8 +151,8 @@ def _as_words(into: Column, forms: Sequence[Form]) -> Iterator[Route]:
     if into.origin.dialect != OURS or "words" not in stored(type).takes:
         return
     for form in forms:
-        if meaning(form.arrow) == "text":
-            for storage in storages(pa.opaque(pa.string(), type, "PostgreSQL"), type):
+        if kind(form.arrow) == "text":
+            for storage in storages(pa.opaque(pa.string(), type, POSTGRESQL), type):
                 reason = f"text as {into.type}, as the cast says"
                 yield Route(form, replace(storage, fidelity=Fidelity.WIDENED, reason=reason))
 

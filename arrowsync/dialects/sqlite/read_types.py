@@ -15,10 +15,9 @@ from functools import partial
 import pyarrow as pa
 
 from arrowsync.core.plan import Convert, Form
-from arrowsync.dialects import conversions, temporal
+from arrowsync.types import conversions, temporal
+from arrowsync.types.kinds import NESTED, POSTGRESQL
 
-POSTGRESQL = "PostgreSQL"  # the vendor of opaque types
-SQLITE = "SQLite"
 JSON = pa.json_(pa.string())
 
 
@@ -127,7 +126,7 @@ def _integers(type: str) -> Stored:
     # Not `integer`: people's INTEGER holds 64 bits.
     declared, arrow = _INTEGERS[type]
     decode = None if arrow == pa.int64() else partial(conversions.to_integer, type=arrow)
-    return Stored(declared, ("integer",), (_integer(arrow, decode),))
+    return Stored(declared, ("int",), (_integer(arrow, decode),))
 
 
 def _floats(type: str) -> Stored:
@@ -139,7 +138,7 @@ def _floats(type: str) -> Stored:
     )
     # NaN and −0.0 are kept as text and blob, which the second form reads.
     return Stored(
-        "float4" if single else "float8", ("double",), (_real(arrow, to_arrow), _as_text(arrow, from_text))
+        "float4" if single else "float8", ("float",), (_real(arrow, to_arrow), _as_text(arrow, from_text))
     )
 
 
@@ -153,7 +152,7 @@ def number_of(type: str) -> pa.DataType | None:
 
 def _numeric(type: str) -> Stored:
     words = _as_text(_opaque(pa.string(), type))
-    as_text = f"TEXT {type}", ("words", "decimal", "integer", "uint64")
+    as_text = f"TEXT {type}", ("words", "decimal", "int", "uint64")
     arrow = arrow_type(type)
     if arrow is None or arrow.precision + -arrow.scale % 4 > 38:  # more than PostgreSQL's driver does fast
         return Stored(*as_text, (words,))
@@ -163,7 +162,7 @@ def _numeric(type: str) -> Stored:
     whole = number == pa.int64()
     convert = partial(conversions.rescale if whole else conversions.double_to_decimal, **read.keywords)
     # Words for NaN only: a number costs 50 ns less to write than its text.
-    takes = ("decimal", "words", "integer", "uint64")
+    takes = ("decimal", "words", "int", "uint64")
     return Stored(type, takes, (_integer(arrow, convert) if whole else _real(arrow, convert), words))
 
 
@@ -192,7 +191,7 @@ def _time(type: str) -> Stored:
 
 
 def _number(type: str) -> Stored:
-    return Stored(type, ("number", "integer"), (_integer(_opaque(pa.int64(), type)), _integer(pa.int64())))
+    return Stored(type, ("number", "int"), (_integer(_opaque(pa.int64(), type)), _integer(pa.int64())))
 
 
 def _texts(type: str) -> Stored:
@@ -204,11 +203,11 @@ def _other_texts(type: str) -> Stored:
 
 
 def _json(type: str) -> Stored:
-    return Stored(f"TEXT {type}", ("json", "words", "text", "nested"), (_plain_text(JSON, "TEXT"),))
+    return Stored(f"TEXT {type}", ("json", "words", "text", *sorted(NESTED)), (_plain_text(JSON, "TEXT"),))
 
 
 def _boolean(type: str) -> Stored:
-    return Stored(type, ("boolean",), (_integer(pa.bool_(), conversions.to_bool),))
+    return Stored(type, ("bool",), (_integer(pa.bool_(), conversions.to_bool),))
 
 
 def _bytes(type: str) -> Stored:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -12,57 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arrowsync.core.plan import Convert, Fidelity, Storage
-from arrowsync.dialects import casts, conversions, temporal
-from arrowsync.dialects.sqlite.read_types import POSTGRESQL, SQLITE, TEXTS, affinity, number_of
+from arrowsync.dialects.sqlite.read_types import TEXTS, affinity, number_of
 from arrowsync.errors import Refused
+from arrowsync.types import casts, conversions, temporal
+from arrowsync.types.kinds import NESTED, POSTGRESQL, encoded, is_vendors, kind
 
 # -- storing -----------------------------------------------------------------------------------------------
-
-
-def meaning(arrow: pa.DataType) -> str:
-    """What a form's values are, as `Stored.takes` and `storages` name it; "" for what SQLite cannot keep."""
-    if isinstance(arrow, pa.OpaqueType):
-        return _opaque_meaning(arrow)
-    if (inner := _encoded(arrow)) is not None:
-        return meaning(inner)
-    return next((name for test, name in _MEANINGS if test(arrow)), "")
-
-
-def _opaque_meaning(arrow: pa.OpaqueType) -> str:
-    if arrow.vendor_name == SQLITE:
-        return f"sqlite {arrow.type_name}"
-    if arrow.vendor_name != POSTGRESQL:
-        return meaning(arrow.storage_type)
-    if arrow.storage_type == pa.string():
-        return "words"
-    if arrow.storage_type == pa.int32():
-        return "days"
-    if arrow.storage_type != pa.int64():
-        return ""  # the wire's bytes are nobody else's
-    if arrow.type_name.startswith("timestamp"):
-        return "rawtz" if "with time zone" in arrow.type_name else "raw"
-    return "micros" if arrow.type_name.startswith("time") else "number"
-
-
-_MEANINGS: tuple[tuple[Callable[[pa.DataType], bool], str], ...] = (
-    (lambda t: isinstance(t, pa.UuidType), "uuid"),
-    (lambda t: isinstance(t, pa.JsonType), "json"),
-    (pa.types.is_boolean, "boolean"),
-    (pa.types.is_uint64, "uint64"),
-    (pa.types.is_integer, "integer"),
-    (pa.types.is_floating, "double"),
-    (pa.types.is_decimal, "decimal"),
-    (lambda t: pa.types.is_string(t) or pa.types.is_large_string(t) or pa.types.is_string_view(t), "text"),
-    (lambda t: pa.types.is_binary(t) or pa.types.is_large_binary(t) or pa.types.is_binary_view(t), "bytes"),
-    (pa.types.is_fixed_size_binary, "bytes"),
-    (pa.types.is_date, "date"),
-    (pa.types.is_time, "time"),
-    (lambda t: pa.types.is_timestamp(t) and t.tz is None, "timestamp"),
-    (pa.types.is_timestamp, "timestamptz"),
-    (pa.types.is_duration, "duration"),
-    (lambda t: pa.types.is_nested(t) and not pa.types.is_union(t), "nested"),
-    (pa.types.is_null, "null"),
-)
 
 
 def _dates(array: pa.Array) -> pa.Array:
@@ -83,11 +37,6 @@ def _spelled(array: pa.Array) -> pa.Array:
 
 def _bytes_of(array: pa.Array) -> pa.Array:
     return pc.cast(conversions.storage(array), pa.binary())
-
-
-def _encoded(arrow: pa.DataType) -> pa.DataType | None:
-    """The type of the values of a dictionary or of runs; None for an array of values."""
-    return arrow.value_type if pa.types.is_dictionary(arrow) or pa.types.is_run_end_encoded(arrow) else None
 
 
 def _decoded(array: pa.Array, *, then: Convert | None) -> pa.Array:
@@ -112,7 +61,7 @@ _ODD_DOUBLES = (
     "case {} when 'nan' then 'NaN' when '-0' then x'2d302e30' when 'inf' then 9e999 when '-inf' then -9e999 "
     "else cast({} as real) end"
 )
-_AS_IT_COMES = {"integer", "boolean", "number"}
+_AS_IT_COMES = {"int", "bool", "number"}
 _ENCODERS: dict[str, tuple[pa.DataType, Convert]] = {
     "uint64": (pa.string(), _spelled),
     "decimal": (pa.string(), conversions.decimal_to_text),
@@ -143,27 +92,27 @@ _DECIMALS = {
 
 def storages(arrow: pa.DataType, type: str = "") -> tuple[Storage, ...]:
     """The ways to keep what a form delivers, best first: in any column, or in one of the PostgreSQL type."""
-    if (inner := _encoded(arrow)) is not None:
+    if (inner := encoded(arrow)) is not None:
         return tuple(
             Storage(s.arrow, partial(_decoded, then=s.encode), s.staging, s.insert)
             for s in storages(inner, type)
         )
-    kind = meaning(arrow)
-    if kind == "decimal" and (number := number_of(type)) is not None:
+    name = kind(arrow)
+    if name == "decimal" and (number := number_of(type)) is not None:
         return (_DECIMALS[number],)
-    if kind == "double":
+    if name == "float":
         straight = Storage(pa.float64(), conversions.ordinary_double)
         return straight, Storage(pa.string(), conversions.double_to_text, "TEXT", _ODD_DOUBLES)
-    if kind in _AS_IT_COMES:
+    if name in _AS_IT_COMES:
         return (Storage(arrow.storage_type if isinstance(arrow, pa.OpaqueType) else arrow),)
-    if kind == "nested":
+    if name in NESTED:
         return (_NESTED,)
-    return (Storage(*_ENCODERS[kind]),) if kind in _ENCODERS else ()
+    return (Storage(*_ENCODERS[name]),) if name in _ENCODERS else ()
 
 
 # -- people's columns as targets ---------------------------------------------------------------------------
 
-_CLASS = {"integer": "integer", "boolean": "integer", "number": "integer", "double": "real"}
+_CLASS = {"int": "integer", "bool": "integer", "number": "integer", "float": "real"}
 _CLASS |= {"decimal": "decimal", "uint64": "decimal", "bytes": "blob"}
 _NEVER_NUMBERS = {
     "date",
@@ -254,17 +203,17 @@ def storages_by_affinity(arrow: pa.DataType, declared: str, *, same: bool) -> tu
 
     What the column's affinity would change is refused, not stored as something else.
     """
-    own, kind = affinity(declared), meaning(arrow)
-    if kind == "sqlite any":
+    own, name = affinity(declared), kind(arrow)
+    if name == "sqlite any":
         keeping = None if same or own == "BLOB" else partial(_keeping_classes, own=own)
         return (Storage(pa.string(), keeping, staging="TEXT", insert=_UNTAGGED),)
-    if kind.startswith("sqlite "):
+    if name.startswith("sqlite "):
         if same:
             return (Storage(arrow.storage_type),)
         arrow = arrow.storage_type
-    if kind == "words":
+    if name == "words":
         return _words_into(arrow.type_name, own)
-    return tuple(_into(own, meaning(arrow), storage) for storage in storages(arrow)[:1])
+    return tuple(_into(own, kind(arrow), storage) for storage in storages(arrow)[:1])
 
 
 def _words_into(type: str, own: str) -> tuple[Storage, ...]:
@@ -282,13 +231,13 @@ def _words_into(type: str, own: str) -> tuple[Storage, ...]:
     )
 
 
-def _into(own: str, kind: str, storage: Storage) -> Storage:
+def _into(own: str, name: str, storage: Storage) -> Storage:
     """The storage with what a column of that affinity asks of it."""
-    held = _CLASS.get(kind, "text")
+    held = _CLASS.get(name, "text")
     if own == "TEXT" and held in ("integer", "real"):
         spelled = conversions.double_to_text if held == "real" else _spelled
         return Storage(pa.string(), spelled, fidelity=Fidelity.WIDENED, reason="numbers become text")
-    if own in ("TEXT", "BLOB") or held == "blob" or kind in _NEVER_NUMBERS:
+    if own in ("TEXT", "BLOB") or held == "blob" or name in _NEVER_NUMBERS:
         return storage
     if held == "integer":
         return Storage(pa.float64(), _exact_double) if own == "REAL" else storage
@@ -302,10 +251,10 @@ def _into(own: str, kind: str, storage: Storage) -> Storage:
 # -- the type of a new column for values that have none of their own --------------------------------------
 
 _DERIVED = {
+    "uint64": "numeric(20,0)",
     "uuid": "uuid",
     "json": "json",
-    "boolean": "boolean",
-    "uint64": "numeric(20,0)",
+    "bool": "boolean",
     "text": "text",
     "bytes": "bytea",
     "date": "date",
@@ -313,23 +262,25 @@ _DERIVED = {
     "timestamp": "timestamp without time zone",
     "timestamptz": "timestamp with time zone",
     "duration": "interval",
-    "nested": "json",
+    **dict.fromkeys(NESTED, "json"),
     "null": "text",
 }
 
 
 def derive(arrow: pa.DataType) -> str | None:
     """The PostgreSQL type whose column keeps all values of an Arrow type."""
-    if (inner := _encoded(arrow)) is not None:
+    if (inner := encoded(arrow)) is not None:
         return derive(inner)
+    if is_vendors(arrow, POSTGRESQL):
+        return str(arrow.type_name)
     if isinstance(arrow, pa.OpaqueType):
-        return arrow.type_name if arrow.vendor_name == POSTGRESQL else derive(arrow.storage_type)
-    kind = meaning(arrow)
-    if kind == "integer":
+        return derive(arrow.storage_type)
+    name = kind(arrow)
+    if name == "int":
         bits = arrow.bit_width + (not pa.types.is_signed_integer(arrow))
         return "smallint" if bits <= 16 else "integer" if bits <= 32 else "bigint"
-    if kind == "double":
+    if name == "float":
         return "double precision" if pa.types.is_float64(arrow) else "real"
-    if kind == "decimal":
+    if name == "decimal":
         return f"numeric({arrow.precision},{arrow.scale})"
-    return _DERIVED.get(kind)
+    return _DERIVED.get(name)

@@ -22,8 +22,9 @@ from arrowsync.dialects.postgresql.typename import TypeName
 from arrowsync.dialects.sqlite import SQLite
 from arrowsync.dialects.sqlite.defaults import carried_default
 from arrowsync.dialects.sqlite.read_types import affinity, original_type, stored
-from arrowsync.dialects.sqlite.write_types import derive, meaning
+from arrowsync.dialects.sqlite.write_types import derive
 from arrowsync.errors import DataError, Refused, SchemaError
+from arrowsync.types.kinds import kind
 from tests.type_zoo import ZOO
 from tests.unit.dialects.routes import by, connect, copy, plan_for, plan_of, write
 
@@ -136,8 +137,8 @@ def test_affinities_are_sqlites_own(declared: str, kind: str) -> None:
 @pytest.mark.parametrize(
     ("type", "meanings"),
     [
-        ("bigint", ["integer"]),
-        ("double precision", ["double", "double"]),
+        ("bigint", ["int"]),
+        ("double precision", ["float", "float"]),
         ("numeric(10,2)", ["decimal", "words"]),
         ("timestamp without time zone", ["raw", "timestamp"]),
         ("uuid", ["words", "uuid"]),
@@ -148,7 +149,7 @@ def test_affinities_are_sqlites_own(declared: str, kind: str) -> None:
 )
 def test_a_column_travels_by_the_cheapest_exact_form(type: str, meanings: list[str]) -> None:
     routes = planned(from_postgresql(type)).columns[0].routes
-    assert [meaning(route.form.arrow) for route in routes] == meanings
+    assert [kind(route.form.arrow) for route in routes] == meanings
     assert all(route.fidelity is Fidelity.EXACT for route in routes)
 
 
@@ -376,7 +377,7 @@ def test_a_narrower_column_of_ours_takes_what_fits(
     type: str, declared: str, good: list[Any], bad: list[Any]
 ) -> None:
     column = planned(from_postgresql(type), existing(declared, ours=True), mode="append").columns[0]
-    [route] = [route for route in column.routes if meaning(route.form.arrow) != "words"][:1]
+    [route] = [route for route in column.routes if kind(route.form.arrow) != "words"][:1]
     assert route.storage.encode
     assert len(route.storage.encode(pa.array(good, route.form.arrow))) == 1
     with pytest.raises((Refused, pa.ArrowInvalid)):

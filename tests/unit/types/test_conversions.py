@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from arrowsync.dialects import casts, conversions, temporal
 from arrowsync.errors import DataError, Refused
+from arrowsync.types import casts, conversions, temporal
 
 REFUSALS = (Refused, pa.ArrowInvalid)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arrowsync.dialects import conversions, temporal
 from arrowsync.errors import Refused
+from arrowsync.types import conversions, temporal
 
 
 def cast_exactly(array: pa.Array, *, type: pa.DataType) -> pa.Array:

@@ -11,8 +11,8 @@ import re
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arrowsync.dialects.conversions import decimal_to_text, mask, outside, rescale, same, texts, utf8, within
 from arrowsync.errors import Refused
+from arrowsync.types.conversions import decimal_to_text, mask, outside, rescale, same, texts, utf8, within
 
 INFINITY = 2**63 - 1
 MINUS_INFINITY = -(2**63)
