@@ -10,9 +10,9 @@ from arrowsync.dialects.dialect import Dialect
 from arrowsync.dialects.sqlite.location import is_database
 from arrowsync.endpoints.database import Database
 from arrowsync.endpoints.drivers import Driver
+from arrowsync.endpoints.files.formats import FORMATS, format_named
 from arrowsync.endpoints.files.place import Files
 from arrowsync.endpoints.files.staging import Staging
-from arrowsync.endpoints.files.target import SUFFIX
 from arrowsync.endpoints.frames import ArrowStream, Frame
 from arrowsync.endpoints.pandas_index import is_pandas
 from arrowsync.endpoints.secrets import fill_in, hide
@@ -20,7 +20,7 @@ from arrowsync.errors import ConfigError
 
 __all__ = ["Database", "Dialect", "Driver", "Files", "Frame", "endpoint", "storage"]
 
-SUPPORTED = "SQLite, PostgreSQL and Parquet"
+SUPPORTED = f"SQLite, PostgreSQL and {', '.join(format.name for format in FORMATS.values())}"
 # What people name expecting more than a SQLite file of that name (sqlite:///x.csv is one all the same), and
 # what makes a frame of it.
 OTHER_SUFFIXES = {
@@ -88,7 +88,7 @@ def _named(text: str | bytes) -> Database | Files:
     there = fill_in(text)
     if not there.strip():
         raise ConfigError("the URI or path is empty", hint=f"There are {SUPPORTED}")
-    files = _parquet(there)
+    files = _files(there)
     if files is not None:
         return Files(files)
     if there == "-":
@@ -109,12 +109,12 @@ def _other_format(text: str) -> str | None:
     return None if is_database(path) else OTHER_SUFFIXES.get(path.suffix.lower())
 
 
-def _parquet(text: str) -> str | None:
-    """The path where a text means Parquet files: x.parquet, a folder, a new folder with its slash."""
+def _files(text: str) -> str | None:
+    """The path where a text means files: x.parquet, a folder, a new folder with its slash."""
     path = unquote(text.removeprefix("file://")) if text.startswith("file:///") else text
     if "://" in path:
         return None
     # "host=/run/postgresql/" is libpq's way to name a server.
     new_folder = path.endswith("/") and "=" not in path
     is_folder = new_folder or Staging.of(path).current.is_dir()
-    return path if is_folder or path.lower().endswith(SUFFIX) else None
+    return path if is_folder or format_named(path) else None

@@ -19,6 +19,8 @@ SERVER = """
 import json, os, sys
 import arrowsync, arrowsync.api
 from arrowsync.endpoints.files import staging
+from arrowsync.endpoints.files.formats import FORMATS
+from tests import ipc_files
 
 NAMES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree"}
 
@@ -37,6 +39,10 @@ def mortal(folder, die_at):
 def copied(told):
     if not told.pop("exchanges"):
         staging.exchange = lambda one, other: False
+    if told.pop("arrow"):  # comes first, and so is a new folder's
+        known = dict(FORMATS)
+        FORMATS.clear()
+        FORMATS.update({ipc_files.suffix: ipc_files, **known})
     mortal(told.pop("folder"), told.pop("die_at"))
     limits = arrowsync.Limits(partition_bytes="4 KiB")
     try:
@@ -73,21 +79,24 @@ class Mortal:
     process: subprocess.Popen[str]
     folder: Path
     exchanges: bool = True  # whether the system can exchange names
+    arrow: bool = False  # whether folders get files of tests/ipc_files.py
 
     def copy(self, source: Path, target: str, *, die_at: int = 0, **told: Any) -> Ended:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         asked = {"source": str(source), "target": target, "die_at": die_at, "folder": str(self.folder)}
-        self.process.stdin.write(json.dumps({**asked, "exchanges": self.exchanges, **told}) + "\n")
+        self.process.stdin.write(
+            json.dumps({**asked, "exchanges": self.exchanges, "arrow": self.arrow, **told}) + "\n"
+        )
         self.process.stdin.flush()
         return Ended(**json.loads(self.process.stdout.readline()))
 
 
 @contextmanager
-def mortal(folder: Path, *, exchanges: bool) -> Iterator[Mortal]:
+def mortal(folder: Path, *, exchanges: bool = True, arrow: bool = False) -> Iterator[Mortal]:
     with subprocess.Popen(
         [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
-        yield Mortal(process, folder, exchanges)
+        yield Mortal(process, folder, exchanges, arrow)
         assert process.stdin is not None
         process.stdin.close()

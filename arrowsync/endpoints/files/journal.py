@@ -1,13 +1,12 @@
 """The journal of a folder of parts: a small file beside them while a transfer writes.
 
-Receipts are the parts' own metadata, so that a part's rename is its commit. What a folder is for, and which
-parts there are, is place.py's.
+Each part's receipt is a file beside it, see receipts.py. What a folder is for, and which parts there are, is
+place.py's.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -17,10 +16,13 @@ from typing import Any
 from arrowsync.core.plan import TablePlan
 from arrowsync.core.receipts import Partition, Phase, Receipt, Unfinished
 from arrowsync.core.status import RUNNING, TableStatus, TransferStatus
-from arrowsync.endpoints.files.parquet.writer import receipt_in, sync
+from arrowsync.core.transfer import WriteMode
+from arrowsync.endpoints.files import receipts
+from arrowsync.endpoints.files.file_system import write_whole
 from arrowsync.errors import ResumeError
 
 FILE = ".arrowsync.json"
+LAYOUT = 2  # receipts beside the parts; the layout before it had them in the parts, and no number
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class FolderJournal:
     ) -> None:
         self._write(
             {
+                "layout": LAYOUT,
                 "folder": str(self.folder),
                 "target": str(target),
                 "transfer": plan.transfer.id,
@@ -94,18 +97,20 @@ class FolderJournal:
         noted = self._read()
         if noted is None or noted["target"] != str(target):
             return None
-        receipts, published = self.receipts(noted["run"]), self._is_published(noted)
-        gone = published and len(receipts) < len(noted["partitions"])
+        found, published = self.receipts(noted["run"]), self._is_published(noted)
+        if noted.get("layout") != LAYOUT and noted["request"]["mode"] != WriteMode.REPLACE:
+            published = False  # its partitions are copied again, each part takes the place of the one before
+        gone = published and len(found) < len(noted["partitions"])
         return Unfinished(
             transfer=noted["transfer"],
             target=target.name,
             request=noted["request"],
             partitions=tuple(Partition(**partition) for partition in noted["partitions"]),
-            receipts=receipts,
+            receipts=found,
             state=noted["state"],
             phase=Phase.PUBLISHED if published else Phase.RUNNING,
             run=noted["run"],
-            committed=any(receipt.rows for receipt in receipts),
+            committed=any(receipt.rows for receipt in found),
             write_table_state="changed" if gone else "kept",
         )
 
@@ -118,14 +123,14 @@ class FolderJournal:
         noted = self._read()
         if noted is None or noted["target"] != str(target):
             return None
-        receipts = self.receipts(noted["run"])
+        found = self.receipts(noted["run"])
         table = TableStatus(
             target.name,
             noted["state"]["outcome"] if self._is_published(noted) else RUNNING,
             len(noted["partitions"]),
-            len(receipts),
-            sum(receipt.rows for receipt in receipts),
-            sum(receipt.quarantined for receipt in receipts),
+            len(found),
+            sum(receipt.rows for receipt in found),
+            sum(receipt.quarantined for receipt in found),
         )
         began = datetime.fromisoformat(noted["started_at"])
         age_seconds = (datetime.now(UTC) - began).total_seconds()
@@ -136,10 +141,14 @@ class FolderJournal:
         )
 
     def parts(self, run: str) -> list[Path]:
-        return sorted(self.folder.glob(f"part-*-{run}.parquet"))
+        return sorted(self.folder.glob(f"part-*-{run}.*"))
+
+    def files(self, run: str) -> list[Path]:
+        """The run's parts and their receipts."""
+        return [*self.parts(run), *self.folder.glob(f".part-*-{run}.*{receipts.SUFFIX}")]
 
     def receipts(self, run: str) -> tuple[Receipt, ...]:
-        found = (receipt_in(path) for path in self.parts(run))
+        found = map(receipts.read, self.parts(run))
         return tuple(receipt for receipt in found if receipt is not None)
 
     def _read(self) -> dict[str, Any] | None:  # Any: JSON
@@ -155,8 +164,4 @@ class FolderJournal:
         return noted if noted["folder"] == str(self.folder) or self._is_published(noted) else None
 
     def _write(self, noted: Mapping[str, Any]) -> None:  # Any: JSON
-        aside = self.folder / f"{FILE}.{noted['run']}"
-        aside.write_text(json.dumps(noted), encoding="utf-8")
-        sync(aside)
-        os.replace(aside, self.folder / FILE)
-        sync(self.folder)
+        write_whole(self.folder / FILE, json.dumps(noted))

@@ -1,7 +1,7 @@
-"""Parquet files as a source and as a sink: a file, a folder of parts, a pattern. One place holds one table.
+"""Files as a source and as a sink: a file, a folder of parts, a pattern. One place holds one table.
 
 A file is written aside and renamed when its table is published, so it starts over after a kill. A folder gets
-one part for each partition; the part's rename is the commit.
+one part for each partition; the part's rename is the commit. How rows lie in a file is its format's.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from typing import Any, ClassVar
 from uuid import uuid4
 
 from arrowsync.core.capabilities import Capabilities
-from arrowsync.core.contracts import Forms, Lock, Source
+from arrowsync.core.contracts import Forms, Lock, Reader, Source
 from arrowsync.core.plan import ColumnPlan, Published, Snapshot, TablePlan
 from arrowsync.core.receipts import Partition, Receipt, Unfinished
 from arrowsync.core.status import TransferStatus
@@ -28,24 +27,27 @@ from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.dialects import arrow_design
 from arrowsync.dialects.arrow_columns import StoredColumn, forms
 from arrowsync.dialects.arrow_types import DIALECT
+from arrowsync.endpoints.files import receipts
+from arrowsync.endpoints.files.file_system import version
+from arrowsync.endpoints.files.format import Contents, Format, Room, read_contents
+from arrowsync.endpoints.files.formats import format_named, format_within
 from arrowsync.endpoints.files.journal import FILE, FolderJournal
-from arrowsync.endpoints.files.parquet import footers as parquet_footers
-from arrowsync.endpoints.files.parquet.reader import ParquetReader
-from arrowsync.endpoints.files.parquet.writer import ParquetWriter, group_bytes, held_bytes, largest_file
 from arrowsync.endpoints.files.staging import Staging
-from arrowsync.endpoints.files.target import SUFFIX, Target
+from arrowsync.endpoints.files.target import Target
+from arrowsync.endpoints.files.writer import FileWriter
 from arrowsync.endpoints.one_table import OneTable
 from arrowsync.errors import ConfigError, ResumeError
 
 
 @dataclass(frozen=True, repr=False)
 class Files(OneTable):
-    """Parquet files: `x.parquet`, `dir/*.parquet`, or the folder `dir/`, with its slash where it is new.
+    """Files of one format: `x.parquet`, `dir/*.parquet`, or a folder: `dir/`, with its slash if it is new.
 
-    Picklable; opens nothing until it is used.
+    Picklable; opens nothing until it is used. `suffix` is the format's where the place does not tell.
     """
 
     place: str
+    suffix: str = ""
     capabilities: ClassVar[Capabilities] = Capabilities(
         one_table=True,
         readers=None,
@@ -87,13 +89,19 @@ class Files(OneTable):
 
     @property
     def _target(self) -> Target:
-        return Target(self._real, self._is_folder)
+        return Target(self._real, self._is_folder, self._format)
+
+    @property
+    def _format(self) -> Format:
+        """That of the suffix; a folder's is that of its files."""
+        named = self.suffix or ("" if self._is_folder else self.place)
+        return format_named(named) or format_within(Staging(self._real).current)
 
     @property
     def _name(self) -> TableName:
         """The table's: the file's stem, the folder's name, what a pattern begins with."""
         path = self._real
-        fixed = re.split(r"[*?\[]", path.name)[0].removesuffix(SUFFIX).rstrip("-_. ")
+        fixed = re.split(r"[*?\[]", path.name)[0].removesuffix(self._format.suffix).rstrip("-_. ")
         return TableName(fixed or path.parent.name or "files")
 
     def _of(self, name: TableName) -> Files:
@@ -101,7 +109,7 @@ class Files(OneTable):
         if name == self._name:
             return self
         staged = self._target.staged(name.name)
-        return Files(f"{staged}/" if self._is_folder else str(staged))
+        return Files(f"{staged}/" if self._is_folder else str(staged), self._format.suffix)
 
     def _paths(self) -> list[str]:
         """The files in name order; none is no error."""
@@ -109,7 +117,7 @@ class Files(OneTable):
             return [str(path) for path in self._target.files()]
         return sorted(path for path in glob.glob(str(self._real), recursive=True) if os.path.isfile(path))
 
-    def _footers(self) -> parquet_footers.Footers:
+    def _contents(self) -> Contents:
         """Raises ConfigError where there is no file, SchemaError where the files differ."""
         paths = self._paths()
         if not paths:
@@ -119,7 +127,7 @@ class Files(OneTable):
                 f"the values in folder names like {values[0]!r} are no column of the files",
                 hint="Read them with polars or DuckDB, and copy that frame",
             )
-        return parquet_footers.read(paths)
+        return read_contents(self._format, paths)
 
     def _missing(self) -> ConfigError:
         if self._is_pattern:
@@ -127,8 +135,8 @@ class Files(OneTable):
         if not os.path.lexists(self._real):
             return ConfigError(f"there is no {'folder' if self._is_folder else 'file'} {self.place!r}")
         return ConfigError(
-            f"the folder {self.place!r} holds no {SUFFIX} file",
-            hint=f"{self.place.rstrip('/')}/**/*{SUFFIX} takes those of its subfolders",
+            f"the folder {self.place!r} holds no {self._format.suffix} file",
+            hint=f"{self.place.rstrip('/')}/**/*{self._format.suffix} takes those of its subfolders",
         )
 
     # -- Source --------------------------------------------------------------------------------------------
@@ -140,48 +148,40 @@ class Files(OneTable):
         return [self._described(name) for name in names]
 
     def _described(self, name: TableName) -> Table:
-        footers = self._of(name)._footers()
-        columns = tuple(column.column() for column in footers.columns.values())
+        contents = self._of(name)._contents()
+        columns = tuple(column.column() for column in contents.columns.values())
         return Table(
             name,
             DIALECT,
             columns,
             kind="file",
-            primary_key=Key(None, footers.key) if footers.key else None,
-            rows=footers.rows,
+            primary_key=Key(None, contents.key) if contents.key else None,
+            rows=contents.rows,
             rows_exact=True,
-            bytes=footers.bytes,
-            quarantined=footers.quarantined,
+            bytes=contents.bytes,
+            quarantined=contents.quarantined,
         )
 
     def widths(self, table: Table, where: str | None = None) -> Widths | None:
-        """As far as pages' headers tell, with what a reader holds of dictionaries and of large pages."""
-        place, names = self._of(table.name), [column.name for column in table.columns]
-        footers = place._footers()
-        widest, held = parquet_footers.wide(place._paths(), names)
-        # A dictionary is a page, too, and counted with what is made of it.
-        held |= Counter({name: footers.held[name] for name in names if name in footers.held})
-        pages = parquet_footers.page_bytes(footers, names)
-        holder = max(held, key=held.__getitem__, default=None)
-        return Widths(((widest, footers.rows),), held=held.total() + pages, holder=holder)
+        return self._format.widths(self._of(table.name)._paths(), [column.name for column in table.columns])
 
     def forms(self, table: Table) -> Forms:
-        columns = self._of(table.name)._footers().columns
+        columns = self._of(table.name)._contents().columns
         return {column.name: forms(columns[column.name]) for column in table.columns}
 
     @contextmanager
     def snapshot(self, readers: int = 1, *, locking: Sequence[TablePlan] = ()) -> Iterator[Snapshot]:
         """What the files are now: readers refuse others."""
-        yield Snapshot(token=parquet_footers.version(self._paths()))
+        yield Snapshot(token=version(self._paths()))
 
     def partitions(self, table: Table, *, target_bytes: int) -> list[Partition]:
-        return parquet_footers.partitions(self._of(table.name)._paths(), target_bytes)
+        return self._format.partitions(self._of(table.name)._paths(), target_bytes)
 
     def states(self, plans: Sequence[TablePlan]) -> list[Mapping[str, Any]]:  # Any: JSON
         return [
             {
                 "shape": plan.source.shape(),
-                "files": parquet_footers.version(self._of(plan.source.name)._paths()),
+                "files": version(self._of(plan.source.name)._paths()),
             }
             for plan in plans
         ]
@@ -193,22 +193,20 @@ class Files(OneTable):
 
     def open_reader(
         self, plan: TablePlan, partition: Partition, snapshot: Snapshot, *, batch_bytes: int
-    ) -> ParquetReader:
+    ) -> Reader:
         place = self._of(plan.source.name)
         paths = place._paths()
-        if place is self and snapshot.token not in (None, parquet_footers.version(paths)):
+        if place is self and snapshot.token not in (None, version(paths)):
             raise ResumeError(
                 f"the files of {self.place!r} have changed while they were read",
                 hint="Run the same command again",
             )
-        groups = parquet_footers.row_groups(paths, partition)
-        return ParquetReader(list(groups), plan.columns, batch_bytes=batch_bytes)
+        return self._format.open_reader(paths, partition, plan.columns, batch_bytes=batch_bytes)
 
     # -- Sink ----------------------------------------------------------------------------------------------
 
     def largest_partition(self, table: Table, transfer: Transfer) -> int | None:
-        memory = transfer.limits.memory_bytes
-        return largest_file(len(table.columns), memory, self._group_bytes(transfer))
+        return self._format.largest_file(len(table.columns), self._room(transfer))
 
     def is_source(self, source: Source) -> bool:
         """Whether a file that is read is one of this place, by whatever path."""
@@ -240,18 +238,18 @@ class Files(OneTable):
         return self.count(name) == 0
 
     def count(self, name: TableName, expected: int | None = None) -> int:
-        return self._of(name)._footers().rows
+        return self._of(name)._contents().rows
 
     def design(
         self, source: Table, forms: Forms, transfer: Transfer, name: TableName, existing: Table | None
     ) -> tuple[Table, tuple[ColumnPlan, ...]]:
         if transfer.mode is WriteMode.APPEND and not self._is_folder:
             raise ConfigError(
-                f"no rows can be added to {self.place!r}: a Parquet file is written once",
+                f"no rows can be added to {self.place!r}: a {self._format.name} file is written once",
                 hint="A folder takes further parts: dir/",
             )
         conforms = existing is not None and transfer.mode is not WriteMode.REPLACE
-        columns = list(self._footers().columns.values()) if conforms else None
+        columns = list(self._contents().columns.values()) if conforms else None
         return arrow_design.design(source, forms, transfer, name, columns)
 
     def reserve_names(self, plans: Sequence[TablePlan]) -> list[TablePlan]:
@@ -275,17 +273,17 @@ class Files(OneTable):
         """What the writer of the largest file holds beside its rows."""
         files = len(plan.partitions) if self._is_folder else 1
         nbytes = (plan.source.bytes or 0) // max(1, files)
-        return held_bytes(len(plan.columns), nbytes, self._group_bytes(plan.transfer))
+        return self._format.held_bytes(len(plan.columns), nbytes, self._room(plan.transfer))
 
-    def _group_bytes(self, transfer: Transfer) -> int:
-        return group_bytes(transfer.limits.memory_bytes, transfer.worker_count if self._is_folder else 1)
+    def _room(self, transfer: Transfer) -> Room:
+        return Room(transfer.limits.memory_bytes, transfer.worker_count if self._is_folder else 1)
 
     def view(self, table: Table, transfer: Transfer) -> tuple[str, ...]:
         return ()
 
     def journal_for(self, name: TableName, journal: str) -> tuple[TableName, TableName]:
-        """The journal's file, and the parts, whose metadata are the receipts."""
-        return TableName(FILE), TableName(f"*{SUFFIX}")
+        """The journal's file, and those of the receipts."""
+        return TableName(FILE), TableName(f"*{receipts.SUFFIX}")
 
     def unfinished(self, transfer: str, names: Sequence[TableName], journal: str) -> list[Unfinished]:
         return self._target.unfinished()
@@ -306,17 +304,17 @@ class Files(OneTable):
     def prepare(self, plan: TablePlan, state: Mapping[str, Any] | None) -> tuple[Receipt, ...]:  # Any: JSON
         return self._target.prepare(plan, state)
 
-    def open_writer(self, plan: TablePlan, partition: Partition) -> ParquetWriter:
-        write_folder, transfer = self._of(plan.write_table)._real, plan.transfer
+    def open_writer(self, plan: TablePlan, partition: Partition) -> FileWriter:
+        write_folder = self._of(plan.write_table)._real
         journaled = self._is_folder and plan.journal is not None
-        part = f"part-{partition.number:05d}-{plan.run or uuid4().hex[:12]}{SUFFIX}"
-        return ParquetWriter(
+        part = f"part-{partition.number:05d}-{plan.run or uuid4().hex[:12]}{self._format.suffix}"
+        widest = plan.source.widths.widest if plan.source.widths else 0
+        return FileWriter(
             write_folder / part if self._is_folder else write_folder,
             self._written(plan),
             plan.target.primary_key.columns if plan.target.primary_key else (),
-            group_bytes=self._group_bytes(transfer),
-            widest=plan.source.widths.widest if plan.source.widths else 0,
-            claim=partial(FolderJournal(write_folder).claim, plan) if journaled else _free,
+            encode=partial(self._format.encoder, room=self._room(plan.transfer), widest=widest),
+            claim=partial(FolderJournal(write_folder).claim, plan) if journaled else None,
         )
 
     def _written(self, plan: TablePlan) -> list[StoredColumn]:
@@ -324,7 +322,7 @@ class Files(OneTable):
         planned = {column.target.name: arrow_design.kept(column) for column in plan.columns}
         if planned.keys() >= {column.name for column in plan.target.columns}:
             return list(planned.values())
-        return [planned.get(name, column) for name, column in self._footers().columns.items()]
+        return [planned.get(name, column) for name, column in self._contents().columns.items()]
 
     def publish(
         self, plan: TablePlan, receipts: Sequence[Receipt], outcome: Mapping[str, Any]
@@ -346,10 +344,6 @@ class Files(OneTable):
 def _numbers(paths: Iterable[str]) -> set[tuple[int, int]]:
     """The files' devices and inodes, which their links share."""
     return {(status.st_dev, status.st_ino) for status in map(os.stat, paths)}
-
-
-def _free() -> None:
-    """The claim of a writer that nobody can be in the way of."""
 
 
 def _texts(plan: TablePlan, receipts: Sequence[Receipt]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What lies beside a Parquet target: names that every command knows, the exchange, what killed runs left."""
+"""What lies beside a target: names that every command knows, the exchange, what killed runs left."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 from arrowsync.endpoints import lock
 from arrowsync.endpoints.files.exchange import exchange
+from arrowsync.endpoints.files.file_system import sync
 from arrowsync.endpoints.files.journal import FolderJournal
-from arrowsync.endpoints.files.parquet.writer import sync
 
 
 @dataclass(frozen=True, slots=True)

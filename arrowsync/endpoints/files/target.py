@@ -1,4 +1,4 @@
-"""A transfer's way into a Parquet file or folder: begun, taken back, published.
+"""A transfer's way into a file or folder: begun, taken back, published.
 
 What killed runs have left is known by its name, and goes with the next command. Names are staging.py's, the
 parts and receipts of a run journal.py's.
@@ -17,17 +17,18 @@ from arrowsync.core.plan import TablePlan
 from arrowsync.core.receipts import Receipt, Unfinished
 from arrowsync.core.status import TransferStatus
 from arrowsync.core.transfer import WriteMode
+from arrowsync.endpoints.files import receipts
+from arrowsync.endpoints.files.file_system import UNFINISHED, storing, sync
+from arrowsync.endpoints.files.format import Format, read_contents
 from arrowsync.endpoints.files.journal import FILE, FolderJournal
-from arrowsync.endpoints.files.parquet import footers as parquet_footers
-from arrowsync.endpoints.files.parquet.writer import UNFINISHED, storing, sync
 from arrowsync.endpoints.files.staging import Staging, remove
 from arrowsync.endpoints.lock import FileLock, clear, is_held, with_locks
 from arrowsync.errors import ConfigError, ResumeError
 
-SUFFIX = ".parquet"
 _LOCK = ".arrowsync.lock"  # in a folder that gets further parts
 # What a killed run may leave among the parts, beside the journal and the lock.
 _LEFTOVERS = (f".part-*{UNFINISHED}", f"{FILE}.*")
+_RECEIPTS = f".part-*{receipts.SUFFIX}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Target:
 
     path: Path
     is_folder: bool
+    format: Format
 
     @property
     def staging(self) -> Staging:
@@ -44,7 +46,7 @@ class Target:
     def staged(self, name: str) -> Path:
         """Where a new version is written that is called `name` until it is published."""
         staged = self.staging.named(name)
-        return staged if self.is_folder else staged.with_name(f"{staged.name}{SUFFIX}")
+        return staged if self.is_folder else staged.with_name(f"{staged.name}{self.format.suffix}")
 
     def write_folder(self, plan: TablePlan) -> Path:
         """Where the plan's rows are written."""
@@ -55,7 +57,7 @@ class Target:
         current = self.staging.current
         if not self.is_folder:
             return [current] if current.is_file() else []
-        found = (path for path in current.glob(f"*{SUFFIX}") if path.name[0] not in "._")
+        found = (path for path in current.glob(f"*{self.format.suffix}") if path.name[0] not in "._")
         return sorted(path for path in found if path.is_file())
 
     # -- planning ------------------------------------------------------------------------------------------
@@ -72,7 +74,7 @@ class Target:
         if others := self._not_parts():
             raise ConfigError(
                 f"to replace the folder {str(self.path)!r} would take away {others[0]!r} too",
-                hint=f"Only a folder that holds nothing but {SUFFIX} files can be replaced",
+                hint=f"Only a folder that holds nothing but {self.format.suffix} files can be replaced",
             )
         if os.path.ismount(self.path):
             raise ConfigError(
@@ -83,8 +85,10 @@ class Target:
     def _not_parts(self) -> list[str]:
         current = self.staging.current
         paths = set(current.iterdir()) if current.is_dir() else set()
-        ours = {path for pattern in (".arrowsync*", *_LEFTOVERS) for path in current.glob(pattern)}
-        return sorted(p.name for p in paths if p.is_dir() or (p.suffix != SUFFIX and p not in ours))
+        ours = {path for pattern in (".arrowsync*", _RECEIPTS, *_LEFTOVERS) for path in current.glob(pattern)}
+        return sorted(
+            p.name for p in paths if p.is_dir() or (p.suffix != self.format.suffix and p not in ours)
+        )
 
     def unfinished(self) -> list[Unfinished]:
         """Transfers into the folder that have begun and are not over; into a file there are none."""
@@ -170,7 +174,7 @@ class Target:
         journal = FolderJournal(self.path)
         ours = {path for run in (plan.run, *given_up) for path in journal.parts(run)}
         others = [str(path) for path in self.files() if path not in ours]
-        if others and (not plan.exists or parquet_footers.read(others).rows):
+        if others and (not plan.exists or read_contents(self.format, others).rows):
             raise ConfigError(f"{others[0]!r} holds rows since this was planned", hint="See mode")
 
     # -- what others have left -----------------------------------------------------------------------------
@@ -179,7 +183,7 @@ class Target:
         """Take away what the runs that this one gives up have written."""
         given_up = journal.given_up
         for other in self._journals():
-            remove(path for run in given_up for path in other.parts(run))
+            remove(path for run in given_up for path in other.files(run))
             if other.run in given_up:
                 other.finish()
                 if other.folder != self.path:
@@ -189,7 +193,7 @@ class Target:
         """Leave nothing of killed runs among the parts; a new version is this run's parts alone."""
         write_folder = FolderJournal(self.write_folder(plan))
         if plan.aside:
-            own = {*write_folder.parts(plan.run), write_folder.folder / FILE}
+            own = {*write_folder.files(plan.run), write_folder.folder / FILE}
             remove(set(write_folder.folder.iterdir()) - own)
         else:
             _tidy(write_folder.folder)
@@ -224,8 +228,8 @@ class Target:
         with storing(self.path):
             self._clear(plan)
             if self.is_folder:
-                _tidy(self.path)
                 FolderJournal(self.path).finish()
+                _tidy(self.path)
                 sync(self.path)
 
     def _is_staged(self, plan: TablePlan, write_folder: FolderJournal) -> bool:
@@ -241,5 +245,7 @@ class Target:
 
 
 def _tidy(folder: Path) -> None:
-    """Take away what killed runs have left among the parts."""
-    remove(path for pattern in _LEFTOVERS for path in folder.glob(pattern))
+    """Take away what killed runs have left among the parts, and receipts that nobody asks for any more."""
+    journal = FolderJournal(folder)
+    used = set(journal.files(journal.run)) if journal.run else set()
+    remove(path for pattern in (*_LEFTOVERS, _RECEIPTS) for path in folder.glob(pattern) if path not in used)

@@ -25,7 +25,7 @@ from arrowsync import ArrowsyncError, ConfigError, Limits, Report, ResumeError, 
 from arrowsync.core.receipts import Fingerprint, Partition, Receipt
 from arrowsync.dialects.arrow_types import exactly, parse
 from arrowsync.endpoints import Database, Files, endpoint
-from arrowsync.endpoints.files.parquet.footers import read, row_groups
+from arrowsync.endpoints.files.parquet.footers import row_groups, widths
 from arrowsync.endpoints.files.parquet.reader import opened
 from arrowsync.endpoints.files.staging import Staging
 from arrowsync.errors import Refused
@@ -1008,7 +1008,7 @@ def test_what_is_held_of_a_dictionary_is_its_size_twice_and_as_it_is_stored(
 ) -> None:
     path = documents(tmp_path / "in.parquet", *[4_000] * 500, compression=compression, row_group_size=100)
     one_group = 100 * 4_000
-    held = read([str(path)]).held["body"]
+    held = widths([str(path)], ["body"]).held
     stored = pq.ParquetFile(path).metadata.row_group(0).column(1).total_compressed_size
     assert held == pytest.approx(2 * one_group + stored, rel=0.05)
 

@@ -2,94 +2,69 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import reduce
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
 import pyarrow.parquet as pq
 
+from arrowsync.core.plan import ColumnPlan
 from arrowsync.core.receipts import Partition
+from arrowsync.core.table import Widths
 from arrowsync.core.units import KiB, MiB
-from arrowsync.dialects.arrow_columns import StoredColumn, quarantine_columns
+from arrowsync.endpoints.files.format import Contents
 from arrowsync.endpoints.files.parquet import pages
-from arrowsync.endpoints.files.parquet.reader import RowGroups, opened
-from arrowsync.endpoints.files.parquet.writer import KEY, RECEIPT
-from arrowsync.errors import SchemaError
+from arrowsync.endpoints.files.parquet.reader import ParquetReader, RowGroups, opened
 
 USUAL_COLUMNS = 64
 READER_BYTES = 25 * KiB  # of a column, beside its page: 1,600 columns of 500 numbers took 52 MiB
 LARGEST_PAGE = 1 * MiB  # what writers mean to keep a page below
-_DIFFER = "Copy the files one by one, or name those that are alike with a pattern"
 
 
-@dataclass(frozen=True, slots=True)
-class Footers:
-    """Of one file, or of all of a table's. `ours`: by arrowsync, `quarantined` or not."""
-
-    path: str
-    columns: Mapping[str, StoredColumn]
-    rows: int
-    bytes: int
-    ours: bool
-    held: Counter[str]  # bytes that a reader holds of each column's dictionary
-    pages: Counter[str]  # and of its pages
-    key: tuple[str, ...] = ()  # the primary key that the rows had at home
-    quarantined: bool = False
-
-
-def read(paths: Sequence[str]) -> Footers:
-    """All files as one table. Raises SchemaError where their columns differ."""
-    return reduce(_together, map(_footer, paths))
-
-
-def _footer(path: str) -> Footers:
+def contents(path: str) -> Contents:
     with opened(path) as file:
-        metadata, schema = file.metadata.metadata or {}, file.schema_arrow
-        if len(set(schema.names)) < len(schema.names):
-            raise SchemaError(f"{path!r} has two columns of one name", hint="Rename one")
-        ours = RECEIPT in metadata
-        added = set() if ours else quarantine_columns(schema)
+        schema = file.schema_arrow
+        schema = schema.with_metadata({**(schema.metadata or {}), **(file.metadata.metadata or {})})
         stored = (file.schema.column(at) for at in range(len(file.schema)))
         int96 = {column.path for column in stored if column.physical_type == "INT96"}
-        columns = {
-            field.name: StoredColumn.of(field, imprecise=field.name in int96)
-            for field in schema
-            if field.name not in added
-        }
-        key = tuple(json.loads(metadata.get(KEY, b"[]")))
-        rows, nbytes = file.metadata.num_rows, sum(_group_bytes(file))
-        return Footers(
-            path, columns, rows, nbytes, ours or bool(added), _held(file), _pages(file), key, bool(added)
-        )
+        return Contents.of(path, schema, file.metadata.num_rows, sum(_group_bytes(file)), int96)
 
 
-def _together(first: Footers, other: Footers) -> Footers:
-    if first.columns.keys() != other.columns.keys():
-        odd = ", ".join(sorted(first.columns.keys() ^ other.columns.keys()))
-        raise SchemaError(f"{other.path!r} and {first.path!r} differ in the columns {odd}", hint=_DIFFER)
-    ours = first.ours and other.ours
-    columns = {}
-    for name, column in first.columns.items():
-        both = column.merged(other.columns[name], ours=ours)
-        if both is None:
-            types = f"{column.written} in {first.path!r}, {other.columns[name].written} in {other.path!r}"
-            raise SchemaError(f"the files differ: {types}", column=name, hint=_DIFFER)
-        columns[name] = both
-    rows, nbytes = first.rows + other.rows, first.bytes + other.bytes
-    held, buffered = first.held | other.held, first.pages | other.pages
-    key = first.key if first.key == other.key else ()
-    quarantined = first.quarantined and other.quarantined
-    return Footers(first.path, columns, rows, nbytes, ours, held, buffered, key, quarantined)
+# -- what readers hold -------------------------------------------------------------------------------------
 
 
-def _held(file: pq.ParquetFile) -> Counter[str]:
+def widths(paths: Sequence[str], names: Sequence[str]) -> Widths:
+    """As far as pages' headers tell, with what a reader holds of dictionaries and of large pages."""
+    rows, widest, beyond = 0, 0.0, Counter[str]()
+    dictionaries, buffered = Counter[str](), Counter[str]()
+    for path in paths:
+        with opened(path) as file, open(path, "rb", buffering=0) as stored:
+            rows += file.metadata.num_rows
+            dictionaries, buffered = dictionaries | _dictionaries(file), buffered | _pages(file)
+            for group in range(file.metadata.num_row_groups):
+                found = pages.chunks(file, stored.fileno(), group, frozenset(names), glance=True)
+                widest = max(widest, pages.Ahead(found).widest, *(each.widest for each in found))
+                beyond |= _beyond_usual(found)
+    # A dictionary is a page, too, and counted with what is made of it.
+    held = beyond | Counter({name: dictionaries[name] for name in names if name in dictionaries})
+    # Every pipe has room for the pages of as many columns as are usual.
+    many = sum(sorted(buffered[name] for name in names)[:-USUAL_COLUMNS])
+    holder = max(held, key=held.__getitem__, default=None)
+    return Widths(((int(widest), rows),), held=held.total() + many, holder=holder)
+
+
+def _beyond_usual(chunks: Sequence[pages.Chunk]) -> Counter[str]:
+    """By how much the largest page of each column exceeds usual ones."""
+    beyond: Counter[str] = Counter()
+    for chunk in chunks:
+        # A row that has a page of its own is held as often as any row.
+        beyond[chunk.column] += max(0, chunk.page - 3 * max(LARGEST_PAGE, int(chunk.widest)))
+    return beyond
+
+
+def _dictionaries(file: pq.ParquetFile) -> Counter[str]:
     """About how many bytes a reader holds of each column's dictionary in its largest row group.
 
     A dictionary is one page, which pyarrow holds as it was stored, unpacked, and decoded. Writers mean to
@@ -128,27 +103,6 @@ def _pages(file: pq.ParquetFile) -> Counter[str]:
     return buffered
 
 
-def page_bytes(footers: Footers, names: Sequence[str]) -> int:
-    """What a reader of these columns holds of pages, but for as many columns as every pipe has room for."""
-    return sum(sorted(footers.pages[name] for name in names)[:-USUAL_COLUMNS])
-
-
-def wide(paths: Sequence[str], names: Sequence[str]) -> tuple[int, Counter[str]]:
-    """The bytes of the widest row, as far as pages tell, and by how much their largest exceed usual ones."""
-    widest, beyond = 0.0, Counter[str]()
-    for path in paths:
-        with opened(path) as file, open(path, "rb", buffering=0) as stored:
-            for group in range(file.metadata.num_row_groups):
-                found = pages.chunks(file, stored.fileno(), group, frozenset(names), glance=True)
-                widest = max(widest, pages.Ahead(found).widest, *(each.widest for each in found))
-                here = Counter[str]()
-                for chunk in found:
-                    # A row that has a page of its own is held as often as any row.
-                    here[chunk.column] += max(0, chunk.page - 3 * max(LARGEST_PAGE, int(chunk.widest)))
-                beyond |= here
-    return int(widest), beyond
-
-
 def _dictionary_bytes(chunk: Any) -> int:  # Any: pyarrow has no stubs
     """One column's in one row group. Footers tell where it ends, not how large it is unpacked."""
     all_stored, all_unpacked = chunk.total_compressed_size, chunk.total_uncompressed_size
@@ -183,23 +137,6 @@ def _width(type: Any) -> int | None:  # Any: pyarrow has no stubs
 
 
 # -- partitions --------------------------------------------------------------------------------------------
-
-
-TAIL = 4096  # bytes from a file's end: in most files all of the footer
-
-
-def version(paths: Sequence[str]) -> str:
-    """Another one when a file is added, taken away, written, or another one stands in its place."""
-    facts = repr([_facts(path) for path in paths])
-    return hashlib.sha256(facts.encode()).hexdigest()[:12]
-
-
-def _facts(path: str) -> tuple[str, int, int, int, int, bytes]:
-    with open(path, "rb") as file:
-        status = os.fstat(file.fileno())
-        file.seek(max(0, status.st_size - TAIL))
-        tail = file.read()
-    return path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, tail
 
 
 def partitions(paths: Sequence[str], target_bytes: int) -> list[Partition]:
@@ -237,6 +174,12 @@ def row_groups(paths: Sequence[str], partition: Partition) -> Iterator[RowGroups
             count = file.metadata.num_row_groups
         last = min(end[1], count) if number == end[0] else count
         yield RowGroups(paths[number], range(first[1] if number == first[0] else 0, last))
+
+
+def open_reader(
+    paths: Sequence[str], partition: Partition, columns: Sequence[ColumnPlan], *, batch_bytes: int
+) -> ParquetReader:
+    return ParquetReader(list(row_groups(paths, partition)), columns, batch_bytes=batch_bytes)
 
 
 def _place(bound: str | None) -> tuple[int, int] | None:
