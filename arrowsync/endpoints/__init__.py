@@ -20,7 +20,8 @@ from arrowsync.errors import ConfigError
 
 __all__ = ["Database", "Dialect", "Driver", "Files", "Frame", "endpoint", "storage"]
 
-SUPPORTED = f"SQLite, PostgreSQL and {', '.join(format.name for format in FORMATS.values())}"
+*_FIRST, _LAST = "SQLite", "PostgreSQL", *(format.name for format in FORMATS.values())
+SUPPORTED = f"{', '.join(_FIRST)} and {_LAST}"
 # What people name expecting more than a SQLite file of that name (sqlite:///x.csv is one all the same), and
 # what makes a frame of it.
 OTHER_SUFFIXES = {

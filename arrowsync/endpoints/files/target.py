@@ -85,10 +85,9 @@ class Target:
     def _not_parts(self) -> list[str]:
         current = self.staging.current
         paths = set(current.iterdir()) if current.is_dir() else set()
-        ours = {path for pattern in (".arrowsync*", _RECEIPTS, *_LEFTOVERS) for path in current.glob(pattern)}
-        return sorted(
-            p.name for p in paths if p.is_dir() or (p.suffix != self.format.suffix and p not in ours)
-        )
+        names = (f"*{self.format.suffix}", ".arrowsync*", _RECEIPTS, *_LEFTOVERS)
+        ours = {path for pattern in names for path in current.glob(pattern)}
+        return sorted(path.name for path in paths if path.is_dir() or path not in ours)
 
     def unfinished(self) -> list[Unfinished]:
         """Transfers into the folder that have begun and are not over; into a file there are none."""

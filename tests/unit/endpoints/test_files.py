@@ -846,6 +846,29 @@ def test_a_partition_that_is_committed_is_not_written_again(tmp_path: Path) -> N
         assert writer.done.partition == 1
 
 
+def test_a_part_that_is_not_the_one_of_its_receipt_is_copied_again(tmp_path: Path) -> None:
+    source, out = numbers(tmp_path / "a.parquet"), tmp_path / "out"
+    half_done(source, out)
+    part = sorted(out.glob("part-00000-*.parquet"))[0]
+    pq.write_table(pq.read_table(part).slice(1), part)
+    report = copy(source, f"{out}/", limits=SMALL)
+    assert (report.partitions_resumed, ids(out)) == (1, list(range(1_000)))
+
+
+def test_a_receipt_without_its_part_counts_for_nothing(tmp_path: Path) -> None:
+    source, out = numbers(tmp_path / "a.parquet"), tmp_path / "out"
+    half_done(source, out)
+    sorted(out.glob("part-00000-*.parquet"))[0].unlink()
+    report = copy(source, f"{out}/", limits=SMALL)
+    assert (report.partitions_resumed, ids(out)) == (1, list(range(1_000)))
+
+
+def test_a_finished_part_tells_nothing_of_its_transfer(tmp_path: Path) -> None:
+    copy(numbers(tmp_path / "a.parquet"), f"{tmp_path}/out/", limits=SMALL)
+    for part in (tmp_path / "out").iterdir():
+        assert pq.read_metadata(part).metadata.keys() == {b"arrowsync.key", b"ARROW:schema"}
+
+
 def test_what_a_killed_run_left_beside_a_file_is_cleared(tmp_path: Path) -> None:
     source = numbers(tmp_path / "a.parquet")
     plan = arrowsync.plan(source, tmp_path / "b.parquet")

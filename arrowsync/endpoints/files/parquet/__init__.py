@@ -3,9 +3,6 @@
 from arrowsync.endpoints.files.parquet.encoder import encoder, held_bytes, largest_file
 from arrowsync.endpoints.files.parquet.footers import contents, open_reader, partitions, widths
 
-name = "Parquet"
-suffix = ".parquet"
-
 __all__ = [
     "contents",
     "encoder",
@@ -17,3 +14,6 @@ __all__ = [
     "suffix",
     "widths",
 ]
+
+name = "Parquet"
+suffix = ".parquet"

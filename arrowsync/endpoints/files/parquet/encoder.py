@@ -136,7 +136,7 @@ def _repeating(rows: pa.Table) -> list[str]:
     count = max(1, min(SAMPLE_ROWS, rows.num_rows * SAMPLE_BYTES // max(1, rows.nbytes)))
     sample = rows.slice(0, count)
     distinct = {name for name in sample.schema.names if _mostly_distinct(sample.column(name))}
-    return [path for path in _paths(rows.schema) if path not in distinct]
+    return [path for path, _ in _stored(rows.schema) if path not in distinct]
 
 
 def _compared(schema: pa.Schema, widest: int) -> list[str]:
@@ -160,10 +160,6 @@ def _mostly_distinct(column: pa.ChunkedArray) -> bool:
         return bool(2 * pc.count_distinct(column).as_py() > len(column) - column.null_count)
     except pa.ArrowNotImplementedError:  # nested values
         return False
-
-
-def _paths(schema: pa.Schema) -> list[str]:
-    return [path for path, _ in _stored(schema)]
 
 
 def _stored(schema: pa.Schema) -> list[tuple[str, Any]]:  # Any: pyarrow has no stubs
