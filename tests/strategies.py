@@ -92,3 +92,49 @@ def cuts(draw: st.DrawFn, rows: int) -> list[tuple[int, int]]:
     """(start, length) of consecutive slices that cover so many rows, empty ones among them."""
     bounds = sorted(draw(st.lists(st.integers(0, rows), max_size=8)))
     return [(start, stop - start) for start, stop in pairwise([0, *bounds, rows])]
+
+
+@st.composite
+def nested_types(draw: st.DrawFn, depth: int = 2) -> pa.DataType:
+    """Lists, structs and maps of each other and of plain values."""
+    leaves = [pa.int64(), pa.string(), pa.float64(), pa.timestamp("ns"), pa.decimal128(38, 30), pa.bool_()]
+    if depth == 0:
+        return draw(st.sampled_from([*leaves, pa.large_binary(), pa.uint64()]))
+    inner = nested_types(depth=draw(st.integers(0, depth - 1)))
+    match draw(st.sampled_from(["list", "fixed", "struct", "map"])):
+        case "list":
+            return pa.list_(draw(inner))
+        case "fixed":
+            return pa.list_(draw(inner), 2)
+        case "map":
+            return pa.map_(draw(st.sampled_from([pa.string(), pa.int64()])), draw(inner))
+        case _:
+            return pa.struct([pa.field(name, draw(inner)) for name in ("a", "b")])
+
+
+_LEAVES: dict[pa.DataType, st.SearchStrategy[object]] = {
+    pa.int64(): INT64,
+    pa.uint64(): st.integers(0, 2**64 - 1),
+    pa.string(): st.text(max_size=3),
+    pa.large_binary(): st.binary(max_size=3),
+    pa.float64(): st.floats(allow_nan=False).filter(bool),  # 0.0 equals −0.0
+    pa.timestamp("ns"): INT64,
+    pa.decimal128(38, 30): decimals(30),
+    pa.bool_(): st.booleans(),
+}
+
+
+def nested_values(arrow_type: pa.DataType) -> st.SearchStrategy[object]:
+    """Values of such a type, NULL on every level."""
+    if pa.types.is_struct(arrow_type):
+        value = st.fixed_dictionaries({field.name: nested_values(field.type) for field in arrow_type})
+    elif pa.types.is_map(arrow_type):
+        entry = st.tuples(_LEAVES[arrow_type.key_type], nested_values(arrow_type.item_type))
+        value = st.lists(entry, max_size=3, unique_by=lambda entry: entry[0])
+    elif pa.types.is_list(arrow_type):
+        value = st.lists(nested_values(arrow_type.value_type), max_size=3)
+    elif pa.types.is_fixed_size_list(arrow_type):
+        value = st.lists(nested_values(arrow_type.value_type), min_size=2, max_size=2)
+    else:
+        value = _LEAVES[arrow_type]
+    return st.none() | value

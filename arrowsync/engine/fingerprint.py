@@ -21,14 +21,15 @@ import pyarrow.compute as pc
 
 from arrowsync.core.plan import ColumnPlan, TablePlan
 from arrowsync.core.receipts import Fingerprint
-from arrowsync.engine.long_lists import text_or_digest
+from arrowsync.engine.nested_bytes import nested_bytes
 from arrowsync.engine.row_hashes import HALF, Canonical, row_hashes
+from arrowsync.types.conversions import same, storage
 from arrowsync.types.kinds import encoded
 from arrowsync.types.kinds import kind as kind_of
 
 # Stands beside every stored fingerprint: others are recomputed, never compared. Polars promises stable hashes
 # within one version only.
-ALGORITHM = f"4/polars-{pl.__version__}"
+ALGORITHM = f"5/polars-{pl.__version__}"
 
 # The first lane's: any number; two sides must share it.
 SEED = 0x6172726F7773796E << HALF | 0x66696E6765727072
@@ -157,10 +158,6 @@ def _pieces(
         ]
 
 
-def _same(value: object, array: pa.Array) -> pa.Scalar:
-    return pa.scalar(value, array.type)  # for a bare value pyarrow looks for dateutil: conversions.same
-
-
 def canonical(array: pa.Array, arrow_type: pa.DataType, kind: Kind | None = None) -> Canonical:
     """Equal values as equal bits: int64, float64, decimal128(38, scale), int32 days or binary.
 
@@ -169,10 +166,7 @@ def canonical(array: pa.Array, arrow_type: pa.DataType, kind: Kind | None = None
     """
     own = canonical_kind(arrow_type)
     kind = own if kind is None or kind.family != own.family else kind
-    if isinstance(array.type, pa.BaseExtensionType):
-        array = array.storage
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
+    array = storage(array)
     if kind_of(arrow_type) == "words":
         array = array.cast(_SPELT.get(arrow_type.type_name, array.type))
     match kind.family:
@@ -198,8 +192,8 @@ def canonical(array: pa.Array, arrow_type: pa.DataType, kind: Kind | None = None
 
 def _kept_apart(fits: pa.BooleanArray, values: pa.Array, others: pa.Array) -> Canonical:
     """The values where they fit, apart the others, which are text or bytes."""
-    apart = pc.if_else(fits, _same(None, others), others).cast(pa.binary())
-    return Canonical(pc.if_else(fits, values, _same(None, values)), apart)
+    apart = pc.if_else(fits, same(None, others), others).cast(pa.binary())
+    return Canonical(pc.if_else(fits, values, same(None, values)), apart)
 
 
 def _bytes(array: pa.Array) -> Canonical:
@@ -214,13 +208,13 @@ def _digested(array: pa.Array) -> Canonical:
     lengths = pc.binary_length(array)
     if (pc.max(lengths).as_py() or 0) <= LONG_BYTES:
         return Canonical(array)
-    long = pc.fill_null(pc.greater(lengths, _same(LONG_BYTES, lengths)), False)
+    long = pc.fill_null(pc.greater(lengths, same(LONG_BYTES, lengths)), False)
     places = pc.indices_nonzero(long)
     digests = [blake2b(array[at].as_buffer(), digest_size=32).digest() for at in places.to_pylist()]
     # Not if_else, which makes room for all that it leaves out.
     rows = pl.int_range(len(array), eager=True).to_arrow()
     nth = pc.subtract(pc.cumulative_sum(long.cast(pa.int64())), pa.scalar(1))
-    nothing = _same(None, rows)
+    nothing = same(None, rows)
     return Canonical(
         array.take(pc.if_else(long, nothing, rows)),
         pa.array(digests, pa.binary()).take(pc.if_else(long, nth, nothing)),
@@ -229,16 +223,16 @@ def _digested(array: pa.Array) -> Canonical:
 
 def _float(array: pa.Array) -> pa.Array:
     array = array.cast(pa.float64())
-    array = pc.add(array, _same(0.0, array))  # -0.0 + 0.0 is 0.0
-    return pc.if_else(pc.is_nan(array), _same(float("nan"), array), array)
+    array = pc.add(array, same(0.0, array))  # -0.0 + 0.0 is 0.0
+    return pc.if_else(pc.is_nan(array), same(float("nan"), array), array)
 
 
 def _timestamp(array: pa.Array) -> Canonical:
     if pa.types.is_timestamp(array.type):
         return _micros(array)
     # PostgreSQL's own numbers. The driver's timestamps wrap where these do; the infinities stay themselves.
-    infinite = pc.or_(pc.equal(array, _same(LEAST, array)), pc.equal(array, _same(MOST, array)))
-    return Canonical(pc.if_else(infinite, array, pc.add(array, _same(POSTGRESQL_EPOCH, array))))
+    infinite = pc.or_(pc.equal(array, same(LEAST, array)), pc.equal(array, same(MOST, array)))
+    return Canonical(pc.if_else(infinite, array, pc.add(array, same(POSTGRESQL_EPOCH, array))))
 
 
 _PER_MICROSECOND = {"s": 1_000_000, "ms": 1_000}
@@ -249,14 +243,14 @@ def _micros(array: pa.Array) -> Canonical:
     unit = getattr(array.type, "unit", "us")
     numbers = array.view(pa.int32() if array.type.bit_width == 32 else pa.int64()).cast(pa.int64())
     if unit == "ns":
-        thousand = _same(1_000, numbers)
+        thousand = same(1_000, numbers)
         whole = pc.divide(numbers, thousand)
         fits = pc.equal(pc.multiply(whole, thousand), numbers)
         exact = partial(_decimal, numbers, 3)
     elif unit in _PER_MICROSECOND:
         factor = _PER_MICROSECOND[unit]
-        whole = pc.multiply(numbers, _same(factor, numbers))
-        fits = pc.equal(pc.divide(whole, _same(factor, whole)), numbers)
+        whole = pc.multiply(numbers, same(factor, numbers))
+        fits = pc.equal(pc.divide(whole, same(factor, whole)), numbers)
         exact = partial(_decimal, numbers, 0, factor)
     else:
         return Canonical(numbers)
@@ -272,15 +266,13 @@ def _decimal(numbers: pa.Array, scale: int, factor: int = 1) -> pa.Array:
 
 
 def _value(array: pa.Array) -> Canonical:
-    """Lists, structs, maps, intervals: the text of their Python values, 0.3 µs and more."""
+    """Lists, structs and maps, each leaf as `canonical` has it, and Arrow's intervals."""
+    if pa.types.is_interval(array.type):
+        sixteen = pa.binary(array.type.bit_width // 8)
+        return _bytes(pa.Array.from_buffers(sixteen, len(array), array.buffers(), offset=array.offset))
     if pa.types.is_string(array.type):
         return _bytes(array)  # a source's own text of values that Arrow has no type for
-    if pa.types.is_list(array.type) and array.nbytes > LONG_BYTES * max(1, len(array)):
-        told = [text_or_digest(row.values, LONG_BYTES) if row.is_valid else (None, None) for row in array]
-        short, long = zip(*told, strict=True)
-        return Canonical(pa.array(short, pa.binary()), pa.array(long, pa.binary()))
-    texts = [None if value is None else repr(value) for value in array.to_pylist()]
-    return _bytes(pa.array(texts, pa.string()))
+    return _digested(nested_bytes(array, lambda leaf: canonical(leaf, leaf.type)))
 
 
 _NUMBER = "-?[0-9]{1,10}"
@@ -301,16 +293,16 @@ def _interval(array: pa.Array) -> Canonical:
         return Canonical(micros.cast(pa.string()).cast(pa.binary()), apart)
     parts = pc.extract_regex(array, _ISO_8601)
     years, months, days, hours, minutes, seconds = (
-        pc.if_else(pc.equal(part, _same("", part)), _same("0", part), part) for part in parts.flatten()
+        pc.if_else(pc.equal(part, same("", part)), same("0", part), part) for part in parts.flatten()
     )
     months, days = _weighted((years, 12), (months, 1)), _weighted((days, 1))
     clock = pc.cast(_weighted((hours, 3_600), (minutes, 60)), pa.decimal128(19, 0))
     clock = pc.add(clock, pc.cast(seconds, pa.decimal128(20, 6)))
     micros = pc.multiply(clock, pa.scalar(Decimal(1_000_000), pa.decimal128(7, 0)))
     micros = pc.cast(pc.cast(micros, pa.decimal128(38, 0)), pa.string())
-    is_clock = pc.equal(pc.bit_wise_or(months, days), _same(0, days))
+    is_clock = pc.equal(pc.bit_wise_or(months, days), same(0, days))
     whole = pc.binary_join_element_wise(
-        months.cast(pa.string()), days.cast(pa.string()), micros, _same(" ", micros)
+        months.cast(pa.string()), days.cast(pa.string()), micros, same(" ", micros)
     )
     spelt = pc.if_else(is_clock, micros, whole)
     spells = pc.and_not(parts.is_valid(), pc.match_substring_regex(array, "[PT]$"))
@@ -364,11 +356,11 @@ def _number_or_digits(digits: pa.Array, scale: int | None) -> Canonical:
     whole = f"(0|[1-9][0-9]{{0,{before - 1}}})" if before else "0"
     pattern = f"^-?{whole}(\\.[0-9]{{1,{scale}}})?$" if scale else f"^-?{whole}$"
     fits = pc.match_substring_regex(digits, pattern)
-    numbers = pc.if_else(fits, digits, _same(None, digits)).cast(pa.decimal128(38, scale or 0))
+    numbers = pc.if_else(fits, digits, same(None, digits)).cast(pa.decimal128(38, scale or 0))
     if scale is None:
-        least, most = _same(Decimal(LEAST), numbers), _same(Decimal(MOST), numbers)
+        least, most = same(Decimal(LEAST), numbers), same(Decimal(MOST), numbers)
         fits = pc.and_(pc.greater_equal(numbers, least), pc.less_equal(numbers, most))
-        numbers = pc.if_else(fits, numbers, _same(None, numbers)).cast(pa.int64())
+        numbers = pc.if_else(fits, numbers, same(None, numbers)).cast(pa.int64())
     return _kept_apart(numbers.is_valid(), numbers, digits)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from arrowsync.core.units import GiB, MiB
@@ -61,6 +62,23 @@ def test_regroup_slicing(benchmark: BenchmarkFixture) -> None:
 
 def test_fingerprint(benchmark: BenchmarkFixture) -> None:
     per_value(benchmark, lambda: fingerprint(LINEITEM.columns, LINEITEM.schema.types, secret=2**127))
+
+
+ENDS = pa.array(range(0, 4 * ROWS + 1, 4), pa.int32())
+LEAVES = pa.array(DICE.integers(0, 10_000_000, 4 * ROWS))
+NESTED = {
+    "lists": pa.ListArray.from_arrays(ENDS, LEAVES.cast(pa.float32())),
+    "structs": pa.StructArray.from_arrays([LEAVES, LEAVES.cast(pa.string())], ["number", "text"]),
+    "maps": pa.MapArray.from_arrays(ENDS, LEAVES.cast(pa.string()), LEAVES),
+    "lists of dictionaries": pa.ListArray.from_arrays(ENDS, LEAVES.cast(pa.string()).dictionary_encode()),
+}
+
+
+@pytest.mark.parametrize("name", NESTED)
+def test_fingerprint_of_nested_values(name: str, benchmark: BenchmarkFixture) -> None:
+    array = NESTED[name]
+    benchmark.extra_info["values"] = len(LEAVES) * (1 if name.startswith("lists") else 2)
+    benchmark(lambda: fingerprint([array], [array.type], secret=2**127))
 
 
 def test_the_second_lane_alone(benchmark: BenchmarkFixture) -> None:

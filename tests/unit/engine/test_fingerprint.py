@@ -11,6 +11,7 @@ from hashlib import blake2b
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from arrowsync.core.receipts import Fingerprint
 from arrowsync.engine import fingerprint as fingerprints
 from arrowsync.engine.fingerprint import ALGORITHM, Kind, canonical_kind
-from tests.strategies import VALUES, cuts, decimals, opaque, typed_columns
+from tests.strategies import VALUES, cuts, decimals, nested_types, nested_values, opaque, typed_columns
 
 PG_EPOCH = 946_684_800_000_000
 INFINITY, MINUS_INFINITY = 2**63 - 1, -(2**63)
@@ -419,6 +420,90 @@ def test_a_column_that_fell_back_to_text_is_hashed_as_text(kind: str) -> None:
 def test_text_that_is_no_utf8_is_hashed_as_it_is() -> None:
     odd = pa.array([b"\xff", b"\xfe"]).view(pa.string())
     assert fingerprint([odd.slice(0, 1)], [pa.string()]) != fingerprint([odd.slice(1)], [pa.string()])
+
+
+# -- nested values ---------------------------------------------------------------------------------------
+
+
+def otherwise_stored(array: pa.Array) -> pa.Array:
+    """The same values in other encodings, on every level."""
+    if pa.types.is_struct(array.type):
+        fields = [otherwise_stored(field) for field in array.flatten()]
+        return pa.StructArray.from_arrays(fields, [field.name for field in array.type], mask=array.is_null())
+    if pa.types.is_map(array.type):
+        return pa.concat_arrays([array.slice(0, 0), array])
+    if pa.types.is_list(array.type) or pa.types.is_fixed_size_list(array.type):
+        lengths = pc.fill_null(pc.list_value_length(array), 0).cast(pa.int64())
+        ends = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(lengths)])
+        items = otherwise_stored(array.flatten())
+        return pa.LargeListArray.from_arrays(ends, items, mask=array.is_null())
+    if pa.types.is_string(array.type):
+        return array.dictionary_encode()
+    return array
+
+
+@given(data=st.data(), arrow_type=nested_types())
+def test_nested_values_are_the_same_however_they_are_stored_and_cut(
+    data: st.DataObject, arrow_type: pa.DataType
+) -> None:
+    values = data.draw(st.lists(nested_values(arrow_type), max_size=6))
+    array = pa.array(values, arrow_type)
+    whole = fingerprint([array], [arrow_type])
+    padded = pa.concat_arrays([array, array]).slice(len(array))
+    cut = [fingerprint([array.slice(row, 1)], [arrow_type]) for row in range(len(array))]
+    other = otherwise_stored(array)
+    assert whole == fingerprint([padded], [arrow_type]) == sum(cut, Fingerprint())
+    assert whole == fingerprint([other], [other.type])
+
+
+@given(data=st.data(), arrow_type=nested_types())
+def test_different_nested_values_hash_differently(data: st.DataObject, arrow_type: pa.DataType) -> None:
+    one, other = data.draw(st.tuples(nested_values(arrow_type), nested_values(arrow_type)))
+    arrays = [pa.array([value], arrow_type) for value in (one, other)]
+    hashes = {fingerprint([array], [arrow_type]) for array in arrays}
+    assert (len(hashes) == 1) == arrays[0].equals(arrays[1])
+
+
+PAIRS = pa.struct([("a", pa.string()), ("b", pa.string())])
+SLOTS = pa.struct([("a", pa.int64())])
+
+
+@pytest.mark.parametrize(
+    ("arrow_type", "values"),
+    [
+        (pa.list_(pa.string()), [["ab", "c"], ["a", "bc"], ["abc"], ["", "abc"], ["abc", ""], ["abc", None]]),
+        (
+            pa.list_(pa.list_(pa.int64())),
+            [[[1], [2]], [[1, 2]], [[1, 2], []], [[1, 2], None], [[]], [None], []],
+        ),
+        (
+            PAIRS,
+            [{"a": "x", "b": None}, {"a": None, "b": "x"}, {"a": None, "b": None}, {"a": "", "b": "x"}, None],
+        ),
+        (pa.list_(SLOTS), [[{"a": None}], [None], [], None, [{"a": 0}]]),
+        (
+            pa.map_(pa.string(), pa.int64()),
+            [[("a", 1), ("b", 2)], [("b", 2), ("a", 1)], [("a", 2), ("b", 1)], []],
+        ),
+        (pa.list_(pa.timestamp("ns")), [[0, 1], [1, 0], [0, 1_000], [0, None], [None, 0]]),
+        (pa.list_(pa.uint64()), [[2**63, 1], [1, 2**63], [2**63 + 1, 1], [None, 1]]),
+        (pa.list_(pa.float64()), [[0.0], [float("nan")], [None], [float("inf")]]),
+    ],
+    ids=str,
+)
+def test_where_a_nested_values_parts_begin_shows(arrow_type: pa.DataType, values: list[object]) -> None:
+    assert len({of([value], arrow_type) for value in values}) == len(values)
+
+
+def test_what_a_null_list_covers_does_not_show() -> None:
+    items, ends = pa.array([1, 2, 3]), pa.array([0, 1, 2, 3], pa.int32())
+    covered = pa.ListArray.from_arrays(ends, items, mask=pa.array([False, True, False]))
+    assert fingerprint([covered], [covered.type]) == of([[1], None, [3]], pa.list_(pa.int64()))
+
+
+def test_floats_in_lists_are_compared_by_value() -> None:
+    wide, narrow = pa.list_(pa.float64()), pa.list_(pa.float32(), 2)
+    assert of([[0.5, -0.0], None], wide) == of([[0.5, 0.0], None], narrow)
 
 
 # -- kinds -----------------------------------------------------------------------------------------------
