@@ -46,7 +46,7 @@ from arrowsync.engine.runner import run
 from arrowsync.engine.stream import reading_plan
 from arrowsync.engine.stream import stream as stream_rows
 from arrowsync.engine.table_run import Copied
-from arrowsync.engine.table_selection import find_tables
+from arrowsync.engine.table_selection import find_tables, row_filter
 from arrowsync.engine.verify import compare_tables
 from arrowsync.errors import ArrowsyncError, ConfigError, SchemaError, TransferError
 from arrowsync.report import Collector, Report, Verification
@@ -242,7 +242,9 @@ def stream(asked: StreamArguments) -> pa.RecordBatchReader:
         odd.refuse()
         if len(found) != 1:
             raise ConfigError(f"a stream is one table, not {len(found)}", hint="Name it with table=")
-        plan = reading_plan(transfer, measured(source, found[0], asked.where), source.forms(found[0]))
+        plan = reading_plan(
+            transfer, measured(source, found[0], row_filter(transfer)), source.forms(found[0])
+        )
     return stream_rows(source, plan)
 
 

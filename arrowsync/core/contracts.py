@@ -258,10 +258,17 @@ class Sink(Source, Protocol):
         ...
 
     def design(
-        self, source: Table, forms: Forms, transfer: Transfer, name: TableName, existing: Table | None
+        self,
+        source: Table,
+        forms: Forms,
+        transfer: Transfer,
+        name: TableName,
+        existing: Table | None,
+        replaced: Table | None = None,
     ) -> tuple[Table, tuple[ColumnPlan, ...]]:
         """The target table and, per column, the routes of forms that it stores exactly, best first.
 
+        Rows go into `existing`, or into a new table, which takes the place of `replaced` if there is one.
         Raises SchemaError for a column it cannot store, or that does not fit `existing`.
         """
         ...

@@ -16,7 +16,8 @@ import pyarrow as pa
 
 from arrowsync.core.receipts import Partition, Phase, Unfinished
 from arrowsync.core.table import Column, Table, TableName
-from arrowsync.core.transfer import Transfer, WriteMode
+from arrowsync.core.transfer import Transfer
+from arrowsync.core.write_modes import Write
 from arrowsync.errors import Refused
 
 # Vectorised and picklable (a module-level function, or a functools.partial of one); raises Refused or
@@ -195,16 +196,13 @@ class Reference:
 class TablePlan:
     """How one table will be copied. Nothing has been written yet.
 
-    `target` is the table as it is or will be; `exists` says which. `before` runs in the transaction that also
-    writes the journal, `after` when all rows are in: one statement each, in order. Rows go into
-    `write_table`: the target itself, or under `replace` the new table beside it that `after` swaps in.
-    `number` counts the tables of the transfer; names of our own making are `arrowsync_<transfer>_<number>`.
-    The first `separate` statements in `after` are committed one by one, the others together. `run` names
-    this beginning of the transfer in the journal, whose tables are `journal` (transfers, receipts; None:
-    without). Without partitions no row is copied: publishing makes what there is to make. `discards` are
-    unfinished transfers into the same table that are given up. A writer whose `fencing_token` is not the
-    journal's must not commit: the run has been taken over by another process. `aside`: rows become the target
-    only when they are published, as a file does by its rename. `sampled`: the types are those of a sample,
+    `target` is the table as it is or will be; `write` says how rows get into it, and `where` which rows of
+    the source are meant. `number` counts the tables of the transfer; names of our own making are
+    `arrowsync_<transfer>_<number>`. `run` names this beginning of the transfer in the journal, whose tables
+    are `journal` (transfers, receipts; None: without). Without partitions no row is copied: publishing makes
+    what there is to make. `discards` are unfinished transfers into the same table that are given up. A writer
+    whose `fencing_token` is not the journal's must not commit: the run has been taken over by another
+    process. `sampled`: the types are those of a sample,
     and the copy proves them: where a column refuses a value, the table is started over with types that all
     values allow. `held` are the bytes that a writer holds beside its rows. `reserved_names` are identifiers
     that the target or this transfer already uses.
@@ -216,20 +214,17 @@ class TablePlan:
     target: Table
     columns: tuple[ColumnPlan, ...]
     partitions: tuple[Partition, ...] = (Partition(0),)
-    exists: bool = False
-    before: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
+    write: Write = field(default_factory=Write)
+    where: str | None = None
     references: tuple[Reference, ...] = ()
     warnings: tuple[str, ...] = ()
     number: int = 0
     fell_back: tuple[str, ...] = ()  # columns whose first route refused some partition's values
     resumes: Unfinished | None = None  # what an earlier run of this transfer has done already
-    separate: int = 0
     journal: tuple[TableName, TableName] | None = None
     run: str = ""
     fencing_token: str = ""
     discards: tuple[Unfinished, ...] = ()
-    aside: bool = False
     sampled: bool = False
     held: int = 0
     reserved_names: tuple[str, ...] = ()
@@ -265,11 +260,6 @@ class TablePlan:
         return f"{self.own_name}_staging"
 
     @property
-    def swaps(self) -> bool:
-        """Whether publishing puts a new table in the place of one that is there."""
-        return self.transfer.mode is WriteMode.REPLACE and self.exists
-
-    @property
     def may_be_emptied(self) -> bool:
         """Whether no row at all may take the place of those that are there."""
         names = (self.source.name, self.target.name)
@@ -278,9 +268,7 @@ class TablePlan:
     @property
     def write_table(self) -> TableName:
         """The table that the partitions' rows go into."""
-        if self.aside or self.swaps:
-            return replace(self.target.name, name=self.own_name)
-        return self.target.name
+        return replace(self.target.name, name=self.own_name) if self.write.is_beside else self.target.name
 
     @property
     def staged(self) -> bool:
@@ -299,8 +287,7 @@ class TablePlan:
         return replace(
             self,
             partitions=(partition,),
-            before=(),
-            after=(),
+            write=replace(self.write, before=(), builds=(), last=()),
             references=(),
             warnings=(),
             resumes=None,

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from arrowsync.core.table import TableName
-from arrowsync.core.transfer import WriteMode
+from arrowsync.core.write_modes import Write, decide
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,15 @@ class Phase(StrEnum):
     GIVEN_UP = "given up"  # another transfer has taken its target over
 
 
+class Leftover(StrEnum):
+    """What an unfinished run has left in the target, and what giving it up does to that."""
+
+    NOTHING = "nothing"  # not begun; or its table has taken the place of the old one, and is the users' now
+    TABLE = "table"  # a table of its making, which is dropped
+    ALL_ROWS = "all rows"  # of a table that was there without rows, which is emptied
+    ADDED_ROWS = "added rows"  # among others: only a sink that identifies rows takes them away
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unfinished:
     """One table of a transfer that has begun and is not over, as the journal knows it.
@@ -152,21 +161,25 @@ class Unfinished:
         return sum(receipt.rows for receipt in self.receipts)
 
     @property
-    def appends(self) -> bool:
-        return bool(self.request["mode"] == WriteMode.APPEND)
+    def write(self) -> Write:
+        """What was decided for it."""
+        return decide(self.request["mode"], exists=self.state.get("exists", False))
 
     @property
     def came_to_nothing(self) -> bool:
         """Whether it is a replace that read no row, and was refused: the source may hold some by now."""
-        refused = self.phase is Phase.RUNNING and self.request["mode"] == WriteMode.REPLACE
+        refused = self.phase is Phase.RUNNING and self.write.replaces
         return bool(refused and self.receipts and not self.rows)
 
     @property
-    def made_write_table(self) -> bool:
-        """Whether giving it up takes away the table that its rows went into, which is of its own making."""
-        if self.phase is Phase.PUBLISHED and self.request["mode"] == WriteMode.REPLACE:
-            return False  # it has taken the place of a table that was there
-        return not self.state["exists"] or self.request["mode"] == WriteMode.REPLACE
+    def leftover(self) -> Leftover:
+        """What of it is in the target."""
+        write, published = self.write, self.phase is Phase.PUBLISHED
+        if not self.has_write_table or (write.replaces and published):
+            return Leftover.NOTHING
+        if write.adds:
+            return Leftover.ADDED_ROWS
+        return Leftover.TABLE if write.makes_table else Leftover.ALL_ROWS
 
     @property
     def has_write_table(self) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from arrowsync.core.contracts import Forms
 from arrowsync.core.plan import ColumnPlan, TablePlan
 from arrowsync.core.table import Table, TableName, not_carried
-from arrowsync.core.transfer import Transfer, WriteMode
+from arrowsync.core.transfer import Transfer
 from arrowsync.dialects import arrow_design, losses, objects
 from arrowsync.dialects.arrow_columns import StoredColumn
 from arrowsync.errors import ConfigError
@@ -35,19 +35,18 @@ def design(
 
 def checked(plan: TablePlan) -> TablePlan:
     """The plan, which needs no statements: the ingest makes the table. Raises ConfigError."""
-    transfer = plan.transfer
-    if transfer.schema_only:
+    if plan.transfer.schema_only:
         raise ConfigError(
             "schema_only: this database's driver makes a table by its rows alone",
             hint="Leave schema_only (--schema-only) out",
         )
-    if plan.exists and transfer.mode not in (WriteMode.CREATE, WriteMode.APPEND):
+    if plan.write.swaps:
         raise ConfigError(
-            f"mode {transfer.mode} is not possible here: only what any ADBC driver can do is known of "
+            f"mode {plan.transfer.mode} is not possible here: only what any ADBC driver can do is known of "
             f"this database, and {plan.target.name} is there",
             hint="Use mode append, name another table with --target-table, or drop this one first",
         )
-    if plan.exists:
+    if not plan.write.makes_table:
         return plan
     lost = losses.of_table(plan.source, plan.target, {})
     return replace(plan, warnings=(*plan.warnings, *_not_carried(plan), *lost))

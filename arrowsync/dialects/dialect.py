@@ -186,7 +186,7 @@ class Dialect:
 
     def count(self, plan: TablePlan) -> str:
         """The query that counts the rows that the plan means, whatever its partitions."""
-        where = f" where ({plan.transfer.where}\n)" if plan.transfer.where else ""
+        where = f" where ({plan.where}\n)" if plan.where else ""
         return f"select count(*) from {self.relation(plan.source)}{where}"
 
     def state(self, connection: Connection, plan: TablePlan) -> dict[str, Any]:  # Any: JSON
@@ -226,7 +226,7 @@ class Dialect:
     def select(self, plan: TablePlan, partition: Partition) -> str:
         """The query that reads the partition's columns, each in its route's form."""
         columns = ", ".join(column.route.form.select for column in plan.columns)
-        where = f" where ({plan.transfer.where}\n)" if plan.transfer.where else ""
+        where = f" where ({plan.where}\n)" if plan.where else ""
         return f"select {columns} from {self.relation(plan.source)}{where}"
 
     def reads(self, plan: TablePlan, partition: Partition, *, batch_bytes: int) -> tuple[Read, ...]:
@@ -266,6 +266,7 @@ class Dialect:
         transfer: Transfer,
         name: TableName,
         existing: Table | None,
+        replaced: Table | None = None,
         types: Sequence[UserType] = (),
     ) -> tuple[Table, tuple[ColumnPlan, ...]]:
         """See Sink.design; `types` are the target's own that are called as the source's. Pure."""
@@ -273,7 +274,7 @@ class Dialect:
 
     def check_privileges(self, connection: Connection, plan: TablePlan) -> None:
         """Raises ConfigError for what this user may not do to the target, SchemaError for types it lacks."""
-        if plan.exists:
+        if not plan.write.makes_table:
             objects.check_order(connection, plan.target)
 
     def lost(self, connection: Connection, plan: TablePlan) -> list[str]:
@@ -285,7 +286,7 @@ class Dialect:
         return list(plans)
 
     def statements(self, plan: TablePlan) -> TablePlan:
-        """The plan with `before` and `after`. Pure."""
+        """The plan whose `write` has its statements. Pure."""
         return arrow_target.checked(plan)
 
     def rehearsed(self, plan: TablePlan) -> tuple[str, ...]:

@@ -11,8 +11,9 @@ from typing import Any
 import pyarrow as pa
 
 from arrowsync.core.plan import ColumnPlan, Fidelity, TablePlan, TransferPlan
-from arrowsync.core.transfer import Transfer, WriteMode
+from arrowsync.core.transfer import Transfer
 from arrowsync.core.units import format_bytes
+from arrowsync.core.write_modes import Write
 from arrowsync.display.document import (
     Code,
     Document,
@@ -31,11 +32,6 @@ from arrowsync.display.document import (
 from arrowsync.display.formatting import about, about_rows, count, duration, noun
 
 TONES: dict[Fidelity, Tone] = {Fidelity.EXACT: "good", Fidelity.WIDENED: "warn", Fidelity.LOSSY: "bad"}
-EXISTING = {
-    WriteMode.CREATE: "is there, without rows",
-    WriteMode.APPEND: "is there; rows are added",
-    WriteMode.REPLACE: "is there; a new table takes its place",
-}
 # TPC-H lineitem (16 columns, 820 MB as Arrow) takes about 10 s between SQLite and PostgreSQL on two cores.
 VALUES_PER_SECOND = 10e6
 BYTES_PER_SECOND = 80e6
@@ -122,8 +118,16 @@ def _facts(plan: TablePlan) -> Facts:
         ("holds", ", ".join(filter(None, (rows, size)))),
         ("partitions", _partitions(plan)),
         ("resumes", _resumed(plan)),
-        ("target", EXISTING[plan.transfer.mode] if plan.exists else "will be made"),
+        ("target", _target(plan.write)),
     )
+
+
+def _target(write: Write) -> str:
+    if not write.exists:
+        return "will be made"
+    if write.replaces:
+        return "is there; a new table takes its place"
+    return "is there; rows are added" if write.adds else "is there, without rows"
 
 
 def _resumed(plan: TablePlan) -> str | None:
@@ -176,8 +180,8 @@ def _arrow(type_: pa.DataType) -> str:
 
 
 def _statements(plan: TablePlan) -> Code:
-    after = ("-- when all rows are in", *map(_statement, plan.after)) if plan.after else ()
-    return Code("\n".join((*map(_statement, plan.before), *after)))
+    after = ("-- when all rows are in", *map(_statement, plan.write.after)) if plan.write.after else ()
+    return Code("\n".join((*map(_statement, plan.write.before), *after)))
 
 
 def _statement(sql: str) -> str:
@@ -255,11 +259,11 @@ def _table_dict(plan: TablePlan) -> dict[str, Any]:  # Any: JSON
     return {
         "table": str(plan.source.name),
         "target_table": str(plan.target.name),
-        "target_exists": plan.exists,
+        "target_exists": plan.write.exists,
         "estimated_rows": plan.source.rows,
         "estimated_bytes": plan.source.bytes,
         "columns": [_column_dict(column) for column in plan.columns],
-        "statements": [*plan.before, *plan.after],
+        "statements": [*plan.write.before, *plan.write.after],
         "partitions": [asdict(partition) for partition in plan.partitions],
         "partitions_resumed": len(plan.resumes.receipts) if plan.resumes else 0,
         "warnings": list(plan.warnings),

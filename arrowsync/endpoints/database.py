@@ -241,9 +241,16 @@ class Database:
             return not connection.rows(f"select 1 from {self.speaks.quote_table(name)} limit 1")
 
     def design(
-        self, source: Table, forms: Forms, transfer: Transfer, name: TableName, existing: Table | None
+        self,
+        source: Table,
+        forms: Forms,
+        transfer: Transfer,
+        name: TableName,
+        existing: Table | None,
+        replaced: Table | None = None,
     ) -> tuple[Table, tuple[ColumnPlan, ...]]:
-        return self.speaks.design(source, forms, transfer, name, existing, self._types_called(source))
+        types = self._types_called(source)
+        return self.speaks.design(source, forms, transfer, name, existing, replaced, types)
 
     def _types_called(self, source: Table) -> tuple[UserType, ...]:
         if not self._exists:
@@ -262,7 +269,7 @@ class Database:
             with asking(self.address) as connection:
                 self.speaks.check_privileges(connection, plan)
                 # One that drops a row and adds another passes the count, which sees sums only.
-                names = self.speaks.triggers(connection, plan.write_table) if plan.exists else []
+                names = self.speaks.triggers(connection, plan.write_table) if plan.write.exists else []
                 warnings = self.speaks.lost(connection, plan)
             if names:
                 warnings.append(f"triggers of the target may change rows: {', '.join(names)}")

@@ -12,10 +12,9 @@ from typing import Any, TypeVar
 
 from arrowsync.core.contracts import Lock
 from arrowsync.core.plan import Published, TablePlan
-from arrowsync.core.receipts import Phase, Receipt, Unfinished
+from arrowsync.core.receipts import Leftover, Phase, Receipt, Unfinished
 from arrowsync.core.status import TransferStatus
 from arrowsync.core.table import TableName
-from arrowsync.core.transfer import WriteMode
 from arrowsync.dialects.dialect import Dialect
 from arrowsync.endpoints.connection_cache import asking
 from arrowsync.endpoints.connections import AdbcConnection, Address
@@ -136,16 +135,13 @@ class DatabaseTarget:
         self, connection: AdbcConnection, journal: Journal, plan: TablePlan, state: Mapping[str, Any]
     ) -> None:  # Any: JSON
         table = self._dialect.quote_table(plan.write_table)
-        if (
-            plan.exists
-            and plan.transfer.mode is WriteMode.CREATE
-            and connection.rows(f"select 1 from {table} limit 1")
-        ):
+        occupied = plan.write.exists and plan.write.needs_empty
+        if occupied and connection.rows(f"select 1 from {table} limit 1"):
             raise ConfigError(f"the target table {plan.write_table} holds rows since this was planned")
-        for statement in plan.before:
+        for statement in plan.write.before:
             connection.run(statement)
         remembered = {
-            "exists": plan.exists,
+            "exists": plan.write.exists,
             "landing": [plan.write_table.name, plan.write_table.schema],
             "mark": self._dialect.table_version(connection, plan.write_table),
         }
@@ -177,18 +173,17 @@ class DatabaseTarget:
         theirs = [
             old
             for old in sorted(olds, key=lambda old: int(old.state.get("number", 0)))
-            if old.has_write_table
-            and not old.appends
+            if old.leftover in (Leftover.TABLE, Leftover.ALL_ROWS)
             and dialect.write_table_state(connection, old) != "other"
         ]
-        made = [old.write_table_name for old in theirs if old.made_write_table]
+        made = [old.write_table_name for old in theirs if old.leftover is Leftover.TABLE]
         for statement in dialect.drop(dialect.describe(connection, made) if made else ()):
             connection.run(statement)
         # Those that refer to others come later in a transfer, and go first.
-        for old in reversed([old for old in theirs if not old.made_write_table]):
+        for old in reversed([old for old in theirs if old.leftover is Leftover.ALL_ROWS]):
             if old.phase is Phase.RUNNING:
                 connection.run(dialect.empty(old.write_table_name))
-            elif old.request["mode"] == WriteMode.CREATE:
+            else:
                 connection.run(f"delete from {dialect.quote_table(old.write_table_name)}")
 
     # -- publishing ----------------------------------------------------------------------------------------
@@ -206,13 +201,13 @@ class DatabaseTarget:
             state = journal.state(plan)
             if state is None:
                 return Published()  # the connection was lost after the commit
-            for number in range(state.get("built", 0), plan.separate):
+            for number in range(state.get("built", 0), len(plan.write.builds)):
                 with _transaction(connection):
-                    connection.run(plan.after[number])
+                    connection.run(plan.write.builds[number])
                     journal.remember(plan, {**state, "built": number + 1})
 
             def last() -> Published:
-                for statement in (*self._dialect.capabilities.durable, *plan.after[plan.separate :]):
+                for statement in (*self._dialect.capabilities.durable, *plan.write.last):
                     connection.run(statement)
                 published = add_foreign_keys(connection, plan)
                 journal.publish(plan, receipts, {**state, **outcome, **self._finished(connection, plan)})
@@ -231,7 +226,7 @@ class DatabaseTarget:
 
     def _make(self, plan: TablePlan) -> None:
         def make() -> None:
-            for statement in (*plan.before, *plan.after, *self._dialect.capabilities.durable):
+            for statement in (*plan.write.before, *plan.write.after, *self._dialect.capabilities.durable):
                 connection.run(statement)
 
         with self._connect() as connection:
@@ -239,14 +234,14 @@ class DatabaseTarget:
 
     def enforce(self, plan: TablePlan) -> Published:
         """See Sink.enforce."""
-        if not plan.references and not plan.exists:
+        if not plan.references and not plan.write.exists:
             return Published()
         with self._connect() as connection:
             added = _in_short_transactions(
                 connection, lambda: add_foreign_keys(connection, plan, last=True), "The rows are in"
             )
             # A replace has built other tables' keys to this one anew.
-            unchecked = self._dialect.unchecked(connection, plan.target.name) if plan.exists else []
+            unchecked = self._dialect.unchecked(connection, plan.target.name) if plan.write.exists else []
             return replace(added, unenforced=(*added.unenforced, *unchecked))
 
     def finish(self, plans: Sequence[TablePlan], partial: Collection[TableName]) -> None:

@@ -53,7 +53,7 @@ class DatabaseWriter:
         self._connection.run(self._dialect.capabilities.begin_write)
         self._open = True
         if self._plan.journal is None:
-            for statement in self._plan.before:
+            for statement in self._plan.write.before:
                 self._connection.run(statement)
         else:
             self.done = self._claim()
@@ -151,9 +151,9 @@ class DatabaseWriter:
     def _commit_all(self) -> None:
         """Without a journal, the one transaction also finishes the table."""
         plan = self._plan
-        for statement in (*plan.after[: plan.separate], *self._dialect.capabilities.durable):
+        for statement in (*plan.write.builds, *self._dialect.capabilities.durable):
             self._connection.run(statement)
-        if plan.after[plan.separate :]:
+        if plan.write.last:
             with self._connection.over_tries():
                 in_short_tries(self._finish_table, hint="Nothing was changed")
         self._open = False
@@ -169,10 +169,7 @@ class DatabaseWriter:
         """The statements that keep others from the table. Raises LockHeld, and has no lock then."""
         self._connection.run("savepoint arrowsync_finish")
         try:
-            for statement in (
-                *self._dialect.capabilities.short_waits,
-                *self._plan.after[self._plan.separate :],
-            ):
+            for statement in (*self._dialect.capabilities.short_waits, *self._plan.write.last):
                 self._connection.run(statement)
         except LockHeld:
             self._connection.run("rollback to savepoint arrowsync_finish")

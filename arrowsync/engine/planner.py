@@ -10,15 +10,16 @@ from functools import cache
 from uuid import uuid4
 
 from arrowsync.core.contracts import Sink, Source
-from arrowsync.core.plan import TablePlan, TransferPlan
-from arrowsync.core.receipts import Partition, Phase, Unfinished
+from arrowsync.core.plan import ColumnPlan, TablePlan, TransferPlan
+from arrowsync.core.receipts import Leftover, Partition, Unfinished
 from arrowsync.core.table import ForeignKey, Table, TableName, left_behind
-from arrowsync.core.transfer import Transfer, WriteMode
+from arrowsync.core.transfer import Transfer
 from arrowsync.core.units import MiB
+from arrowsync.core.write_modes import Write, decide
 from arrowsync.engine.concurrency import concurrency_of_connections
 from arrowsync.engine.odd_tables import OddTables
 from arrowsync.engine.resume import Decision, Earlier, empties, finished_plan, given_up
-from arrowsync.engine.table_selection import find_tables, in_reference_order, needs
+from arrowsync.engine.table_selection import find_tables, in_reference_order, needs, row_filter
 from arrowsync.engine.type_sampling import can_start_over, designed, refuse_losses, types
 from arrowsync.errors import ConfigError, SchemaError
 
@@ -51,7 +52,7 @@ def _readable(tables: Sequence[Table], transfer: Transfer, source: Source, odd: 
     """The names without those that would be skipped, which an earlier run has skipped, too."""
     for table in tables:
         with odd.set_aside(table.name):
-            measured(source, table, transfer.where)
+            measured(source, table, row_filter(transfer))
     return [table.name for table in tables if table.name not in odd.errors]
 
 
@@ -127,7 +128,7 @@ def _check_schema_only(transfer: Transfer, sink: Sink) -> None:
         raise ConfigError(
             f"schema_only: {sink} has no schema without rows", hint="Leave schema_only (--schema-only) out"
         )
-    if transfer.mode is WriteMode.APPEND:
+    if decide(transfer.mode, exists=False).adds:
         raise ConfigError("schema_only: mode append only adds rows", hint="Modes are create and replace")
 
 
@@ -144,20 +145,18 @@ class _Planning:
     sample_types: bool
 
     def plan(self, table: Table, number: int) -> TablePlan:
+        """Where the table goes, what earlier runs have left of it, how it is written, and its columns."""
         name = self.earlier.target(table.name, target_name(self.transfer, table, self.source, self.sink))
         self._check_places(table, name)
         decision = self.earlier.decide(table.name, name, self.sink)
-        if decision.resumes and decision.resumes.phase is Phase.PUBLISHED:
-            finished = finished_plan(self.transfer, decision.resumes, table, name)
-            return replace(finished, journal=self._journal(name, decision.resumes))
-        plan = self._view_or_rows(table, name, decision)
-        noted = plan.resumes or decision.waiting
-        return replace(
-            plan,
-            number=self._number(table.name, number),
-            journal=self._journal(name, noted),
-            run=noted.run if noted else uuid4().hex,
-        )
+        if finished := decision.finished:
+            plan = finished_plan(self.transfer, finished, table, name)
+            return replace(plan, journal=self._journal(name, finished))
+        existing = self._existing(name, decision)
+        write = decide(self.transfer.mode, exists=existing is not None)
+        plan = self._view(table, name, existing, write) or self._rows(table, name, existing, write, decision)
+        plan = self._with_earlier(plan, decision)
+        return self._noted(plan, plan.resumes or decision.waiting, number)
 
     def _check_places(self, table: Table, name: TableName) -> None:
         """Raises ConfigError where source and target are in each other's way."""
@@ -171,80 +170,106 @@ class _Planning:
                 hint="Within one file SQL does it: create table … as select …; or copy to another file first",
             )
 
-    def _view_or_rows(self, table: Table, name: TableName, decision: Decision) -> TablePlan:
-        existing = self._existing(name, decision)
-        if table.view and name == table.name and (statements := self.sink.view(table, self.transfer)):
-            _check_view(table, existing)
-            warnings = tuple(left_behind(table.dependents))
-            plan = TablePlan(self.transfer, table, table, (), (), before=statements, warnings=warnings)
-            return replace(plan, resumes=decision.resumes, discards=decision.discards)
-        return self._rows(table, name, decision, existing)
-
-    def _number(self, source: TableName, number: int) -> int:
-        """The table's number in its transfer, which names what is made for it while it is copied."""
-        if not self.earlier.goes_on:
-            return number
-        return int(self.earlier.mine[source].state.get("number", number))
-
     def _existing(self, name: TableName, decision: Decision) -> Table | None:
         """The target table, unless an earlier run has made it: this one goes on with it, or drops it."""
         left = (*decision.discards, *([decision.resumes] if decision.resumes else ()))
         made = any(
-            each.has_write_table
-            and each.made_write_table
+            each.leftover is Leftover.TABLE
             and each.write_table_state != "other"
             and each.write_table_name == name
             for each in left
         )
         return None if made else self.sink.find(name)
 
-    def _rows(self, table: Table, name: TableName, decision: Decision, existing: Table | None) -> TablePlan:
-        transfer, source, sink = self.transfer, self.source, self.sink
-        resumes, discards = decision.resumes, decision.discards
-        if resumes is None and not any(map(empties, discards)):
-            _check_mode(transfer, name, existing, sink)
-        if not transfer.schema_only:
-            table = measured(source, table, transfer.where)
-        made = existing is None or transfer.mode is WriteMode.REPLACE
-        dangling = (
-            _dangling(table, self.copied, sink) if made and not sink.capabilities.adds_foreign_keys else []
-        )
+    def _view(self, table: Table, name: TableName, existing: Table | None, write: Write) -> TablePlan | None:
+        """The plan of a view that is made as a view; None where its rows are copied, as a table's are."""
+        if not table.view or name != table.name or write.adds:
+            return None
+        if not (statements := self.sink.view(table, self.transfer)):
+            return None
+        _check_view(table, existing)
+        write, warnings = replace(write, before=statements), tuple(left_behind(table.dependents))
+        return TablePlan(self.transfer, table, table, (), (), write=write, warnings=warnings)
+
+    def _rows(
+        self, table: Table, name: TableName, existing: Table | None, write: Write, decision: Decision
+    ) -> TablePlan:
+        """The plan of a table that is begun now."""
+        if decision.resumes is None and not any(map(empties, decision.discards)):
+            _check_mode(name, existing, write, self.sink)
+        if not self.transfer.schema_only:
+            table = measured(self.source, table, row_filter(self.transfer))
+        dangling = self._dangling(table) if write.makes_table else []
         table = replace(table, foreign_keys=tuple(key for key in table.foreign_keys if key not in dangling))
-        fresh = resumes is None and not discards
-        presumable = self.sample_types and made and fresh and can_start_over(transfer, sink)
-        target, columns, sampled = designed(
-            transfer,
-            table,
-            source,
-            sink,
-            existing.name if existing else name,
-            existing,
-            sample_types=presumable,
-        )
-        if resumes and resumes.state.get("presumed") not in (None, types(columns)):
-            discards, resumes = (*discards, resumes), None
-        plan = TablePlan(
-            transfer,
+        target, columns, sampled = self._columns(table, name, existing, write, decision)
+        return TablePlan(
+            self.transfer,
             table,
             target,
             columns,
-            resumes.partitions if resumes else cut(transfer, table, source, sink),
-            exists=resumes.state["exists"] if resumes else existing is not None,
-            resumes=resumes,
-            discards=discards,
-            warnings=(
-                *(given_up(each, sink) for each in discards if each.rows),
-                *_remarks(transfer, table),
-                *(_left_out(key) for key in dangling),
-            ),
+            write=write,
+            where=row_filter(self.transfer),
+            warnings=(*_remarks(self.transfer, table), *map(_left_out, dangling)),
             sampled=sampled,
         )
-        if resumes and resumes.secret is not None:
-            plan = replace(plan, secret=resumes.secret)
-        if resumes is None and plan.exists and plan.write_table == plan.target.name and plan.refers_to_itself:
+
+    def _dangling(self, table: Table) -> list[ForeignKey]:
+        """Keys to tables that are neither copied nor there: SQLite takes such a key, and then no row."""
+        if self.sink.capabilities.adds_foreign_keys:
+            return []
+        others = {key.references: self.sink.resolve_name(key.references) for key in table.foreign_keys}
+        missing = {
+            name
+            for name, there in others.items()
+            if name != table.name
+            and self.sink.normalize_name(there) not in self.copied
+            and self.sink.find(there) is None
+        }
+        return [key for key in table.foreign_keys if key.references in missing]
+
+    def _columns(
+        self, table: Table, name: TableName, existing: Table | None, write: Write, decision: Decision
+    ) -> tuple[Table, tuple[ColumnPlan, ...], bool]:
+        """The target table, its columns' routes, and whether their types are sampled."""
+        is_fresh = decision.resumes is None and not decision.discards
+        may_sample = write.makes_table and is_fresh and can_start_over(self.transfer, self.sink)
+        return designed(
+            self.transfer,
+            table,
+            self.source,
+            self.sink,
+            existing.name if existing else name,
+            None if write.makes_table else existing,
+            existing if write.makes_table else None,
+            sample_types=self.sample_types and may_sample,
+        )
+
+    def _with_earlier(self, plan: TablePlan, decision: Decision) -> TablePlan:
+        """The plan as it goes on with an earlier run, or with partitions of its own where it begins."""
+        decision = decision.for_types(types(plan.columns))
+        warnings = tuple(given_up(each, self.sink) for each in decision.discards if each.rows)
+        plan = replace(plan, discards=decision.discards, warnings=(*warnings, *plan.warnings))
+        if (resumes := decision.resumes) is None:
+            return replace(plan, partitions=self._partitions(plan))
+        write = replace(plan.write, exists=resumes.write.exists)
+        secret = plan.secret if resumes.secret is None else resumes.secret
+        return replace(plan, resumes=resumes, partitions=resumes.partitions, write=write, secret=secret)
+
+    def _partitions(self, plan: TablePlan) -> tuple[Partition, ...]:
+        if not plan.columns:
+            return ()
+        partitions = cut(self.transfer, plan.source, self.source, self.sink)
+        if partitions and plan.refers_to_itself and not plan.write.makes_table:
             # One ingest, whose end is when the database looks for the rows that others refer to.
-            plan = replace(plan, partitions=plan.partitions and (Partition(0),))
-        return plan
+            return (Partition(0),)
+        return partitions
+
+    def _noted(self, plan: TablePlan, noted: Unfinished | None, number: int) -> TablePlan:
+        """The plan with what the journal knows it by; `number` is the table's, unless it is noted there."""
+        if self.earlier.goes_on:
+            number = int(self.earlier.mine[plan.source.name].state.get("number", number))
+        run = noted.run if noted else uuid4().hex
+        return replace(plan, number=number, journal=self._journal(plan.target.name, noted), run=run)
 
     def _journal(self, name: TableName, noted: Unfinished | None) -> tuple[TableName, TableName] | None:
         """Where it is noted already: rights that were granted since make another place of a new journal."""
@@ -267,17 +292,6 @@ def _remarks(transfer: Transfer, table: Table) -> Iterator[str]:
         yield "it is a view; its copy is a table of its rows"
     yield from table.remarks
     yield from (f"column {column.name!r} {column.remark}" for column in table.columns if column.remark)
-
-
-def _dangling(table: Table, copied: Collection[TableName], sink: Sink) -> list[ForeignKey]:
-    """Keys to tables that are neither copied nor there: SQLite takes such a key, and then no row."""
-    others = {key.references: sink.resolve_name(key.references) for key in table.foreign_keys}
-    missing = {
-        name
-        for name, there in others.items()
-        if name != table.name and sink.normalize_name(there) not in copied and sink.find(there) is None
-    }
-    return [key for key in table.foreign_keys if key.references in missing]
 
 
 def _left_out(key: ForeignKey) -> str:
@@ -322,16 +336,17 @@ def _called_there(name: TableName, source: Source, sink: Sink) -> TableName:
     return replace(name, schema=None) if name.schema == source.default_schema() else name
 
 
-def _check_mode(transfer: Transfer, name: TableName, existing: Table | None, sink: Sink) -> None:
+def _check_mode(name: TableName, existing: Table | None, write: Write, sink: Sink) -> None:
+    """Raises ConfigError where the rows cannot be written in that way."""
     if existing is None:
-        if transfer.mode is WriteMode.APPEND:
+        if write.adds:
             raise ConfigError(f"the target has no table {name}", hint="mode create makes it")
         return
     if existing.kind not in ("table", "file"):
         raise ConfigError(
             f"the target's {name} is a {existing.kind}", hint="--target-table names another table"
         )
-    if transfer.mode is WriteMode.CREATE and not sink.is_empty(existing.name):
+    if write.needs_empty and not sink.is_empty(existing.name):
         raise ConfigError(
             f"the target table {name} holds rows",
             hint="mode append adds to them, replace exchanges them; --target-table names another table",

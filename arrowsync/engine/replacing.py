@@ -27,7 +27,7 @@ def rows_replaced(plan: TablePlan, rows: int, sink: Sink) -> RowsHeld | None:
 
 def rows_held(plan: TablePlan, sink: Sink) -> RowsHeld | None:
     """The rows of the table that a replace swaps out: counted where that is cheap."""
-    table = sink.find(plan.target.name) if plan.swaps else None
+    table = sink.find(plan.target.name) if plan.write.swaps else None
     if table is None:
         return None
     if table.rows is not None and table.rows_exact:

@@ -8,9 +8,9 @@ from typing import Any
 
 from arrowsync.core.contracts import Sink
 from arrowsync.core.plan import Reference, TablePlan
-from arrowsync.core.receipts import Phase, Unfinished
+from arrowsync.core.receipts import Leftover, Phase, Unfinished
 from arrowsync.core.table import Table, TableName
-from arrowsync.core.transfer import Transfer, WriteMode, command_line
+from arrowsync.core.transfer import Transfer, command_line
 from arrowsync.errors import ResumeError
 
 SHOWN_NAMES = 5  # of tables, in one sentence
@@ -23,6 +23,17 @@ class Decision:
     resumes: Unfinished | None = None
     waiting: Unfinished | None = None  # it was noted with its transfer, and has not begun
     discards: tuple[Unfinished, ...] = ()
+
+    @property
+    def finished(self) -> Unfinished | None:
+        """The run that it goes on with, where that has finished the table."""
+        return self.resumes if self.resumes and self.resumes.phase is Phase.PUBLISHED else None
+
+    def for_types(self, types: Sequence[str]) -> Decision:
+        """The decision for columns of those types: a run that presumed others is given up."""
+        if self.resumes is None or self.resumes.state.get("presumed") in (None, types):
+            return self
+        return replace(self, resumes=None, discards=(*self.discards, self.resumes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +158,7 @@ class Earlier:
             return Decision(discards=(*others, mine))
         if mine.write_table_state == "kept":
             return Decision(mine, discards=others)
-        if self.transfer.mode is WriteMode.APPEND and (
-            mine.write_table_state == "changed" or mine.phase is Phase.PUBLISHED
-        ):
+        if mine.write.adds and (mine.write_table_state == "changed" or mine.phase is Phase.PUBLISHED):
             raise _rows_missing(target, mine)
         return Decision(discards=(*others, mine))
 
@@ -166,31 +175,25 @@ def finished_plan(
         Table(target, table.dialect, ()),
         (),
         finished.partitions,
-        exists=True,
+        write=replace(finished.write, exists=True, aside=finished.write_table_name != target),
         number=finished.state.get("number", 0),
         references=tuple(map(Reference.of, finished.state.get("references", ()))),
         resumes=finished,
         journal=finished.journal,
         run=finished.run,
-        aside=finished.write_table_name != target,
         warnings=() if source else ("it is no longer in the source; its copy stays",),
     )
 
 
 def empties(discarded: Unfinished) -> bool:
     """Whether giving it up empties a table that is not of its making."""
-    return (
-        discarded.has_write_table
-        and not discarded.made_write_table
-        and discarded.write_table_state != "other"
-        and discarded.request["mode"] == WriteMode.CREATE
-    )
+    return discarded.leftover is Leftover.ALL_ROWS and discarded.write_table_state != "other"
 
 
 def given_up(discarded: Unfinished, sink: Sink) -> str:
     """What the report says about an unfinished run that is not resumed."""
     if discarded.write_table_state == "kept":
-        stay = discarded.appends and not sink.capabilities.identifies_rows
+        stay = discarded.write.adds and not sink.capabilities.identifies_rows
         kept = "stay in the table" if stay else "are copied again"
         return f"started over: the {discarded.rows:,} rows of an unfinished run {kept}"
     return "started over: the target table is not what an unfinished run left"
@@ -199,7 +202,7 @@ def given_up(discarded: Unfinished, sink: Sink) -> str:
 def _check_given_up(old: Unfinished, sink: Sink) -> None:
     """Raises ResumeError where rows of an unfinished append would stay, and come once more."""
     stays = (
-        old.appends
+        old.write.adds
         and old.rows
         and old.write_table_state != "other"
         and not sink.capabilities.identifies_rows
@@ -230,7 +233,7 @@ def _rows_missing(target: TableName, mine: Unfinished) -> ResumeError:
 
 def _is_lost(unfinished: Unfinished) -> bool:
     """Whether nobody can go on with it, and giving it up takes nothing away: no frame comes twice."""
-    return _is_frame(unfinished) and unfinished.has_write_table and unfinished.made_write_table
+    return _is_frame(unfinished) and unfinished.leftover is Leftover.TABLE
 
 
 def _is_frame(unfinished: Unfinished) -> bool:

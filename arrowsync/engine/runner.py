@@ -78,7 +78,7 @@ def _copy_all(plans: Sequence[TablePlan], workers: Workers, lock: Lock | None) -
     readers = max(map(workers.concurrency, left), default=1)
     # Workers elsewhere could not get past DDL that waits for our locks. In one database the swap of a target
     # may need a source table for itself.
-    swaps = any(plan.write_table != plan.target.name for plan in left)
+    swaps = any(plan.write.is_beside for plan in left)
     locks = workers.executor is None and not (swaps and sink.is_source(source))
     with SourceSnapshot(left, source, readers, workers.context.cancellation, locks=locks) as source_snapshot:
         return [TableRun(plan, workers, source_snapshot, lock).outcome() for plan in plans]

@@ -17,6 +17,7 @@ from arrowsync.engine.memory import batch_ceiling, process_tracker, widths_of
 from arrowsync.engine.prefetch import Prefetch
 from arrowsync.engine.sizing import AdaptiveSizer
 from arrowsync.engine.snapshot import SourceSnapshot
+from arrowsync.engine.table_selection import row_filter
 
 
 def reading_plan(transfer: Transfer, table: Table, forms: Forms) -> TablePlan:
@@ -24,7 +25,7 @@ def reading_plan(transfer: Transfer, table: Table, forms: Forms) -> TablePlan:
     columns = tuple(
         ColumnPlan(column, column, tuple(_routes(forms[column.name]))) for column in table.columns
     )
-    return TablePlan(transfer, table, table, columns)
+    return TablePlan(transfer, table, table, columns, where=row_filter(transfer))
 
 
 def _routes(forms: tuple[Form, ...]) -> Iterator[Route]:

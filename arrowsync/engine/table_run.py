@@ -15,7 +15,7 @@ from arrowsync.core.contracts import Lock, Sink, Source
 from arrowsync.core.events import Retried, TableFinished, TableStarted
 from arrowsync.core.plan import RowsHeld, TablePlan
 from arrowsync.core.receipts import Fingerprint, Partition, Receipt, Unfinished
-from arrowsync.core.transfer import Verify, WriteMode
+from arrowsync.core.transfer import Verify
 from arrowsync.engine import quarantine, verify
 from arrowsync.engine.cancellation import Cancelled
 from arrowsync.engine.memory import widths_of
@@ -233,7 +233,7 @@ class TableRun:
             ):
                 warning = "the source may have changed since the first run: its rows are of different moments"
                 return self._noted(plan, (warning,))
-            if plan.transfer.mode is WriteMode.APPEND and receipts:
+            if plan.write.adds and receipts:
                 raise self._inconsistent(plan)
             over = replace(plan, resumes=None, discards=(plan.resumes,), run=uuid4().hex)
             over = replace(over, partitions=self._cut_anew(over))
@@ -272,7 +272,7 @@ class TableRun:
                 "the table's columns have changed while it was copied",
                 hint="The same command plans the table anew",
             )
-        if isinstance(lost, TableChanged) and plan.transfer.mode is not WriteMode.APPEND:
+        if isinstance(lost, TableChanged) and not plan.write.adds:
             return False
         raise ResumeError(
             "the source's snapshot was lost, and the table may have changed since"
@@ -321,7 +321,9 @@ class TableRun:
 
     def _check(self, outcome: Copied) -> verify.Checked:
         # Without a journal the rows' one transaction has published the table, too.
-        plan = outcome.plan if outcome.plan.journal else replace(outcome.plan, exists=False)
+        plan = outcome.plan
+        if plan.journal is None:
+            plan = replace(plan, write=plan.write.swapped)
         return verify.check_copy(
             plan,
             outcome.receipts,
@@ -363,7 +365,7 @@ def _is_to_start_over(outcome: Copied) -> bool:
     """Whether DDL has changed the source, and what is in can be given up: appended rows cannot."""
     plan = outcome.plan
     changed = any(isinstance(error, TableChanged) for error in outcome.errors)
-    return changed and plan.journal is not None and plan.transfer.mode is not WriteMode.APPEND
+    return changed and plan.journal is not None and not plan.write.adds
 
 
 def _contradicted(sampled: TablePlan, plan: TablePlan) -> str:

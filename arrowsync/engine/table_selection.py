@@ -67,9 +67,14 @@ def _check_holds_tables(transfer: Transfer, source: Source) -> None:
     raise ConfigError(f"{source.identity} holds no tables", hint=hint)
 
 
+def row_filter(transfer: Transfer) -> str | None:
+    """The condition on a table's rows that all who read it go by: its readers, counts and fingerprints."""
+    return transfer.where
+
+
 def _only_table(transfer: Transfer, source: Source) -> Table:
     """The table of a source that has no others. The transfer's `tables` are the target's name then."""
-    for what, given in (("where", transfer.where), ("query", transfer.query)):
+    for what, given in (("where", row_filter(transfer)), ("query", transfer.query)):
         if given is not None:
             raise ConfigError(
                 f"{what}: {source} knows no SQL",

@@ -9,19 +9,20 @@ from arrowsync.core.contracts import Forms, Sink, Source
 from arrowsync.core.plan import ColumnPlan, Fidelity, TablePlan
 from arrowsync.core.table import Table, TableName
 from arrowsync.core.transfer import Transfer
+from arrowsync.engine.table_selection import row_filter
 from arrowsync.errors import SchemaError
 
 
 def can_start_over(transfer: Transfer, sink: Sink) -> bool:
     """Whether a copy that has begun may turn to other types: nobody sees its rows, or has chosen types.
 
-    Rows that `where` leaves out decide on types too, and are not copied.
+    Rows that a condition leaves out decide on types too, and are not copied.
     """
     return (
         transfer.journal is not None
         and not sink.capabilities.one_table
         and not transfer.schema_only
-        and transfer.where is None
+        and row_filter(transfer) is None
         and not transfer.cast
     )
 
@@ -33,21 +34,28 @@ def designed(
     sink: Sink,
     name: TableName,
     existing: Table | None,
+    replaced: Table | None,
     *,
     sample_types: bool,
 ) -> tuple[Table, tuple[ColumnPlan, ...], bool]:
-    """The target table, its columns' routes, and whether their types are sampled."""
-    if table.quarantined and existing is not None:
-        return *_recovered(transfer, table, source.forms(table), sink, existing), False
+    """The target table, its columns' routes, and whether their types are sampled; see Sink.design."""
+    if table.quarantined and (existing or replaced):
+        return *_recovered(transfer, table, source.forms(table), sink, name, existing, replaced), False
     if sample_types and (forms := source.sampled(table)):
-        target, columns = sink.design(table, forms, transfer, name, existing)
+        target, columns = sink.design(table, forms, transfer, name, existing, replaced)
         if all(column.route.form is forms[column.source.name][0] for column in columns):
             return target, columns, True  # else carrying every row would not prove the type
-    return *sink.design(table, source.forms(table), transfer, name, existing), False
+    return *sink.design(table, source.forms(table), transfer, name, existing, replaced), False
 
 
 def _recovered(
-    transfer: Transfer, table: Table, forms: Forms, sink: Sink, existing: Table
+    transfer: Transfer,
+    table: Table,
+    forms: Forms,
+    sink: Sink,
+    name: TableName,
+    existing: Table | None,
+    replaced: Table | None,
 ) -> tuple[Table, tuple[ColumnPlan, ...]]:
     """The design for quarantined rows: a column that does not fit is cast to the target column's type.
 
@@ -56,7 +64,7 @@ def _recovered(
     """
     while True:
         try:
-            return sink.design(table, forms, transfer, existing.name, existing)
+            return sink.design(table, forms, transfer, name, existing, replaced)
         except SchemaError as error:
             names = {column.name for column in table.columns} - transfer.cast.keys()
             if error.column not in names:
@@ -67,7 +75,7 @@ def _recovered(
 def certain(plan: TablePlan, source: Source, sink: Sink) -> TablePlan:
     """The sampled plan with the types that all values allow."""
     target, columns, _ = designed(
-        plan.transfer, plan.source, source, sink, plan.target.name, None, sample_types=False
+        plan.transfer, plan.source, source, sink, plan.target.name, None, None, sample_types=False
     )
     target = replace(target, dependents=plan.target.dependents)
     of_types = sink.statements(replace(plan, warnings=())).warnings

@@ -14,13 +14,14 @@ from arrowsync.core.contracts import LARGEST_READ, Forms, Sink, Source
 from arrowsync.core.plan import ColumnPlan, Form, Route, Skipped, Snapshot, Storage, TablePlan
 from arrowsync.core.receipts import Fingerprint, Partition, Receipt
 from arrowsync.core.table import Column, Table, TableName
-from arrowsync.core.transfer import Transfer, Verify, WriteMode
+from arrowsync.core.transfer import Transfer, Verify
 from arrowsync.engine import batches, fingerprint
 from arrowsync.engine.cancellation import Cancellation, Cancelled
 from arrowsync.engine.differences import Differences, Side, find_differences, find_lacking
 from arrowsync.engine.odd_tables import concerns_one_table, what
 from arrowsync.engine.planner import measured, target_name
 from arrowsync.engine.retry import with_next_forms
+from arrowsync.engine.table_selection import row_filter
 from arrowsync.errors import ArrowsyncError, ConfigError, VerificationError
 
 _INTERVAL = pa.opaque(pa.string(), "interval", "PostgreSQL")
@@ -44,17 +45,16 @@ def check_copy(
 ) -> Checked:
     """Compare the written table with the rows that were accepted.
 
-    `append` has counted inside each partition's transaction what was stored, and compares the rows of the
-    source's keys. Raises VerificationError.
+    Where rows are added to others, each partition has counted in its transaction what was stored, and the
+    rows of the source's keys are compared. Raises VerificationError.
     """
-    appends = plan.transfer.mode is WriteMode.APPEND
-    if appends and plan.transfer.verify is not Verify.HASH:
+    if plan.write.adds and plan.transfer.verify is not Verify.HASH:
         return Checked("count")
     copied = sum((receipt.fingerprint for receipt in receipts), Fingerprint())
     # Each partition has counted inside its transaction what it stored. What an earlier run committed may have
     # lain open to others for days.
     stored = sink.count(plan.write_table, expected=None if plan.resumes else copied.rows)
-    if stored != copied.rows and not appends:
+    if stored != copied.rows and not plan.write.adds:
         raise VerificationError(f"{copied.rows} rows were copied, but the target holds {stored}")
     if plan.transfer.verify is not Verify.HASH:
         return Checked("count")
@@ -219,8 +219,7 @@ def _reading(
             raise _incomparable(column.source, other)
         routes = tuple(Route(form, Storage(form.arrow)) for form in same)
         columns.append(ColumnPlan(other, other, routes, first=column.compared_as))
-    everything = replace(plan.transfer, where=None, query=None)
-    return TablePlan(everything, table, table, tuple(columns), secret=plan.secret)
+    return TablePlan(replace(plan.transfer, query=None), table, table, tuple(columns), secret=plan.secret)
 
 
 def _ways(forms: Sequence[Form], others: Sequence[Form]) -> Sequence[Form]:
@@ -311,7 +310,7 @@ class _Comparison:
         if lacking := _lacking(self.transfer, ours, theirs):
             return TableCheck(str(ours.name), str(name), "different", f"the target has no {lacking}")
         return self._compare(
-            measured(self.source[0], ours, self.transfer.where), measured(self.sink[0], theirs)
+            measured(self.source[0], ours, row_filter(self.transfer)), measured(self.sink[0], theirs)
         )
 
     def _compare(self, ours: Table, theirs: Table) -> TableCheck:
@@ -385,7 +384,7 @@ def _pair(
         best = [route for route in routes if _family(route.form) == _family(routes[0].form)]
         columns.append(ColumnPlan(column, column, tuple(best)))
         pairs.append((columns[-1], other))
-    reading = TablePlan(transfer, ours, ours, tuple(columns))
+    reading = TablePlan(transfer, ours, ours, tuple(columns), where=row_filter(transfer))
     return reading, _reading(reading, theirs, other_forms, pairs)
 
 

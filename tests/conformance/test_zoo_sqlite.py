@@ -47,7 +47,7 @@ def written(path: Path) -> Iterator[AdbcConnection]:
 
 
 def make(target: AdbcConnection, plan: TablePlan) -> None:
-    for statement in plan.before:
+    for statement in plan.write.before:
         target.run(statement)
 
 

@@ -13,7 +13,7 @@ from arrowsync.core.contracts import BareConnection, Connection, Forms
 from arrowsync.core.plan import ColumnPlan, TablePlan
 from arrowsync.core.receipts import Partition, Receipt, Unfinished
 from arrowsync.core.table import Table, TableName, UserType, Widths
-from arrowsync.core.transfer import Transfer, WriteMode
+from arrowsync.core.transfer import Transfer
 from arrowsync.core.waits import Wait
 from arrowsync.dialects.dialect import Dialect, Read
 from arrowsync.dialects.postgresql import (
@@ -228,9 +228,10 @@ class PostgreSQL(Dialect):
         transfer: Transfer,
         name: TableName,
         existing: Table | None,
+        replaced: Table | None = None,
         types: Sequence[UserType] = (),
     ) -> tuple[Table, tuple[ColumnPlan, ...]]:
-        return design.design(source, forms, transfer, name, existing, types)
+        return design.design(source, forms, transfer, name, existing, replaced, types)
 
     def check_privileges(self, connection: Connection, plan: TablePlan) -> None:
         privileges.check_writing(self, connection, plan)
@@ -246,7 +247,7 @@ class PostgreSQL(Dialect):
         return ddl.statements(self, plan)
 
     def view(self, table: Table, transfer: Transfer, types: Sequence[UserType] = ()) -> tuple[str, ...]:
-        if table.dialect != self.name or transfer.mode is WriteMode.APPEND:
+        if table.dialect != self.name:
             return ()
         type_meaning.check_view(table, types)
         return tuple(ddl.view(self, table, transfer))

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from arrowsync.core.plan import Fidelity, Reference, TablePlan
 from arrowsync.core.table import Check, Column, ForeignKey, Index, Key, Serial, Table, TableName
-from arrowsync.core.transfer import Transfer, WriteMode
+from arrowsync.core.transfer import Transfer
 from arrowsync.dialects import losses
 from arrowsync.dialects.column_mapping import new_names
 from arrowsync.dialects.dialect import Dialect
@@ -24,14 +24,17 @@ SOURCE = "postgresql"
 
 def statements(dialect: Dialect, plan: TablePlan) -> TablePlan:
     """The plan with what makes its table, what finishes it, its foreign keys, and what it leaves behind."""
-    if plan.exists and plan.transfer.mode is not WriteMode.REPLACE:
-        return replace(plan, after=tuple(_advance_sequences(dialect, plan)))
+    if not plan.write.makes_table:
+        return replace(plan, write=replace(plan.write, last=tuple(_advance_sequences(dialect, plan))))
     table = _NewTable(dialect, plan)
     return replace(
         plan,
-        before=tuple(table.before()),
-        after=(*(builds := tuple(table.builds())), *table.after()),
-        separate=len(builds),
+        write=replace(
+            plan.write,
+            before=tuple(table.before()),
+            builds=tuple(table.builds()),
+            last=tuple(table.after()),
+        ),
         references=tuple(table.references()),
         warnings=(*plan.warnings, *left_behind(plan)),
     )
@@ -45,7 +48,7 @@ class _NewTable:
         self._quote_table = dialect.quote_table
         self._plan = plan
         self._target = plan.target
-        self._swapped = plan.write_table != plan.target.name
+        self._swapped = plan.write.swaps
         self._write_table = dialect.quote_table(plan.write_table)
         self._final = dialect.quote_table(plan.target.name)
         self._parts = parts(plan)

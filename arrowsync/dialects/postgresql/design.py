@@ -23,7 +23,7 @@ from arrowsync.core.table import (
     TableName,
     UserType,
 )
-from arrowsync.core.transfer import Transfer, WriteMode
+from arrowsync.core.transfer import Transfer
 from arrowsync.dialects.column_mapping import matched
 from arrowsync.dialects.postgresql.checks import carried_check
 from arrowsync.dialects.postgresql.constraint_options import renamed
@@ -48,13 +48,15 @@ def design(
     transfer: Transfer,
     name: TableName,
     existing: Table | None,
+    replaced: Table | None = None,
     types: Sequence[UserType] = (),
 ) -> tuple[Table, tuple[ColumnPlan, ...]]:
     """See Dialect.design."""
-    there = {type.name: type for type in (*(existing.types if existing else ()), *types)}
-    if existing is None or transfer.mode is WriteMode.REPLACE:
+    old = existing or replaced
+    there = {type.name: type for type in (*(old.types if old else ()), *types)}
+    if existing is None:
         target = _new_table(source, forms, transfer, name, there)
-        target = replace(target, dependents=_staying(existing) if existing else ())
+        target = replace(target, dependents=_staying(replaced) if replaced else ())
         pairs = list(zip(source.columns, target.columns, strict=True))
     else:
         target = existing

@@ -201,7 +201,7 @@ def unchanged(
 
     As many as were read, and none newer: none has come, changed or gone. Other partitions may have changed.
     """
-    if plan.source.kind != "table" or _OTHERS.search(plan.transfer.where or ""):
+    if plan.source.kind != "table" or _OTHERS.search(plan.where or ""):
         return False
     if not then or any(then.get(each) != now.get(each) for each in ("server", "shape", "relations")):
         return False

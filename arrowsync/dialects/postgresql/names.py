@@ -10,7 +10,6 @@ from typing import TypeAlias
 from arrowsync.core.contracts import Connection
 from arrowsync.core.plan import TablePlan
 from arrowsync.core.table import Check, Column, Index, Key, TableName
-from arrowsync.core.transfer import WriteMode
 from arrowsync.dialects.dialect import Dialect
 from arrowsync.dialects.postgresql.design import DIALECT
 from arrowsync.dialects.postgresql.plpgsql import TAKEN, quote_text
@@ -45,13 +44,12 @@ class _Wish:
 def parts(plan: TablePlan) -> list[Part]:
     """The parts of the plan's table; those without a name of their own avoid `reserved_names`."""
     wishes = _wishes(plan)
-    swapped = plan.write_table != plan.target.name
     taken = {*plan.reserved_names, *_own(wishes)}
     made = []
     for number, wish in enumerate(wishes):
         name = wish.wanted if wish.wanted and wish.firm else free(wish.wanted or wish.usual, taken)
         taken.add(name)
-        made.append(Part(wish.kind, name, f"{plan.own_name}_{number}" if swapped else name, wish.of))
+        made.append(Part(wish.kind, name, f"{plan.own_name}_{number}" if plan.write.swaps else name, wish.of))
     return made
 
 
@@ -130,7 +128,7 @@ def reserve_names(dialect: Dialect, connection: Connection, plans: Sequence[Tabl
 
 
 def _makes_parts(plan: TablePlan) -> bool:
-    return bool(plan.columns) and (not plan.exists or plan.transfer.mode is WriteMode.REPLACE)
+    return bool(plan.columns) and plan.write.makes_table
 
 
 def _given(plan: TablePlan) -> Iterator[TableName]:

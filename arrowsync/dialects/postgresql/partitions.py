@@ -122,7 +122,7 @@ def slices(
     """
     table = plan.source
     uncut: list[tuple[Partition, ...]] = [(partition,) for partition in plan.partitions]
-    if table.kind != "table" or plan.transfer.where:
+    if table.kind != "table" or plan.where:
         return uncut
     name = dialect.quote_table(table.name)
     kind, access, pages, _, size, *_ = connection.rows(_FACTS, ["", "", "", name])[0]
@@ -180,8 +180,8 @@ def select(dialect: Dialect, plan: TablePlan, partition: Partition) -> str:
 def rows_of(dialect: Dialect, plan: TablePlan, partition: Partition) -> str:
     """from … where …: the partition's rows."""
     conditions = _within(dialect, plan.source, partition)
-    if plan.transfer.where:
-        conditions.append(f"({plan.transfer.where}\n)")
+    if plan.where:
+        conditions.append(f"({plan.where}\n)")
     where = f" where {' and '.join(conditions)}" if conditions else ""
     return f"from {relation(dialect, plan.source)}{where}"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from arrowsync.core.contracts import Connection
 from arrowsync.core.plan import TablePlan
 from arrowsync.core.table import Table, TableName
-from arrowsync.core.transfer import WriteMode
 from arrowsync.dialects.dialect import Dialect
 from arrowsync.dialects.postgresql.errors import POLICY
 from arrowsync.errors import ArrowsyncError, ConfigError, SchemaError, TransientError
@@ -45,14 +44,14 @@ def check_writing(dialect: Dialect, connection: Connection, plan: TablePlan) -> 
     """Raises ConfigError when the target may not be made, filled or replaced as planned."""
     name = plan.target.name
     _check_casts(connection, plan)
-    if not plan.exists or plan.write_table != name:
+    if plan.write.makes_table:
         _check_creating(dialect, connection, name)
         _check_extensions(connection, plan)
-    if plan.exists and plan.transfer.mode is WriteMode.REPLACE:
+    if plan.write.swaps:
         if not connection.rows(_IS_OWNER, [dialect.quote_table(name)])[0][0]:
             raise _denied(f"must be owner of table {name}", "Run it as the owner, or use mode append")
         _check_views(dialect, connection, name)
-    elif plan.exists:
+    elif plan.write.exists:
         names = [column.target.name for column in plan.columns]
         _check_columns(dialect, connection, name, names, "insert")
 

@@ -274,7 +274,7 @@ def swap(old: str, new: str, name: str, renames: Sequence[str]) -> str:
 
 def lost(connection: Connection, dialect: Dialect, plan: TablePlan) -> Iterator[str]:
     """What the table that `replace` swaps in will lack of the old one's, a sentence each."""
-    if plan.write_table == plan.target.name or not plan.exists:
+    if not plan.write.swaps:
         return
     old = f"{quote_text(dialect.quote_table(plan.target.name))}::regclass"
     reasons: dict[str, str] = dict(connection.rows(_filled(_NEVER, old=old)))

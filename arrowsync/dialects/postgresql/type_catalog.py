@@ -223,7 +223,7 @@ def _user_type(row: tuple[Any, ...], facts: dict[str, TypeFacts]) -> UserType:  
 
 def check_types(connection: Connection, plan: TablePlan) -> None:
     """Raises SchemaError for a type of a new table that the target lacks and the plan does not make."""
-    if plan.exists and plan.write_table == plan.target.name:
+    if not plan.write.makes_table:
         return
     # From another PostgreSQL types come along, but for those that a cast has named.
     named = plan.transfer.cast if plan.source.dialect == plan.target.dialect else None

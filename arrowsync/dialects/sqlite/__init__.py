@@ -17,6 +17,7 @@ from arrowsync.core.plan import ColumnPlan, TablePlan
 from arrowsync.core.receipts import Partition, Unfinished
 from arrowsync.core.table import Table, TableName, UserType, Widths
 from arrowsync.core.transfer import Transfer
+from arrowsync.core.write_modes import Write
 from arrowsync.dialects.dialect import Dialect, Read
 from arrowsync.dialects.reject_sql import RejectSQL
 from arrowsync.dialects.sqlite import (
@@ -172,9 +173,10 @@ class SQLite(Dialect):
         transfer: Transfer,
         name: TableName,
         existing: Table | None,
+        replaced: Table | None = None,
         types: Sequence[UserType] = (),
     ) -> tuple[Table, tuple[ColumnPlan, ...]]:
-        return design.design(source, forms, transfer, name, existing)
+        return design.design(source, forms, transfer, name, existing, replaced)
 
     def check_rights(self, connection: Connection, plan: TablePlan) -> None:
         """Who may write the file may do anything in it."""
@@ -184,9 +186,9 @@ class SQLite(Dialect):
 
     def rehearsed(self, plan: TablePlan) -> tuple[str, ...]:
         """What comes from another file may need a function or collation that only an application has."""
-        if plan.source.dialect != self.name or (plan.exists and plan.write_table == plan.target.name):
+        if plan.source.dialect != self.name or not plan.write.makes_table:
             return ()
-        new = ddl.statements(replace(plan, exists=False))
+        new = ddl.statements(replace(plan, write=Write())).write
         return (*new.before, *new.after)
 
     @property

@@ -75,7 +75,7 @@ def write_table_state(connection: Connection, unfinished: Unfinished) -> Literal
     if unfinished.phase is Phase.PUBLISHED:
         return "kept" if now["rows"] or not unfinished.rows else "changed"
     expected = then["rows"] + unfinished.rows
-    appended = unfinished.appends and now["rows"] >= expected
+    appended = unfinished.write.adds and now["rows"] >= expected
     return "kept" if appended or now["rows"] == expected else "changed"
 
 

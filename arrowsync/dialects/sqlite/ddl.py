@@ -18,11 +18,11 @@ _MAXIMA = (2**15 - 1, 2**31 - 1, 2**63 - 1)  # of sequences that nobody has limi
 
 def statements(plan: TablePlan) -> TablePlan:
     """The plan with what makes its table, what finishes it, and what of the source it cannot carry."""
-    if plan.exists and plan.write_table == plan.target.name:
+    if not plan.write.makes_table:
         return plan
     target, write_table = plan.target, plan.write_table.name
     after = [create_index(index, target.name.name) for index in target.indexes]
-    if write_table != target.name.name:
+    if plan.write.swaps:
         # The old table's indexes go with it, so that the new ones can bear their names.
         swap = [
             f"drop table {quote(target.name.name)}",
@@ -31,8 +31,11 @@ def statements(plan: TablePlan) -> TablePlan:
         after = [*swap, *after, *(each.definition for each in target.dependents if each.definition)]
     return replace(
         plan,
-        before=(create_table(target, write_table),),
-        after=(*after, *_count_on(plan)),
+        write=replace(
+            plan.write,
+            before=(create_table(target, write_table),),
+            last=(*after, *_count_on(plan)),
+        ),
         warnings=(*plan.warnings, *_left_behind(plan)),
     )
 

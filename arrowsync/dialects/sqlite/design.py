@@ -13,7 +13,7 @@ import pyarrow as pa
 from arrowsync.core.contracts import Forms
 from arrowsync.core.plan import ColumnPlan, Fidelity, Form, Route, Storage
 from arrowsync.core.table import Column, ForeignKey, Index, Key, NativeType, Table, TableName
-from arrowsync.core.transfer import Transfer, WriteMode
+from arrowsync.core.transfer import Transfer
 from arrowsync.dialects.column_mapping import matched, new_names
 from arrowsync.dialects.sqlite.defaults import carried_default
 from arrowsync.dialects.sqlite.read_types import TEXTS, affinity, arrow_type, plain_type, stored
@@ -31,13 +31,18 @@ _NEXT = re.compile(r"nextval\('(?:[^']|'')*'::regclass\)")
 
 
 def design(
-    source: Table, forms: Forms, transfer: Transfer, name: TableName, existing: Table | None
+    source: Table,
+    forms: Forms,
+    transfer: Transfer,
+    name: TableName,
+    existing: Table | None,
+    replaced: Table | None = None,
 ) -> tuple[Table, tuple[ColumnPlan, ...]]:
     """See Sink.design."""
-    if existing is None or transfer.mode is WriteMode.REPLACE:
+    if existing is None:
         target = _new_table(source, forms, transfer, name)
         # Triggers go with the old table and are made again on the new one.
-        kept = [each for each in existing.dependents if each.definition] if existing else []
+        kept = [each for each in replaced.dependents if each.definition] if replaced else []
         target = replace(target, dependents=tuple(kept))
         pairs = list(zip(source.columns, target.columns, strict=True))
     else:

@@ -90,8 +90,8 @@ def _check_guard(spoken: pa.Array, named: Named) -> None:
 def select(plan: TablePlan, partition: Partition, *further: str) -> str:
     named = [(column.source.name, column.route.form) for column in plan.columns]
     conditions = [*_bounds(partition), *further]
-    if plan.transfer.where:
-        conditions.append(f"({plan.transfer.where}\n)")  # the newline ends a comment
+    if plan.where:
+        conditions.append(f"({plan.where}\n)")  # the newline ends a comment
     return query(named, relation(plan.source), conditions)
 
 

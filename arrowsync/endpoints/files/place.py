@@ -23,7 +23,7 @@ from arrowsync.core.plan import ColumnPlan, Published, Snapshot, TablePlan
 from arrowsync.core.receipts import Partition, Receipt, Unfinished
 from arrowsync.core.status import TransferStatus
 from arrowsync.core.table import Key, Table, TableName, Widths
-from arrowsync.core.transfer import Transfer, WriteMode
+from arrowsync.core.transfer import Transfer
 from arrowsync.dialects import arrow_design
 from arrowsync.dialects.arrow_columns import StoredColumn, forms
 from arrowsync.dialects.arrow_types import DIALECT
@@ -241,15 +241,15 @@ class Files(OneTable):
         return self._of(name)._contents().rows
 
     def design(
-        self, source: Table, forms: Forms, transfer: Transfer, name: TableName, existing: Table | None
+        self,
+        source: Table,
+        forms: Forms,
+        transfer: Transfer,
+        name: TableName,
+        existing: Table | None,
+        replaced: Table | None = None,
     ) -> tuple[Table, tuple[ColumnPlan, ...]]:
-        if transfer.mode is WriteMode.APPEND and not self._is_folder:
-            raise ConfigError(
-                f"no rows can be added to {self.place!r}: a {self._format.name} file is written once",
-                hint="A folder takes further parts: dir/",
-            )
-        conforms = existing is not None and transfer.mode is not WriteMode.REPLACE
-        columns = list(self._contents().columns.values()) if conforms else None
+        columns = list(self._contents().columns.values()) if existing else None
         return arrow_design.design(source, forms, transfer, name, columns)
 
     def reserve_names(self, plans: Sequence[TablePlan]) -> list[TablePlan]:
@@ -257,17 +257,22 @@ class Files(OneTable):
 
     def statements(self, plan: TablePlan) -> TablePlan:
         """No statements; but a file is one partition, and what is published at once is written aside."""
-        replaces = plan.transfer.mode is WriteMode.REPLACE
+        if plan.write.adds and not self._is_folder:
+            raise ConfigError(
+                f"no rows can be added to {self.place!r}: a {self._format.name} file is written once",
+                hint="A folder takes further parts: dir/",
+            )
+        replaces = plan.write.replaces
         self._target.check_writable(aside=replaces)
         if self._target.staging.is_interrupted:
             restored = f"a killed run has taken {self.place!r} away: what it held is put back first"
             plan = replace(plan, warnings=(*plan.warnings, restored))
         plan = replace(plan, held=self._held(plan))
         if not self._is_folder:
-            return replace(plan, partitions=(Partition(0),), aside=True)
+            return replace(plan, partitions=(Partition(0),), write=replace(plan.write, aside=True))
         if replaces:
             self._target.check_replaceable()
-        return replace(plan, aside=replaces)
+        return replace(plan, write=replace(plan.write, aside=replaces))
 
     def _held(self, plan: TablePlan) -> int:
         """What the writer of the largest file holds beside its rows."""

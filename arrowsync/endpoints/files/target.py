@@ -14,9 +14,8 @@ from typing import Any
 
 from arrowsync.core.contracts import Lock
 from arrowsync.core.plan import TablePlan
-from arrowsync.core.receipts import Receipt, Unfinished
+from arrowsync.core.receipts import Leftover, Receipt, Unfinished
 from arrowsync.core.status import TransferStatus
-from arrowsync.core.transfer import WriteMode
 from arrowsync.endpoints.files import receipts
 from arrowsync.endpoints.files.file_system import UNFINISHED, storing, sync
 from arrowsync.endpoints.files.format import Format, read_contents
@@ -50,7 +49,7 @@ class Target:
 
     def write_folder(self, plan: TablePlan) -> Path:
         """Where the plan's rows are written."""
-        return self.staged(plan.own_name) if plan.aside else self.path
+        return self.staged(plan.own_name) if plan.write.aside else self.path
 
     def files(self) -> list[Path]:
         """What holds the target's rows."""
@@ -112,7 +111,7 @@ class Target:
     def lock(self, plan: TablePlan) -> Lock:
         with storing(self.path):
             self.staging.restore()
-            if plan.aside:
+            if plan.write.aside:
                 return FileLock(self.staging.lock)
             # Made first: a second run, which finds it there, must look for the lock where this one has it.
             self.path.mkdir(exist_ok=True)
@@ -152,28 +151,27 @@ class Target:
                 hint="Run the same command again",
             )
         # A published replace has put its rows in the place of others: they are the users' now.
-        given_up = {
-            old.run
-            for old in plan.discards
-            if old.made_write_table or old.request["mode"] != WriteMode.REPLACE
-        }
+        given_up = {old.run for old in plan.discards if old.leftover is not Leftover.NOTHING}
         # What these were about to take back, too, when they were killed.
         given_up.update(*(each.given_up for each in self._journals() if each.run in given_up))
         self._check_empty(plan, given_up)
         journal.folder.mkdir(exist_ok=True)
         # First noted, then cleared: from here on no part of another run can be committed.
-        remembered = {"exists": plan.exists, "landing": [plan.write_table.name, plan.write_table.schema]}
+        remembered = {
+            "exists": plan.write.exists,
+            "landing": [plan.write_table.name, plan.write_table.schema],
+        }
         journal.begin(plan, self.path, {**remembered, **state}, given_up)
         self._clear(plan)
 
     def _check_empty(self, plan: TablePlan, given_up: Iterable[str]) -> None:
-        """Under `create`, refuse rows of others: all but this run's parts, and those it takes back."""
-        if plan.transfer.mode is not WriteMode.CREATE:
+        """Refuse rows of others that are in the way: all but this run's parts, and those it takes back."""
+        if not plan.write.needs_empty:
             return
         journal = FolderJournal(self.path)
         ours = {path for run in (plan.run, *given_up) for path in journal.parts(run)}
         others = [str(path) for path in self.files() if path not in ours]
-        if others and (not plan.exists or read_contents(self.format, others).rows):
+        if others and (not plan.write.exists or read_contents(self.format, others).rows):
             raise ConfigError(f"{others[0]!r} holds rows since this was planned", hint="See mode")
 
     # -- what others have left -----------------------------------------------------------------------------
@@ -191,7 +189,7 @@ class Target:
     def _sweep(self, plan: TablePlan) -> None:
         """Leave nothing of killed runs among the parts; a new version is this run's parts alone."""
         write_folder = FolderJournal(self.write_folder(plan))
-        if plan.aside:
+        if plan.write.aside:
             own = {*write_folder.files(plan.run), write_folder.folder / FILE}
             remove(set(write_folder.folder.iterdir()) - own)
         else:
@@ -199,7 +197,7 @@ class Target:
 
     def _clear(self, plan: TablePlan) -> None:
         """Take away what killed runs have left beside the target, if no other run may be there now."""
-        locked = plan.aside and plan.journal is not None
+        locked = plan.write.aside and plan.journal is not None
         if locked or (os.access(self.path.parent, os.W_OK) and not is_held(self.staging.lock)):
             self.staging.clear()
         if locked and self.is_folder:
@@ -214,10 +212,10 @@ class Target:
             if self.is_folder and plan.journal is not None and write_folder.run is not None:
                 write_folder.check(plan)
                 write_folder.publish(outcome)
-            if plan.aside and self._is_staged(plan, write_folder):
+            if plan.write.aside and self._is_staged(plan, write_folder):
                 self._check_empty(plan, ())
                 self._put(plan, write_folder)
-            if self.is_folder and not plan.aside:
+            if self.is_folder and not plan.write.aside:
                 self._sweep(plan)
             self._clear(plan)
             sync(self.path.parent)

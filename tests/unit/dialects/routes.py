@@ -1,6 +1,6 @@
 """Copies a table over real connections by one chosen route per column, without the engine in between."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -8,8 +8,9 @@ import pyarrow as pa
 from arrowsync.core.contracts import Forms
 from arrowsync.core.plan import ColumnPlan, Form, Route, TablePlan
 from arrowsync.core.receipts import Partition
-from arrowsync.core.table import Column, NativeType, Table, TableName
+from arrowsync.core.table import Column, NativeType, Table, TableName, UserType
 from arrowsync.core.transfer import Transfer
+from arrowsync.core.write_modes import decide
 from arrowsync.dialects.dialect import Dialect
 from arrowsync.endpoints.connections import AdbcConnection, Address
 from arrowsync.endpoints.drivers import find_driver
@@ -36,8 +37,23 @@ def plan_for(
     existing = next(iter(target.dialect.describe(target, [into])), None)
     forms = source.dialect.forms(source, table)
     types = target.dialect.user_types(target, table)
-    made, columns = target.dialect.design(table, forms, transfer, into, existing, types)
-    return target.dialect.statements(TablePlan(transfer, table, made, columns, exists=existing is not None))
+    return planned(target.dialect, table, forms, transfer, into, existing, types)
+
+
+def planned(
+    dialect: Dialect,
+    table: Table,
+    forms: Forms,
+    transfer: Transfer,
+    into: TableName,
+    existing: Table | None,
+    types: Sequence[UserType] = (),
+) -> TablePlan:
+    """The plan of one table, as the planner makes it when no earlier run has left anything."""
+    write = decide(transfer.mode, exists=existing is not None)
+    conform, replaced = (None, existing) if write.makes_table else (existing, None)
+    made, columns = dialect.design(table, forms, transfer, into, conform, replaced, types)
+    return dialect.statements(TablePlan(transfer, table, made, columns, write=write, where=transfer.where))
 
 
 def by(plan: TablePlan, column: str, route: Route) -> TablePlan:
@@ -109,14 +125,13 @@ def append(
     table, forms = frame(*columns)
     transfer = Transfer.of("frame", "postgresql://b:1/b", **asked)
     existing = next(iter(target.dialect.describe(target, [into])), None)
-    made, plans = target.dialect.design(table, forms, transfer, into, existing)
-    plan = target.dialect.statements(TablePlan(transfer, table, made, plans, exists=existing is not None))
-    for statement in plan.before:
+    plan = planned(target.dialect, table, forms, transfer, into, existing)
+    for statement in plan.write.before:
         target.run(statement)
     arrays = dict(columns)
     kept = [arrays[column.source.name] for column in plan.columns]
     batch = pa.RecordBatch.from_arrays(kept, names=[column.source.name for column in plan.columns])
     write(target, plan, list(conformed(plan, [batch])))
-    for statement in plan.after:
+    for statement in plan.write.after:
         target.run(statement)
     return plan

@@ -12,6 +12,7 @@ import pytest
 from arrowsync.core.plan import Fidelity, TablePlan
 from arrowsync.core.table import Column, NativeType, Table, TableName
 from arrowsync.core.transfer import Transfer
+from arrowsync.core.write_modes import decide
 from arrowsync.dialects.postgresql import PostgreSQL
 from arrowsync.dialects.sqlite import SQLite
 from arrowsync.endpoints.connections import AdbcConnection
@@ -138,7 +139,7 @@ def outcome(target: AdbcConnection, table: Table, type: str, source: str) -> str
     transfer = asked(mode="append", allow_lossy=True)
     try:
         _, plans = PG.design(frame_table, forms, transfer, table.name, table)
-        plan = TablePlan(transfer, frame_table, table, plans, exists=True)
+        plan = TablePlan(transfer, frame_table, table, plans, write=decide("append", exists=True))
         batch = pa.RecordBatch.from_arrays([array], names=["v"])
         write(target, plan, list(conformed(plan, [batch])))
     except (SchemaError, DataError, Refused, pa.ArrowInvalid):
@@ -241,7 +242,7 @@ def test_a_cast_leaves_nothing_to_the_servers_liberal_input(
 ) -> None:
     target.run(f"create table source as select '{value}'::{type} as v")
     plan = plan_of(target, target, TableName("source"), T, cast={"v": cast})
-    target.run(plan.before[0])
+    target.run(plan.write.before[0])
     for route in plan.columns[0].routes:
         with pytest.raises((Refused, pa.ArrowInvalid)):
             copy(target, target, by(plan, "v", route))
@@ -319,7 +320,7 @@ def test_a_text_that_a_column_of_blanks_or_one_byte_would_change_is_refused(
     target.run(f"create table bad as select '{changed}'::{type} as v")
     plan = plan_of(target, target, TableName("good"), T, cast={"v": cast})
     assert {route.fidelity for route in plan.columns[0].routes} == {Fidelity.WIDENED}
-    target.run(plan.before[0])
+    target.run(plan.write.before[0])
     copy(target, target, plan)
     bad = plan_of(target, target, TableName("bad"), T, cast={"v": cast})
     for route in bad.columns[0].routes:
@@ -340,7 +341,7 @@ def test_blanks_of_a_char_column_stay_blanks(target: AdbcConnection) -> None:
 def test_a_real_as_numeric_or_text_is_its_own_shortest_decimal(target: AdbcConnection) -> None:
     target.run("create table source as select 1.1::real as v, 1e-7::real as w, 1.1::real as t")
     plan = plan_of(target, target, TableName("source"), T, cast={"v": "numeric", "w": "numeric", "t": "text"})
-    target.run(plan.before[0])
+    target.run(plan.write.before[0])
     copy(target, target, plan)
     assert target.rows("select v::text, w::text, t from t") == [("1.1", "0.0000001", "1.1")]
 
@@ -351,7 +352,7 @@ def test_what_an_exact_route_refuses_takes_no_lossy_one(
     path = sqlite_file("create table t (v decimal(10,2)); insert into t values (12345678.91)")
     with connect(SQLite(), str(path), read_only=True) as source:
         plan = plan_of(source, target, TableName("t"), T, cast={"v": "real"})
-        target.run(plan.before[0])
+        target.run(plan.write.before[0])
         for route in plan.columns[0].routes:
             assert route.fidelity is Fidelity.EXACT
             with pytest.raises(Refused, match="no float32"):

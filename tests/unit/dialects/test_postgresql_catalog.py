@@ -413,7 +413,7 @@ def test_a_table_partitioned_otherwise_is_read_whole(
 def test_a_condition_narrows_every_partition(postgresql: Database, source: AdbcConnection) -> None:
     postgresql.execute("create table t (a int primary key); insert into t select generate_series(1, 9)")
     table = find(source, "t")
-    plan = TablePlan(Transfer.of("a", "b", where="a < 3 or a = 9 -- a comment"), table, table, ())
+    plan = TablePlan(Transfer.of("a", "b"), table, table, (), where="a < 3 or a = 9 -- a comment")
     halves = [PG.select(plan, part).removeprefix("select ") for part in ranges("key", "a", ["5"])]
     assert [source.rows(f"select array_agg(a) {half}")[0][0] for half in halves] == [[1, 2], [9]]
 

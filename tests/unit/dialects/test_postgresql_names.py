@@ -80,7 +80,7 @@ def test_a_name_that_the_target_has_given_away_is_left_to_its_owner(
     postgresql.execute("create table t_pkey (); create view t_id_seq as select 1")
     source = sqlite_file("create table t (id integer primary key, at int); insert into t values (7, 8)")
     plan = arrowsync.plan(str(source), postgresql.uri, table="t")
-    assert '"t_pkey1"' in " ".join(plan.tables[0].after), "the plan says so beforehand"
+    assert '"t_pkey1"' in " ".join(plan.tables[0].write.after), "the plan says so beforehand"
     plan.run(progress=False)
     assert relations(postgresql, "iS") == ["t_id_seq1", "t_pkey1"]
 

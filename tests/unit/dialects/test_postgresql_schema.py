@@ -17,7 +17,7 @@ from arrowsync.dialects.postgresql import PostgreSQL
 from arrowsync.endpoints.connections import AdbcConnection
 from arrowsync.errors import ArrowsyncError, SchemaError
 from tests.fix_postgresql import Database
-from tests.unit.dialects.routes import conformed, connect, copy, plan_for, plan_of, write
+from tests.unit.dialects.routes import conformed, connect, copy, plan_for, plan_of, planned, write
 
 PG = PostgreSQL()
 SHOP = """
@@ -142,10 +142,10 @@ def test_a_copy_under_another_name_stands_beside_its_origin(shops: tuple[Databas
 
 
 def finish(reader: AdbcConnection, writer: AdbcConnection, plan: TablePlan) -> None:
-    for statement in plan.before:
+    for statement in plan.write.before:
         writer.run(statement)
     copy(reader, writer, plan)
-    for statement in plan.after:
+    for statement in plan.write.after:
         writer.run(statement)
 
 
@@ -389,13 +389,12 @@ def test_a_table_of_another_database_keeps_what_means_the_same(postgresql: Datab
     with connect(PG, postgresql.uri, read_only=False) as writer:
         existing = next(iter(PG.describe(writer, [into])), None)
         asked = Transfer.of("sqlite:///x", "postgresql://b:1/b", mode=mode)
-        target, columns = PG.design(user_tables(), forms, asked, into, existing)
-        plan = PG.statements(TablePlan(asked, user_tables(), target, columns, exists=existing is not None))
-        for statement in plan.before:
+        plan = planned(PG, user_tables(), forms, asked, into, existing)
+        for statement in plan.write.before:
             writer.run(statement)
         batch = pa.RecordBatch.from_arrays(list(PEOPLE.values()), names=list(PEOPLE))
         write(writer, plan, list(conformed(plan, [batch])))
-        for statement in (*plan.after, *(reference.add for reference in plan.references)):
+        for statement in (*plan.write.after, *(reference.add for reference in plan.references)):
             writer.run(statement)
         made = PG.describe(writer, [into])[0]
     assert [(c.name, c.type, c.nullable, c.default) for c in made.columns] == [

@@ -131,7 +131,7 @@ def test_every_route_of_every_type_is_exact_or_refuses(zoos: tuple[Database, Dat
             client.execute(SANE)
         for table in PG.describe(reader, [TableName(name, "public") for name in types]):
             plan = plan_for(reader, writer, table, table.name)
-            for statement in plan.before:
+            for statement in plan.write.before:
                 writer.run(statement)
             expected = cells(before, table.name.name)
             found = [

@@ -26,6 +26,7 @@ from arrowsync.dialects.sqlite.write_types import derive
 from arrowsync.errors import DataError, Refused, SchemaError
 from arrowsync.types.kinds import kind
 from tests.type_zoo import ZOO
+from tests.unit.dialects import routes
 from tests.unit.dialects.routes import by, connect, copy, plan_for, plan_of, write
 
 SQLITE = SQLite()
@@ -48,8 +49,7 @@ def from_arrow(arrow: pa.DataType) -> tuple[Table, Forms]:
 def planned(source: tuple[Table, Forms], existing: Table | None = None, **asked: Any) -> TablePlan:
     table, forms = source
     transfer = Transfer.of("postgresql://a/a", "sqlite:///b.db", **asked)
-    target, columns = SQLITE.design(table, forms, transfer, TableName("t"), existing)
-    return SQLITE.statements(TablePlan(transfer, table, target, columns, exists=existing is not None))
+    return routes.planned(SQLITE, table, forms, transfer, TableName("t"), existing)
 
 
 def arrive(plan: TablePlan, values: pa.Array, path: Path) -> None:
@@ -60,7 +60,7 @@ def arrive(plan: TablePlan, values: pa.Array, path: Path) -> None:
         array = array.storage
     batch = pa.RecordBatch.from_arrays([array], names=[plan.columns[0].target.name])
     with connect(SQLITE, str(path), read_only=False) as connection:
-        for statement in () if plan.exists else plan.before:
+        for statement in () if plan.write.exists else plan.write.before:
             connection.run(statement)
         write(connection, plan, [batch])
 
@@ -519,14 +519,14 @@ def test_a_table_carries_its_keys_and_says_what_it_leaves(
         for c in columns
     }
     plan = planned((table, forms), rename={"b": "B b"})
-    assert plan.before == (
+    assert plan.write.before == (
         'create table "t" (\n  /* arrowsync */ "id" INTEGER /* int4 */ '
         'constraint "t_pkey" primary key autoincrement not null,\n'
         '  "a" "int4",\n  "B b" "text" not null default (\'x\'),\n  constraint "one" unique ("a", "B b"),\n'
         '  constraint "up" foreign key ("a") references "p" ("id") on delete cascade '
         "deferrable initially deferred\n)",
     )
-    assert plan.after == ('create index "by_b" on "t" ("B b", "a" desc)',)
+    assert plan.write.after == ('create index "by_b" on "t" ("B b", "a" desc)',)
     assert plan.warnings == (
         "column 'a': its default is not carried over: nextval('s')",
         "check 'positive' is not carried over: a > 0",
@@ -535,7 +535,7 @@ def test_a_table_carries_its_keys_and_says_what_it_leaves(
     )
     path = tmp_path / "t.db"
     with connect(SQLITE, str(path), read_only=False) as connection:
-        for statement in (*plan.before, *plan.after):
+        for statement in (*plan.write.before, *plan.write.after):
             connection.run(statement)
         [found] = SQLITE.describe(connection, [TableName("t")])
     assert [(c.name, c.origin.name, c.identity, c.nullable) for c in found.columns] == [
@@ -571,10 +571,10 @@ def test_a_table_in_another_file_is_the_same_table(
     ):
         for name in ("p", "t"):
             plan = plan_of(reader, writer, TableName(name), TableName(name))
-            for statement in plan.before:
+            for statement in plan.write.before:
                 writer.run(statement)
             copy(reader, writer, plan)
-            for statement in plan.after:
+            for statement in plan.write.after:
                 writer.run(statement)
             assert plan.warnings == ()
         here = SQLITE.describe(reader, [TableName("p"), TableName("t")])
@@ -635,7 +635,7 @@ def test_a_copy_beside_its_original_has_indexes_of_its_own(sqlite_file: Callable
     path = sqlite_file(HOUSE)
     with connect(SQLITE, str(path), read_only=False) as connection:
         plan = plan_of(connection, connection, TableName("t"), TableName("t2"))
-        for statement in (*plan.before, *plan.after):
+        for statement in (*plan.write.before, *plan.write.after):
             connection.run(statement)
         [found] = SQLITE.describe(connection, [TableName("t2")])
     assert [index.name for index in found.indexes] == ["t2_lowered", "t2_plain"]
@@ -657,12 +657,12 @@ def test_replace_swaps_under_views_and_keys_that_name_the_table(
     ):
         plan = plan_of(reader, writer, TableName("t"), TableName("t"), mode="replace")
         assert plan.write_table != plan.target.name
-        for statement in plan.before:
+        for statement in plan.write.before:
             writer.run(statement)
         copy(reader, writer, plan)
         assert sqlite_rows(target, "select * from t") == [(1,)]
         writer.run("begin immediate")
-        for statement in plan.after:
+        for statement in plan.write.after:
             writer.run(statement)
         writer.run("commit")
     assert sqlite_rows(target, "select n from v") == [(5,)]

@@ -16,6 +16,7 @@ from rich.cells import cell_len
 from arrowsync.core.plan import Fidelity, TransferPlan
 from arrowsync.core.receipts import Partition
 from arrowsync.core.table import Check, Column, ForeignKey, Index, Key, NativeType, TableName
+from arrowsync.core.write_modes import Write
 from arrowsync.display import Shown, html
 from arrowsync.display.document import (
     Code,
@@ -174,7 +175,8 @@ def test_a_plan_without_losses_says_so() -> None:
 
 def test_a_plan_shows_its_statements_in_order() -> None:
     plan = a_plan(
-        ORDERS, before=("create table orders (id bigint);",), after=("create index i on orders (id)",)
+        ORDERS,
+        write=Write(before=("create table orders (id bigint);",), builds=("create index i on orders (id)",)),
     )
     text = plain_text(plan_document(TRANSFER, TransferPlan((plan,))))
     assert re.search(r"create table orders \(id bigint\);\n +-- when all rows are in\n +create index i", text)
@@ -218,7 +220,8 @@ def test_time_is_not_guessed_without_a_row_count() -> None:
 
 def test_a_plan_is_json() -> None:
     plan = plan_dict(
-        TRANSFER, TransferPlan((replace(LOSSY, before=("create table t ()",), after=("analyze t",)),))
+        TRANSFER,
+        TransferPlan((replace(LOSSY, write=Write(before=("create table t ()",), last=("analyze t",))),)),
     )
     assert json.loads(json.dumps(plan)) == plan
     assert plan["estimated_rows"] == 6_001_215
