@@ -16,7 +16,7 @@ from typing import Any
 from arrowsync.core.plan import TablePlan
 from arrowsync.core.receipts import Partition, Phase, Receipt, Unfinished
 from arrowsync.core.status import RUNNING, TableStatus, TransferStatus
-from arrowsync.core.transfer import WriteMode
+from arrowsync.core.write_modes import decide
 from arrowsync.endpoints.files import receipts
 from arrowsync.endpoints.files.file_system import write_whole
 from arrowsync.errors import ResumeError
@@ -98,7 +98,7 @@ class FolderJournal:
         if noted is None or noted["target"] != str(target):
             return None
         found, published = self.receipts(noted["run"]), self._is_published(noted)
-        if noted.get("layout") != LAYOUT and noted["request"]["mode"] != WriteMode.REPLACE:
+        if noted.get("layout") != LAYOUT and not decide(noted["request"]["mode"], exists=False).replaces:
             published = False  # its partitions are copied again, each part takes the place of the one before
         gone = published and len(found) < len(noted["partitions"])
         return Unfinished(
