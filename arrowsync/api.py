@@ -191,6 +191,7 @@ def planned(asked: CopyArguments, *, sample_types: bool) -> Plan:
     """As `plan`; with `sample_types`, as in `copy`, a sample is enough for types that the copy proves."""
     _check_helpers(asked.executor, asked.observer, asked.progress)
     transfer, source, sink = _transfer(asked)
+    transfer = transfer.settled(sink.capabilities)
     if asked.executor is not None:
         check_executor(transfer, source, sink)
     with _reading_catalogues(asked.observer, asked.progress):

@@ -78,7 +78,10 @@ class CopyArguments(RowArguments):
     allow_lossy: Annotated[bool, "agree to the losses that the plan lists"] = False
     allow_empty: Annotated[bool | Names, "let replace exchange rows for none: True, or patterns"] = False
     verify: Annotated[Check, "how the copy is checked: count, hash, off"] = "count"
-    on_bad_rows: Annotated[OnBadRows, "rows that the target refuses: quarantine or stop"] = "quarantine"
+    on_bad_rows: Annotated[
+        OnBadRows | None,
+        "refused rows: quarantine or stop; None: quarantine where the target can",
+    ] = None
     max_bad_rows: Annotated[int | str, 'refused rows for each table: a number, or "1%"'] = 10_000
     quarantine: Annotated[str | os.PathLike[str], "folder for refused rows"] = "arrowsync-quarantine"
     restart: Annotated[bool, "give up what an unfinished copy has left, and begin anew"] = False

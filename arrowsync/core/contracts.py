@@ -21,6 +21,7 @@ from arrowsync.core.units import MiB
 # SQLite → PostgreSQL took 3.7 s instead of 3.3: each batch costs 0.7 ms of CPU.
 LARGEST_READ = 4 * MiB
 
+Depth = Literal["db_schemas", "tables", "all"]  # of GetObjects
 Forms = Mapping[str, tuple[Form, ...]]  # column name -> the ways to read it, best first
 
 
@@ -46,7 +47,7 @@ class Connection(Protocol):
     def schema(self, query: str) -> pa.Schema:
         """The Arrow schema that the driver gives the query."""
 
-    def objects(self, depth: Literal["tables", "all"], **named: str) -> list[dict[str, Any]]:  # Any: of Arrow
+    def objects(self, depth: Depth, **named: str) -> list[dict[str, Any]]:  # Any: of Arrow
         """What the driver's catalogue tells (GetObjects), as its Arrow structs."""
         ...
 

@@ -7,13 +7,14 @@ import json
 import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from types import UnionType
 from typing import Any, Self
 
 from arrowsync.core.arguments import CopyArguments
+from arrowsync.core.capabilities import Capabilities
 from arrowsync.core.limits import Limits, Retry
 from arrowsync.core.suggestions import meant_mode, nearest
 from arrowsync.core.table import TableName, any_fits
@@ -91,7 +92,7 @@ class Transfer:
     workers: int | None = None
     limits: Limits = field(default_factory=Limits)
     retry: Retry = field(default_factory=Retry)
-    on_bad_rows: BadRows = BadRows.QUARANTINE
+    on_bad_rows: BadRows | None = None
     max_bad_rows: int | str = CopyArguments.max_bad_rows
     quarantine: str = str(CopyArguments.quarantine)
     nul: Nul = Nul.QUARANTINE
@@ -138,6 +139,19 @@ class Transfer:
         if number == text:
             return bad <= most
         return read < SHARE_JUDGED_FROM or bad <= read * most / 100
+
+    def settled(self, sink: Capabilities) -> Self:
+        """With what the target can do where nothing was asked for. Raises ConfigError for what it cannot."""
+        if not sink.isolates_rows and self.on_bad_rows is BadRows.QUARANTINE:
+            raise ConfigError(
+                "on_bad_rows quarantine: this target cannot tell a refused row from the others",
+                hint="Leave it out, or say stop: a refused row ends the copy, and nothing is written",
+            )
+        if not sink.journal and self.journal not in (None, CopyArguments.journal):
+            raise ConfigError("journal: no receipts can be kept in this target", hint="Leave journal out")
+        usual = BadRows.QUARANTINE if sink.isolates_rows else BadRows.STOP
+        journal = self.journal if sink.journal else None
+        return replace(self, on_bad_rows=self.on_bad_rows or usual, journal=journal)
 
     @property
     def worker_count(self) -> int:

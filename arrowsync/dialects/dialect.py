@@ -249,7 +249,10 @@ class Dialect:
 
     def resolve_name(self, connection: Connection, name: TableName) -> TableName:
         """The name with this database's default schema, or without one. Raises ConfigError."""
-        return name if name.schema else replace(name, schema=self.default_schema(connection))
+        if name.schema is None:
+            return replace(name, schema=self.default_schema(connection))
+        objects.check_schema(connection, name.schema)
+        return name
 
     def normalize_name(self, name: TableName) -> TableName:
         """See Sink.folded."""

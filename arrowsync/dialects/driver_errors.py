@@ -19,6 +19,8 @@ _STATUSES: dict[str, Callable[..., ArrowsyncError]] = {
     **dict.fromkeys(("UNAUTHENTICATED", "UNAUTHORIZED"), ConfigError),
     **dict.fromkeys(("NOT_FOUND", "ALREADY_EXISTS", "NOT_IMPLEMENTED"), SchemaError),
 }
+# Of drivers that say neither, such as DuckDB's: a row was refused.
+_REFUSED = re.compile("constraint|violat|duplicate|type mismatch|out of range|overflow", re.IGNORECASE)
 _STATUS = re.compile(r"^[A-Z_]+: ")
 
 
@@ -26,6 +28,8 @@ def translate(error: Exception) -> ArrowsyncError:
     """The driver's error as one of ours, by the first line that says something."""
     state: str | None = getattr(error, "sqlstate", None)
     status = getattr(getattr(error, "status_code", None), "name", "")
-    kind = _STATES.get((state or "")[:2]) or _STATUSES.get(status, ArrowsyncError)
     lines = [line.strip() for line in _STATUS.sub("", str(error)).splitlines() if line.strip()]
-    return kind(lines[0].rstrip(".") if lines else "the driver gave no reason", sqlstate=state)
+    message = lines[0].rstrip(".") if lines else "the driver gave no reason"
+    by_words = DataError if _REFUSED.search(message) else ArrowsyncError
+    kind = _STATES.get((state or "")[:2]) or _STATUSES.get(status, by_words)
+    return kind(message, sqlstate=state)

@@ -74,6 +74,22 @@ def _tables(schema: Mapping[str, Any]) -> Iterator[Listed]:
         )
 
 
+def check_schema(connection: Connection, name: str) -> None:
+    """Raises ConfigError for a schema that the current catalogue does not have."""
+    catalog = connection.option(_CATALOG)
+    there = [
+        schema["db_schema_name"]
+        for found in connection.objects("db_schemas")
+        if catalog in (None, found["catalog_name"])
+        for schema in found["catalog_db_schemas"] or ()
+    ]
+    if name not in there:
+        raise ConfigError(
+            f"there is no schema {name!r} in the target",
+            hint="Create it, or name another table with --target-table schema.table",
+        )
+
+
 def names(connection: Connection, *, views: bool) -> list[TableName]:
     found = (each.name for each in listed(connection) if views or each.kind == "table")
     return sorted(set(found), key=lambda name: (name.schema or "", name.name))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
 
 from arrowsync.core.plan import ColumnPlan, Fidelity, TablePlan, TransferPlan
-from arrowsync.core.transfer import Transfer
+from arrowsync.core.transfer import BadRows, Transfer
 from arrowsync.core.units import format_bytes
 from arrowsync.core.write_modes import Write
 from arrowsync.display.document import (
@@ -59,7 +59,7 @@ def plan_document(transfer: Transfer, planned: TransferPlan) -> Document:
         ),
         parts(
             [
-                facts(("source", transfer.source), ("target", transfer.target), ("mode", str(transfer.mode))),
+                facts(*_asked(transfer)),
                 *(_table(plan, is_open=not several) for plan in plans),
                 Section("tables", (_sum(plans),), open=True) if several else None,
                 _losses(plans),
@@ -67,6 +67,15 @@ def plan_document(transfer: Transfer, planned: TransferPlan) -> Document:
             ]
         ),
     )
+
+
+def _asked(transfer: Transfer) -> Iterator[tuple[str, str]]:
+    """What was asked for, and what is not as people know it from other targets."""
+    yield from (("source", transfer.source), ("target", transfer.target), ("mode", str(transfer.mode)))
+    if transfer.on_bad_rows is BadRows.STOP:
+        yield "refused rows", "end the copy"
+    if transfer.journal is None:
+        yield "receipts", "none: each table is one transaction, and starts over after an interruption"
 
 
 def estimated_seconds(plans: Sequence[TablePlan]) -> float | None:
@@ -244,6 +253,7 @@ def plan_dict(transfer: Transfer, planned: TransferPlan) -> dict[str, Any]:  # A
         "source": transfer.source,
         "target": transfer.target,
         "mode": str(transfer.mode),
+        "on_bad_rows": str(transfer.on_bad_rows or BadRows.QUARANTINE),
         "estimated_rows": _rows(plans),
         "estimated_bytes": _bytes(plans),
         "estimated_seconds": estimated_seconds(plans),

@@ -18,6 +18,7 @@ from adbc_driver_manager import AdbcStatusCode, dbapi
 from adbc_driver_manager import _reader as adbc_reader
 
 from arrowsync import fork_safety
+from arrowsync.core.contracts import Depth
 from arrowsync.core.waits import Wait, listening
 from arrowsync.dialects.dialect import Dialect
 from arrowsync.endpoints import shared_databases
@@ -188,7 +189,7 @@ class AdbcConnection:
                 cursor.execute(query)
                 return cursor.fetch_record_batch().schema
 
-    def objects(self, depth: Literal["tables", "all"], **named: str) -> list[dict[str, Any]]:  # Any: of Arrow
+    def objects(self, depth: Depth, **named: str) -> list[dict[str, Any]]:  # Any: of Arrow
         """What the driver's catalogue tells (GetObjects), as its Arrow structs."""
         with self._calling():
             reader = self._connection.adbc_get_objects(depth=depth, **named)  # type: ignore[arg-type]
@@ -232,11 +233,18 @@ class AdbcConnection:
                     with contextlib.suppress(Exception):
                         cursor.adbc_cancel()
 
-    def ingest(self, table: str, batches: pa.RecordBatchReader, options: Mapping[str, Any]) -> int:
-        """One bulk ingest, into an existing table unless `mode` says otherwise; the number of rows sent."""
+    def ingest(
+        self,
+        table: str,
+        batches: pa.RecordBatchReader,
+        options: Mapping[str, Any],
+        *,
+        mode: Literal["create", "append"] = "append",
+    ) -> int:
+        """One bulk ingest; the number of rows sent."""
         # With a fresh cursor each time: db_schema_name and catalog_name stick to one.
         with self._cursor() as cursor, self._calling():
-            return int(cursor.adbc_ingest(table, batches, **{"mode": "append", **options}))
+            return int(cursor.adbc_ingest(table, batches, mode=mode, **options))
 
     def cancel(self) -> None:
         """End what runs, from another thread, and let nothing more begin; SQLite's driver has no cancel."""

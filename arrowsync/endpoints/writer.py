@@ -29,6 +29,7 @@ class DatabaseWriter:
         self._reject_finder: RejectFinder | None = None
         self._open = False
         self._staging_made = False
+        self._makes_table = self._dialect.capabilities.creates_by_ingest and not plan.exists
         self._opened: AdbcConnection | None = None
         self._cancelled = False
         self.done: Receipt | None = None
@@ -58,7 +59,7 @@ class DatabaseWriter:
         else:
             self.done = self._claim()
         if self.done is None:
-            self._stored_before = self._dialect.stored(self._connection, self._plan.write_table)
+            self._stored_before = self._stored()
 
     def _claim(self) -> Receipt | None:
         try:
@@ -110,9 +111,13 @@ class DatabaseWriter:
 
     def _store(self, batch: pa.RecordBatch) -> int:
         """Ingest the batch; the rows that the target has stored of it."""
-        before = self._dialect.stored(self._connection, self._plan.write_table)
+        before = self._stored()
         self.write(iter([batch]))
-        return self._dialect.stored(self._connection, self._plan.write_table) - before
+        return self._stored() - before
+
+    def _stored(self) -> int:
+        """See Dialect.stored; of a table that the first ingest has yet to make there are no rows."""
+        return 0 if self._makes_table else self._dialect.stored(self._connection, self._plan.write_table)
 
     @property
     def _schema(self) -> pa.Schema:
@@ -123,7 +128,9 @@ class DatabaseWriter:
         into = TableName(plan.staging_name) if plan.staged else plan.write_table
         options = dialect.capabilities.staging_options if plan.staged else dialect.ingest_options(into)
         try:
-            rows = self._connection.ingest(into.name, guarded.reader(), options)
+            rows = self._connection.ingest(
+                into.name, guarded.reader(), options, mode="create" if self._makes_table else "append"
+            )
         except ArrowsyncError:
             if guarded.error is not None:
                 raise guarded.error from None
@@ -133,6 +140,7 @@ class DatabaseWriter:
             raise guarded.error
         if not guarded.finished or rows != guarded.rows:
             raise VerificationError(f"the driver took {rows} of {guarded.rows} rows")
+        self._makes_table = False
         if plan.staged:
             for statement in dialect.insert_from_staging(plan):
                 self._connection.run(statement)
@@ -179,8 +187,7 @@ class DatabaseWriter:
         if self._reject_finder is not None:
             sent, stored = self._reject_finder.meant, self._reject_finder.stored
         else:
-            counter = self._dialect.stored(self._connection, self._plan.write_table)
-            sent, stored = self._sent, counter - self._stored_before
+            sent, stored = self._sent, self._stored() - self._stored_before
         if stored != sent:
             names = ", ".join(self._dialect.triggers(self._connection, self._plan.write_table))
             culprit = f"A trigger ({names})" if names else "A trigger or rule"

@@ -82,6 +82,8 @@ class _Attempts:
             except (DataError, Refused) as error:
                 if isinstance(error, Refused) and plan.can_do_without(error):
                     raise
+                if not task.sink.capabilities.isolates_rows:
+                    raise _stopping(error) from error
                 self._rejects_rows = True
         return copy_rejecting(task, self._sizer, self._around, self._tally)
 
@@ -116,6 +118,18 @@ class _Attempts:
         self._around.observe(
             PartitionRefused(**_place(self._task), column=error.column or "", reason=error.message)
         )
+
+
+def _stopping(error: ArrowsyncError) -> DataError:
+    return DataError(
+        error.message,
+        column=error.column,
+        row=error.row,
+        sqlstate=error.sqlstate,
+        constraint=error.constraint,
+        hint="Nothing of the table was written: this target cannot tell a refused row from the others. "
+        "Leave such rows out with where, or give the column another type with cast",
+    )
 
 
 def _place(task: Task) -> dict[str, Any]:  # Any: fields of an event, and of an error
