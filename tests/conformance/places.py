@@ -14,7 +14,8 @@ class Place(Protocol):
     """A database under test."""
 
     @property
-    def uri(self) -> str: ...
+    def uri(self) -> Any:  # a URI, or arrowsync's Database
+        ...
 
     def run(self, sql: str) -> None:
         """Run statements by another client."""
