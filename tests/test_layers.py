@@ -37,3 +37,7 @@ def test_what_a_write_mode_does_is_decided_in_one_module() -> None:
 
 def test_the_condition_on_the_source_s_rows_is_read_in_one_module() -> None:
     assert modules_where(attribute=("transfer", "where")) == {"engine/table_selection.py"}
+
+
+def test_no_method_is_a_stub_that_raises_not_implemented() -> None:
+    assert modules_where(name="NotImplementedError") == set()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from arrowsync.display.document import Document
 
 
-class Shown:
+class Shown(ABC):
     """A value that people look at: as text when printed, as tables in a notebook."""
 
     __slots__ = ()
 
-    def document(self) -> Document:
-        raise NotImplementedError
+    @abstractmethod
+    def document(self) -> Document: ...
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.document().title.text}>"

@@ -29,7 +29,7 @@ class DatabaseWriter:
         self._reject_finder: RejectFinder | None = None
         self._open = False
         self._staging_made = False
-        self._makes_table = self._dialect.capabilities.creates_by_ingest and not plan.exists
+        self._makes_table = self._dialect.capabilities.creates_by_ingest and plan.write.makes_table
         self._opened: AdbcConnection | None = None
         self._cancelled = False
         self.done: Receipt | None = None
