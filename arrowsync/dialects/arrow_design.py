@@ -15,19 +15,11 @@ from arrowsync.core.plan import ColumnPlan, Convert, Fidelity, Form, Route, Stor
 from arrowsync.core.table import Column, Key, NativeType, Table, TableName, columns_there
 from arrowsync.core.transfer import Transfer
 from arrowsync.dialects.arrow_columns import StoredColumn, raw
-from arrowsync.dialects.arrow_types import (
-    DIALECT,
-    exactly,
-    parse,
-    parses,
-    plain,
-    spell,
-    spells,
-    type_named,
-)
+from arrowsync.dialects.arrow_types import DIALECT, plain, type_named
 from arrowsync.errors import ConfigError, SchemaError
 from arrowsync.types import conversions
 from arrowsync.types.kinds import NESTED, POSTGRESQL, is_vendors, kind
+from arrowsync.types.spelling import exactly, parse, parses, spell, spells
 
 
 def design(

@@ -10,19 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from arrowsync.engine.row_hashes import Canonical
 from arrowsync.types.conversions import same, storage
 from arrowsync.types.kinds import NESTED, kind
+from arrowsync.types.nested import bounds, entries
 
 Leaf = Callable[[pa.Array], Canonical]
 
 
 def nested_bytes(array: pa.Array, leaf: Leaf) -> pa.Array:
     """The bytes of each value, of which `leaf` makes the innermost canonical; NULL stays NULL."""
-    rows = pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), len(array) + 1), start=-1)
+    rows = pl.int_range(len(array) + 1, eager=True).to_arrow()
     whole = pc.binary_join_element_wise(*_parts(array, rows, leaf), pa.scalar(b"", pa.large_binary()))
     return pc.if_else(array.is_valid(), whole, same(None, whole)) if array.null_count else whole
 
@@ -41,18 +43,9 @@ def _parts(array: pa.Array, rows: pa.Array, leaf: Leaf) -> Iterator[pa.Array]:
         for field in array.flatten():  # a field is NULL where its struct is
             yield from _parts(field, rows, leaf)
         return
-    lists = _entries(array) if name == "map" else array
-    lengths = _counts(pc.list_value_length(lists))
+    lengths, items = entries(array)
     yield _of_numbers(lengths, rows)
-    yield from _parts(lists.flatten(), _bounds(lengths).take(rows), leaf)
-
-
-def _entries(maps: pa.Array) -> pa.Array:
-    """Maps as lists of their entries, in their order."""
-    entries = pa.StructArray.from_arrays([maps.keys, maps.items], ["key", "value"])
-    lists = pa.list_(entries.type)
-    buffers = maps.buffers()[:2]
-    return pa.Array.from_buffers(lists, len(maps), buffers, maps.null_count, maps.offset, [entries])
+    yield from _parts(items, bounds(lengths).take(rows), leaf)
 
 
 def _leaf_parts(leaf: Canonical, rows: pa.Array) -> Iterator[pa.Array]:
@@ -65,12 +58,13 @@ def _leaf_parts(leaf: Canonical, rows: pa.Array) -> Iterator[pa.Array]:
     stands_apart = apart.is_valid()
     yield _of_numbers(pc.if_else(stands_apart, same(2, there), there), rows)
     yield from _value_parts(values, rows)
-    yield from _value_parts(apart.drop_null(), _bounds(stands_apart.cast(pa.int64())).take(rows))
+    yield from _value_parts(apart.drop_null(), bounds(stands_apart.cast(pa.int64())).take(rows))
 
 
 def _value_parts(values: pa.Array, rows: pa.Array) -> Iterator[pa.Array]:
     if pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
-        yield _of_numbers(_counts(pc.binary_length(values)), rows)
+        lengths = pc.binary_length(values).cast(pa.int64())
+        yield _of_numbers(pc.fill_null(lengths, same(0, lengths)), rows)
         yield _of_bytes(pc.fill_null(values, b""), rows)
     else:
         yield _of_numbers(pc.fill_null(values, same(0, values)), rows)
@@ -95,12 +89,3 @@ def _slices(starts: pa.Array, data: pa.Buffer | None) -> pa.Array:
     starts = pc.add(starts, same(0, starts))  # a buffer of its own, which begins with the first
     buffers = [None, starts.buffers()[1], data if data is not None else pa.py_buffer(b"")]
     return pa.Array.from_buffers(pa.large_binary(), len(starts) - 1, buffers)
-
-
-def _counts(lengths: pa.Array) -> pa.Array:
-    return pc.fill_null(lengths.cast(pa.int64()), 0)
-
-
-def _bounds(lengths: pa.Array) -> pa.Array:
-    """Where the first begins, and where each ends."""
-    return pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(lengths)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from functools import partial
@@ -15,6 +14,7 @@ from arrowsync.dialects.sqlite.read_types import TEXTS, affinity, number_of
 from arrowsync.errors import Refused
 from arrowsync.types import casts, conversions, temporal
 from arrowsync.types.kinds import NESTED, POSTGRESQL, encoded, is_vendors, kind
+from arrowsync.types.spelling import json_text
 
 # -- storing -----------------------------------------------------------------------------------------------
 
@@ -44,18 +44,6 @@ def _decoded(array: pa.Array, *, then: Convert | None) -> pa.Array:
     return then(plain) if then else plain
 
 
-def _json_text(array: pa.Array) -> pa.Array:
-    """Lists, structs and maps as JSON; refuses what JSON has no word for: NaN, bytes, dates, decimals."""
-    try:
-        texts = [
-            None if v is None else json.dumps(v, allow_nan=False, ensure_ascii=False)
-            for v in array.to_pylist()
-        ]
-    except (TypeError, ValueError) as error:
-        raise Refused(f"JSON cannot say it: {error}") from error
-    return pa.array(texts, pa.string())
-
-
 # The text on the way to a REAL: the driver binds NaN as NULL, and a REAL column turns −0.0 into 0.0.
 _ODD_DOUBLES = (
     "case {} when 'nan' then 'NaN' when '-0' then x'2d302e30' when 'inf' then 9e999 when '-inf' then -9e999 "
@@ -81,7 +69,7 @@ _ENCODERS: dict[str, tuple[pa.DataType, Convert]] = {
     "duration": (pa.string(), temporal.duration_to_text),
     "null": (pa.string(), _spelled),
 }
-_NESTED = Storage(pa.string(), _json_text, fidelity=Fidelity.WIDENED, reason="nested values become JSON text")
+_NESTED = Storage(pa.string(), json_text, fidelity=Fidelity.WIDENED, reason="nested values become JSON text")
 
 
 _DECIMALS = {

@@ -23,12 +23,12 @@ from hypothesis import strategies as st
 import arrowsync
 from arrowsync import ArrowsyncError, ConfigError, Limits, Report, ResumeError, SchemaError, TransferError
 from arrowsync.core.receipts import Fingerprint, Partition, Receipt
-from arrowsync.dialects.arrow_types import exactly, parse
 from arrowsync.endpoints import Database, Files, endpoint
 from arrowsync.endpoints.files.parquet.footers import row_groups, widths
 from arrowsync.endpoints.files.parquet.reader import opened
 from arrowsync.endpoints.files.staging import Staging
 from arrowsync.errors import Refused
+from arrowsync.types.spelling import exactly, parse
 
 SMALL = Limits(partition_bytes="4 KiB")  # so that a few hundred rows are several partitions
 
