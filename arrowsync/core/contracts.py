@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol, Self
 
 import pyarrow as pa
 
 from arrowsync.core.capabilities import Capabilities
+from arrowsync.core.events import Event
 from arrowsync.core.plan import ColumnPlan, Form, Published, Snapshot, TablePlan
 from arrowsync.core.receipts import Partition, Receipt, Refusal, Unfinished
 from arrowsync.core.table import Table, TableName, Widths
@@ -323,8 +324,12 @@ class Sink(Source, Protocol):
     def open_writer(self, plan: TablePlan, partition: Partition) -> Writer: ...
 
     def publish(
-        self, plan: TablePlan, receipts: Sequence[Receipt], outcome: Mapping[str, Any]
-    ) -> Published:  # Any: JSON
+        self,
+        plan: TablePlan,
+        receipts: Sequence[Receipt],
+        outcome: Mapping[str, Any],  # Any: JSON
+        observe: Callable[[Event], None],
+    ) -> Published:
         """Finish the table: indexes, swap, sequences, foreign keys; the journal remembers `outcome`."""
         ...
 

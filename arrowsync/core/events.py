@@ -33,7 +33,6 @@ class TableStarted(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionStarted(Event):
     partition: int
-    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,9 +111,11 @@ class RowsQuarantined(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publishing(Event):
-    """All rows are in; a statement of the last step (index, key, swap, …) begins."""
+    """All rows are in; a statement that finishes the table (index, key, swap, …) begins."""
 
     statement: str
+    number: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

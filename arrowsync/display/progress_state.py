@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -25,6 +26,7 @@ from arrowsync.display.formatting import bytes_rate, count, duration, noun, rows
 
 WINDOW_SECONDS = 10.0  # that speeds are taken over: long enough to be calm, short enough to be true
 MARK_SECONDS = 0.25  # between two points of that window
+_BUILDS = re.compile(r"create (unique )?index|alter table .+ add ", re.IGNORECASE)  # they read every row
 
 
 @dataclass(slots=True)
@@ -141,8 +143,10 @@ class ProgressState:
                 return f"{table.name}: {wait}"
             case RowsQuarantined(rows=rows, reason=reason):
                 return f"{table.name}: {noun(rows, 'row')} to quarantine: {reason}"
-            case Publishing(statement=statement):
-                table.step = " ".join(statement.split())
+            case Publishing(statement=statement, number=number, total=total):
+                table.step = f"{number} of {total}: {' '.join(statement.split())}"
+                if _BUILDS.match(statement):
+                    return f"{table.name}: {table.step}"
             case TableFinished(status=status, rows=rows, seconds=seconds):
                 del self.running[event.table]
                 if table.plan is not None and table.plan.is_finished:

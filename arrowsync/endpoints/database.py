@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from arrowsync.core.capabilities import Capabilities
 from arrowsync.core.contracts import Connection, Forms, Lock, Source
+from arrowsync.core.events import Event
 from arrowsync.core.plan import ColumnPlan, Published, Snapshot, TablePlan
 from arrowsync.core.receipts import Partition, Receipt, Unfinished
 from arrowsync.core.status import TransferStatus
@@ -321,10 +322,14 @@ class Database:
         return DatabaseWriter(self.address, plan, partition)
 
     def publish(
-        self, plan: TablePlan, receipts: Sequence[Receipt], outcome: Mapping[str, Any]
-    ) -> Published:  # Any: JSON
+        self,
+        plan: TablePlan,
+        receipts: Sequence[Receipt],
+        outcome: Mapping[str, Any],  # Any: JSON
+        observe: Callable[[Event], None],
+    ) -> Published:
         """See Sink.publish."""
-        return self._target.publish(plan, receipts, outcome)
+        return self._target.publish(plan, receipts, outcome, observe)
 
     def enforce(self, plan: TablePlan) -> Published:
         """See Sink.enforce."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from arrowsync.core.contracts import Lock
+from arrowsync.core.events import Event, Publishing
 from arrowsync.core.plan import Published, TablePlan
 from arrowsync.core.receipts import Leftover, Phase, Receipt, Unfinished
 from arrowsync.core.status import TransferStatus
@@ -189,26 +190,33 @@ class DatabaseTarget:
     # -- publishing ----------------------------------------------------------------------------------------
 
     def publish(
-        self, plan: TablePlan, receipts: Sequence[Receipt], outcome: Mapping[str, Any]
-    ) -> Published:  # Any: JSON
+        self,
+        plan: TablePlan,
+        receipts: Sequence[Receipt],
+        outcome: Mapping[str, Any],  # Any: JSON
+        observe: Callable[[Event], None],
+    ) -> Published:
         """See Sink.publish. Goes on where an earlier call was interrupted; a second call does no harm."""
         if plan.journal is None:
             if not plan.partitions:
-                self._make(plan)
+                self._make(plan, observe)
             return Published()  # else the one transaction that wrote the rows has done it
+        builds = len(plan.write.builds)
         with self._connect() as connection:
             journal = Journal(connection, plan.journal)
             state = journal.state(plan)
             if state is None:
                 return Published()  # the connection was lost after the commit
-            for number in range(state.get("built", 0), len(plan.write.builds)):
+            for number in range(state.get("built", 0), builds):
                 with _transaction(connection):
-                    connection.run(plan.write.builds[number])
+                    _finish(connection, plan, number, observe)
                     journal.remember(plan, {**state, "built": number + 1})
 
             def last() -> Published:
-                for statement in (*self._dialect.capabilities.durable, *plan.write.last):
+                for statement in self._dialect.capabilities.durable:
                     connection.run(statement)
+                for number in range(builds, len(plan.write.after)):
+                    _finish(connection, plan, number, observe)
                 published = add_foreign_keys(connection, plan)
                 journal.publish(plan, receipts, {**state, **outcome, **self._finished(connection, plan)})
                 return published
@@ -224,9 +232,13 @@ class DatabaseTarget:
             "references": [reference.to_dict() for reference in plan.references],
         }
 
-    def _make(self, plan: TablePlan) -> None:
+    def _make(self, plan: TablePlan, observe: Callable[[Event], None]) -> None:
         def make() -> None:
-            for statement in (*plan.write.before, *plan.write.after, *self._dialect.capabilities.durable):
+            for statement in plan.write.before:
+                connection.run(statement)
+            for number in range(len(plan.write.after)):
+                _finish(connection, plan, number, observe)
+            for statement in self._dialect.capabilities.durable:
                 connection.run(statement)
 
         with self._connect() as connection:
@@ -255,6 +267,16 @@ class DatabaseTarget:
                 journal.finish(transfer, {str(name) for name in partial})
                 if self._dialect.capabilities.drops_journal:
                     journal.drop_if_idle()
+
+
+def _finish(
+    connection: AdbcConnection, plan: TablePlan, number: int, observe: Callable[[Event], None]
+) -> None:
+    """Run one of the statements that finish the table, and tell beforehand: an index may take long."""
+    statement, total = plan.write.after[number], len(plan.write.after)
+    table = str(plan.source.name)
+    observe(Publishing(table=table, statement=statement, number=number + 1, total=total))
+    connection.run(statement)
 
 
 def _with_write_table_state(connection: AdbcConnection, found: Unfinished) -> Unfinished:

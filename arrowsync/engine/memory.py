@@ -127,37 +127,22 @@ def batch_ceiling(limit: int, pipes: int, widths: Widths = NARROW) -> int:
     return max(SMALLEST_BATCH, room * 2 // (3 * BATCH_COPIES))
 
 
-class _Block:
-    """Leased bytes, for whom, and the number of leases that hold them."""
+class Lease:
+    """Bytes in flight, which count until it is released, and for whom they are. A context manager."""
 
-    def __init__(self, nbytes: int, owner: object) -> None:
+    def __init__(self, tracker: MemoryTracker, nbytes: int, owner: object, waited_seconds: float) -> None:
         self.nbytes = nbytes
         self.owner = owner
-        self.holders = 1
-
-
-class Lease:
-    """Bytes in flight; they count until every lease that shares them is released. A context manager."""
-
-    def __init__(self, tracker: MemoryTracker, block: _Block, waited_seconds: float = 0.0) -> None:
         self.waited_seconds = waited_seconds
         self._tracker = tracker
-        self._block: _Block | None = block
-
-    def share(self) -> Lease:
-        """Another lease of the same bytes: one for each slice of a batch. Not after `release`."""
-        with self._tracker._changed:
-            if self._block is None:
-                raise ValueError("the lease is released")
-            self._block.holders += 1
-            return Lease(self._tracker, self._block)
+        self._released = False
 
     def release(self) -> None:
         """Let go, from any thread; a second time does nothing."""
         with self._tracker._changed:
-            block, self._block = self._block, None
-            if block is not None:
-                self._tracker._give_back(block)
+            if not self._released:
+                self._released = True
+                self._tracker._give_back(self)
 
     def __enter__(self) -> Self:
         return self
@@ -280,7 +265,7 @@ class MemoryTracker:
                 self._changed.notify_all()
             self._leases[owner] += 1
             self._leased += nbytes
-        return Lease(self, _Block(nbytes, owner), seconds)
+        return Lease(self, nbytes, owner, seconds)
 
     def wake(self) -> None:
         """Make waiting readers look at their stop events: for whoever has set one."""
@@ -325,14 +310,12 @@ class MemoryTracker:
             now = self._clock()
             self._relief_due = now + max(RELIEF_SECONDS, 10 * (now - began))
 
-    def _give_back(self, block: _Block) -> None:
-        block.holders -= 1
-        if not block.holders:
-            self._leases[block.owner] -= 1
-            if not self._leases[block.owner]:
-                del self._leases[block.owner]
-            self._leased -= block.nbytes
-            self._changed.notify_all()
+    def _give_back(self, lease: Lease) -> None:
+        self._leases[lease.owner] -= 1
+        if not self._leases[lease.owner]:
+            del self._leases[lease.owner]
+        self._leased -= lease.nbytes
+        self._changed.notify_all()
 
 
 # Where pyarrow was loaded before arrowsync could choose its allocators: its Python part at least can use

@@ -306,7 +306,9 @@ class TableRun:
         except ArrowsyncError as error:
             return replace(outcome, errors=(error.at(table=self.name),))
         noted = {"outcome": outcome.status, "verified": checked and checked.verified}
-        published = self._patiently(lambda: self.sink.publish(plan, outcome.receipts, noted))
+        published = self._patiently(
+            lambda: self.sink.publish(plan, outcome.receipts, noted, self.context.observe)
+        )
         return replace(
             outcome,
             verified=checked and checked.verified,

@@ -1,5 +1,6 @@
 """What a copy promises between any two endpoints; cells are read by other clients than arrowsync's."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import arrowsync
 from arrowsync import ConfigError, MemoryLimitError, SchemaError, TransferError, VerificationError
 from arrowsync.core.contracts import Connection
+from arrowsync.core.events import Event, Publishing
 from arrowsync.core.receipts import Partition
 from arrowsync.core.table import Table
 from arrowsync.dialects.postgresql import PostgreSQL
@@ -380,3 +382,26 @@ def test_a_column_that_both_sides_compute_alike_is_left_to_the_target(pair: Pair
     pair.target.run(GENERATED)
     arrowsync.copy(pair.source.uri, pair.target.uri, table="t", mode="append", verify="hash")
     assert pair.target.rows("select a, b from t") == [(7, 14)]
+
+
+def test_each_statement_that_finishes_a_table_is_told_as_it_begins(
+    pair: Pair, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pair.source.run(
+        "create table orders (id int primary key, a int, b int); insert into orders values (1, 2, 3); "
+        "create index by_a on orders (a); create index by_b on orders (b)"
+    )
+    events: list[Event] = []
+    planned = arrowsync.plan(pair.source.uri, pair.target.uri).tables[0].write.after
+    report = arrowsync.copy(pair.source.uri, pair.target.uri, observer=events.append, progress=True)
+    told = [event for event in events if isinstance(event, Publishing)]
+    assert report.status == "complete"
+    assert [event.statement for event in told] == list(planned)
+    assert [(event.number, event.total) for event in told] == [
+        (number, len(planned)) for number in range(1, len(planned) + 1)
+    ]
+    written = capsys.readouterr().err
+    assert all(
+        re.search(rf"orders: \d of \d: create index .*{name}", written, re.IGNORECASE)
+        for name in ("by_a", "by_b")
+    )

@@ -76,10 +76,6 @@ class TypeName:
         return self.bare + "[]" * self.array
 
     @property
-    def element(self) -> TypeName:
-        return TypeName(self.bare, self.modifiers, fields=self.fields)
-
-    @property
     def is_builtin(self) -> bool:
         """Whether the name needs no schema; user types come from the catalogue with theirs."""
         return "." not in self.bare

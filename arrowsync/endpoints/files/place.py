@@ -9,7 +9,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,6 +19,7 @@ from uuid import uuid4
 
 from arrowsync.core.capabilities import Capabilities
 from arrowsync.core.contracts import Forms, Lock, Reader, Source
+from arrowsync.core.events import Event
 from arrowsync.core.plan import ColumnPlan, Published, Snapshot, TablePlan
 from arrowsync.core.receipts import Partition, Receipt, Unfinished
 from arrowsync.core.status import TransferStatus
@@ -330,8 +331,12 @@ class Files(OneTable):
         return [planned.get(name, column) for name, column in self._contents().columns.items()]
 
     def publish(
-        self, plan: TablePlan, receipts: Sequence[Receipt], outcome: Mapping[str, Any]
-    ) -> Published:  # Any: JSON
+        self,
+        plan: TablePlan,
+        receipts: Sequence[Receipt],
+        outcome: Mapping[str, Any],  # Any: JSON
+        observe: Callable[[Event], None],
+    ) -> Published:
         """See Sink.publish."""
         self._target.publish(plan, outcome)
         return Published(warnings=tuple(_texts(plan, receipts)))

@@ -90,7 +90,7 @@ def test_a_retried_partition_counts_its_rows_once() -> None:
         (0, started()),
         (1, a_batch("orders", 0, 300)),
         (2, Retried(table="orders", partition=0, attempt=2, wait_seconds=1, error="gone")),
-        (3, PartitionStarted(table="orders", partition=0, attempt=2)),
+        (3, PartitionStarted(table="orders", partition=0)),
         (4, a_batch("orders", 0, 100)),
         (5, PartitionCommitted(table="orders", receipt=a_receipt(0, 120), seconds=1, query_seconds=1)),
     )
@@ -130,6 +130,10 @@ def test_a_table_that_an_earlier_run_has_finished_is_one_line() -> None:
     assert state.running == {}
 
 
+def publishing(statement: str, table: str = "orders") -> Publishing:
+    return Publishing(table=table, statement=statement, number=2, total=5)
+
+
 def test_a_low_estimate_never_promises_the_end() -> None:
     assert state_of((0, started(10)), (1, a_batch("orders", 0, 500))).running["orders"].share == 0.99
 
@@ -141,8 +145,8 @@ def test_without_an_estimate_neither_share_nor_time_is_guessed() -> None:
 
 
 def test_the_last_steps_are_named() -> None:
-    state = state_of((0, started()), (1, Publishing(table="orders", statement="create index\n  i on t (a)")))
-    assert words(state, 1) == "create index i on t (a)"
+    state = state_of((0, started()), (1, publishing("create index\n  i on t (a)")))
+    assert words(state, 1) == "2 of 5: create index i on t (a)"
 
 
 @pytest.mark.parametrize(
@@ -160,13 +164,19 @@ def test_the_last_steps_are_named() -> None:
             RowsQuarantined(table="orders", partition=3, rows=1, path="/q", reason="too long"),
             "orders: 1 row to quarantine: too long",
         ),
+        (publishing("create index\n  i on t (a)"), "orders: 2 of 5: create index i on t (a)"),
+        (
+            publishing("alter table t add primary key (a)"),
+            "orders: 2 of 5: alter table t add primary key (a)",
+        ),
+        (publishing("drop table t"), None),
         (
             TableFinished(table="orders", status="complete", rows=1000, seconds=2.5),
             "orders: complete, 1,000 rows in 2.5 s",
         ),
     ],
 )
-def test_news_is_a_line(event: Event, line: str) -> None:
+def test_news_is_a_line(event: Event, line: str | None) -> None:
     assert ProgressState().take(event, 0) == line
 
 
@@ -227,7 +237,7 @@ def test_a_notebook_cell_is_replaced_and_escaped(clock: FakeClock) -> None:
         observe(started())
         clock.seconds = 1
         observe(a_batch("orders", 0, 250))
-        observe(Publishing(table="orders", statement="create index <i>"))
+        observe(publishing("create index <i>"))
         clock.seconds = 2
         observe(PartitionFailed(table="orders", partition=0, error="<b>"))
     assert 'value="0.25"' in shown[2]
@@ -249,7 +259,7 @@ def test_a_name_steers_no_terminal_and_makes_no_line_of_its_own(clock: FakeClock
             clock.seconds += 10
             observe(a_batch(STEERING, 0, 10))
             observe(PartitionFailed(table=STEERING, partition=0, error=STEERING))
-            observe(Publishing(table=STEERING, statement=f"create index {STEERING}"))
+            observe(publishing(f"create index {STEERING}", table=STEERING))
             clock.seconds += 10
             observe(a_batch(STEERING, 0, 10))
     for text in ("\n".join(lines), stream.getvalue()):

@@ -892,7 +892,7 @@ def test_finishing_twice_does_no_harm(tmp_path: Path) -> None:
     for place in ("b.parquet", "b/"):
         plan = arrowsync.plan(numbers(tmp_path / "a.parquet"), f"{tmp_path}/{place}", mode="create")
         plan.run(progress=False)
-        plan.sink.publish(plan.tables[0], (), {"outcome": "complete", "verified": None})
+        plan.sink.publish(plan.tables[0], (), {"outcome": "complete", "verified": None}, list().append)
         assert ids(tmp_path / place) == list(range(1_000))
 
 

@@ -107,7 +107,6 @@ def test_a_reader_above_80_percent_waits_until_below_60() -> None:
     with waiting(memory, 20 * MiB) as (waiter, _):
         assert waiter.waits()
         third.release()
-        second.share().release()
         assert waiter.waits(), "70 % + the 20 it asks for"
         second.release()
         assert waiter.ends()
@@ -217,43 +216,21 @@ def test_nothing_is_leased_to_a_reader_that_is_stopped_already() -> None:
     assert memory.leased == 0
 
 
-def test_shared_bytes_count_until_the_last_slice_is_gone() -> None:
-    memory = tracker()
-    read = memory.acquire(10, Cancellation())
-    slices = [read.share() for _ in range(3)]
-    read.release()
-    for lease in slices:
-        assert memory.leased == 10
-        lease.release()
-        lease.release()
-    assert memory.leased == 0
-
-
-def test_a_released_lease_is_not_shared() -> None:
-    lease = tracker().acquire(10, Cancellation())
-    lease.release()
-    with pytest.raises(ValueError, match="released"):
-        lease.share()
-
-
-@given(st.lists(st.tuples(st.sampled_from(["acquire", "share", "release", "again"]), st.integers(0, 9))))
+@given(st.lists(st.tuples(st.sampled_from(["acquire", "release", "again"]), st.integers(0, 9))))
 def test_leased_bytes_are_those_of_the_leases_held_and_return_to_0(steps: list[tuple[str, int]]) -> None:
     memory = tracker()
-    held: list[tuple[int, Lease]] = []  # the block's number, which is also its size
+    held: list[tuple[int, Lease]] = []  # with its size
     gone: list[Lease] = []
     for number, (step, choice) in enumerate(steps, start=1):
         if step == "acquire":
             held.append((number, memory.acquire(number, Cancellation())))
         elif step == "again" and gone:
             gone[choice % len(gone)].release()
-        elif held and step == "share":
-            size, lease = held[choice % len(held)]
-            held.append((size, lease.share()))
         elif held and step == "release":
             _, lease = held.pop(choice % len(held))
             lease.release()
             gone.append(lease)
-        assert memory.leased == sum({size for size, _ in held})
+        assert memory.leased == sum(size for size, _ in held)
     for _, lease in held:
         lease.release()
     assert memory.leased == 0
@@ -267,7 +244,7 @@ def test_leased_bytes_return_to_0_however_the_pipes_end(end: str) -> None:
         def pipe() -> None:
             with suppress(Cancelled, ZeroDivisionError):
                 for number in range(200):
-                    with memory.acquire(30 * MiB, cancellation) as lease, lease.share():
+                    with memory.acquire(30 * MiB, cancellation):
                         cancellation.wait(0.0005)  # long enough for the others to want theirs
                         if number == 100 and end == "failure":
                             raise ZeroDivisionError

@@ -68,7 +68,7 @@ def test_a_second_attempt_of_a_partition_does_not_make_the_first_ones_last_batch
         collector,
         a_batch("orders", 0, 500),
         a_batch("orders", 0, 3),
-        PartitionStarted(table="orders", partition=0, attempt=2),
+        PartitionStarted(table="orders", partition=0),
         a_batch("orders", 0, 500),
         a_batch("orders", 0, 400),
     )
