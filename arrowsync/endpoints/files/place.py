@@ -180,10 +180,7 @@ class Files(OneTable):
 
     def states(self, plans: Sequence[TablePlan]) -> list[Mapping[str, Any]]:  # Any: JSON
         return [
-            {
-                "shape": plan.source.shape(),
-                "files": version(self._of(plan.source.name)._paths()),
-            }
+            {"shape": plan.source.shape(), "files": version(self._of(plan.source.name)._paths())}
             for plan in plans
         ]
 

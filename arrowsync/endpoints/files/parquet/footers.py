@@ -26,6 +26,7 @@ LARGEST_PAGE = 1 * MiB  # what writers mean to keep a page below
 def contents(path: str) -> Contents:
     with opened(path) as file:
         schema = file.schema_arrow
+        # Where Arrow's own schema is stored, pyarrow leaves out what else the file says of itself.
         schema = schema.with_metadata({**(schema.metadata or {}), **(file.metadata.metadata or {})})
         stored = (file.schema.column(at) for at in range(len(file.schema)))
         int96 = {column.path for column in stored if column.physical_type == "INT96"}
