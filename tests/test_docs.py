@@ -130,6 +130,12 @@ def test_every_room_of_the_house_is_in_the_picture() -> None:
     assert drawn == rooms - {"__init__", "__main__", "__pycache__", "errors"}
 
 
+def test_one_batch_s_way_goes_through_ten_files_that_are_there() -> None:
+    way = re.findall(r"^\d+\. `([\w/]+\.py)`", README, re.MULTILINE)
+    assert len(way) == 10
+    assert [name for name in way if not (PACKAGE / name).is_file()] == []
+
+
 def test_every_file_that_the_readme_links_to_is_there() -> None:
     root = Path(__file__).parents[1]
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -78,59 +78,67 @@ PROBES = (1, 8)
 
 
 def copy_partition(task: Task, sizer: AdaptiveSizer, context: CopyContext) -> Receipt:
-    """Copy the partition in one transaction of the target.
+    """Read the partition ahead, ingest its batches in one transaction of the target, commit with a receipt.
 
     Raises what the reader or the target raised, Refused when a column's form cannot carry its values; nothing
     of the partition is in the target then.
     """
+    with _reading_ahead(task, sizer, context) as feed, context.writing.take(context.cancellation):
+        started = time.monotonic()
+        writer = task.sink.open_writer(task.plan, task.partition)
+        # From here to the commit's answer: a claim may wait for another run's, a network may stall in COMMIT.
+        with context.cancellation.calling(writer.cancel), writer:
+            if writer.done is not None:
+                return found(writer.done, task, context)
+            rows = _write(writer, feed, task, sizer, context)
+            feed.close()
+            receipt = _receipt(task, rows, feed)
+            # What an attempt left that refused rows and was not committed.
+            quarantine.remove(task.plan, task.partition)
+            commit(writer, receipt, task.plan, task.sink)
+        # The next partition's threads use what they find: without this 8 partitions took 33 MiB more than 2
+        # in a process with a heap for each thread, 3 more in one with one heap.
+        trim()
+        _tell_committed(receipt, task, context, time.monotonic() - started, feed.query_seconds)
+        return receipt
+
+
+@contextmanager
+def _reading_ahead(task: Task, sizer: AdaptiveSizer, context: CopyContext) -> Iterator[Prefetch]:
+    """The partition's batches; they are read while another partition still writes."""
     with (
         context.reading.take(context.cancellation) as all_read,
         _prefetch(task, sizer, context, all_read) as feed,
     ):
         if not context.writing.is_free():
             feed.start()  # but not before somebody is there to take the rows: a stream is read once
-        with context.writing.take(context.cancellation):
-            return _store(feed, task, sizer, context)
+        yield feed
 
 
-def _store(feed: Prefetch, task: Task, sizer: AdaptiveSizer, context: CopyContext) -> Receipt:
-    plan, partition, started = task.plan, task.partition, time.monotonic()
-    writer = task.sink.open_writer(plan, partition)
-    # From here to the commit's answer: a claim may wait for another run's, a network may stall in COMMIT.
-    with context.cancellation.calling(writer.cancel), writer:
-        if writer.done is not None:
-            return found(writer.done, task, context)
-        rows = _write(writer, feed, task, sizer, context)
-        feed.close()
-        receipt = Receipt(
-            partition.number,
-            rows,
-            feed.fingerprint,
-            feed.bytes,
-            fell_back=plan.fell_back,
-            algorithm=ALGORITHM,
-        )
-        quarantine.remove(plan, partition)  # what an attempt left that refused rows and was not committed
-        commit(writer, receipt, plan, task.sink)
-    # The next partition's threads use what they find: without this 8 partitions took 33 MiB more than 2 in a
-    # process with a heap for each thread, 3 more in one with one heap.
-    trim()
-    context.observe(
-        PartitionCommitted(
-            table=str(plan.source.name),
-            receipt=receipt,
-            seconds=time.monotonic() - started,
-            query_seconds=feed.query_seconds,
-        )
+def _receipt(task: Task, rows: int, feed: Prefetch) -> Receipt:
+    return Receipt(
+        task.partition.number,
+        rows,
+        feed.fingerprint,
+        feed.bytes,
+        fell_back=task.plan.fell_back,
+        algorithm=ALGORITHM,
     )
-    return receipt
 
 
 def found(receipt: Receipt, task: Task, context: CopyContext) -> Receipt:
     """Tell of a partition that turned out to be in: the connection was lost after its commit."""
-    table = str(task.plan.source.name)
-    context.observe(PartitionCommitted(table=table, receipt=receipt, seconds=0.0, query_seconds=0.0))
+    _tell_committed(receipt, task, context, seconds=0.0, query_seconds=0.0)
     return receipt
+
+
+def _tell_committed(
+    receipt: Receipt, task: Task, context: CopyContext, seconds: float, query_seconds: float
+) -> None:
+    table = str(task.plan.source.name)
+    context.observe(
+        PartitionCommitted(table=table, receipt=receipt, seconds=seconds, query_seconds=query_seconds)
+    )
 
 
 def _prefetch(
