@@ -15,7 +15,6 @@ from functools import partial
 from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from arrowsync.core.plan import ColumnPlan, Convert, Fidelity, Form
 from arrowsync.core.receipts import REASONS, REASONS_KEY
@@ -240,10 +239,6 @@ def bring_arrays(stored: Sequence[pa.Array], columns: Sequence[ColumnPlan]) -> p
 def _brought(array: pa.Array, read: pa.DataType) -> pa.Array:
     if array.type == read:
         return array
-    if pa.types.is_dictionary(array.type):
-        # Arrow decodes no dictionary of string views, which is what polars makes of its categories.
-        values = pc.cast(array.dictionary, plain(array.type.value_type))
-        array = pa.DictionaryArray.from_arrays(array.indices, values).dictionary_decode()
     if (usual := plain(array.type)) != array.type:
         array = exactly(array, type=usual)
     if array.type == read:

@@ -22,6 +22,10 @@ SHORT = 4 << 20  # bytes of a column that may be looked at in one piece; with lo
 def storage(array: pa.Array) -> pa.Array:
     """The plain array of an extension array, a dictionary's or of runs; any other as it is."""
     if pa.types.is_dictionary(array.type):
+        if pa.types.is_string_view(array.type.value_type):
+            # Arrow decodes no dictionary of string views, which is what polars makes of its categories.
+            texts = pc.cast(array.dictionary, pa.string())
+            array = pa.DictionaryArray.from_arrays(array.indices, texts)
         return array.dictionary_decode()
     if pa.types.is_run_end_encoded(array.type):
         return pc.run_end_decode(array)

@@ -14,13 +14,15 @@ from arrowsync.core.plan import Convert
 from arrowsync.errors import Refused
 from arrowsync.types import conversions, temporal
 from arrowsync.types.kinds import NESTED, kind
-from arrowsync.types.nested import bounds, entries
+from arrowsync.types.nested import bounds, entries, rebuilt
 
 JSON = pa.json_(pa.string())
 
 
 def exactly(array: pa.Array, *, type: pa.DataType) -> pa.Array:
     """The same values in another type; refuses what would change."""
+    if kind(type) in NESTED:
+        return rebuilt(array, type, exactly)
     if pa.types.is_float32(type) and array.type != pa.float16():
         return conversions.to_float32(pc.cast(array, pa.float64()))
     if pa.types.is_decimal(type):
@@ -72,16 +74,16 @@ def json_text(array: pa.Array) -> pa.Array:
 
     Refuses bytes, NaN and infinity. NULL stays NULL. 30 – 200 ns a leaf.
     """
-    array = conversions.storage(array)
-    match kind(array.type):
+    name, array = kind(array.type), conversions.storage(array)
+    match name:
         case "struct":
             return _where_valid(array, _joined(*_members(array), "}"))
-        case "list" | "map" as name:
+        case "list" | "map":
             lengths, items = entries(array)
             said = _pairs(items) if name == "map" else _said(items)
             lists = pa.ListArray.from_arrays(bounds(lengths).cast(pa.int32()), said)
             return _where_valid(array, _joined("[", pc.binary_join(lists, ", "), "]"))
-        case name:
+        case _:
             return _leaf(array, name)
 
 
@@ -118,9 +120,9 @@ def _leaf(array: pa.Array, name: str) -> pa.Array:
         return _number(pc.cast(array, pa.float64()))
     if name in ("text", "json"):
         return _quoted(pc.cast(array, pa.string()))
-    if name == "bytes" or not spells(array.type):
+    if name not in _SPELL:
         raise Refused(f"JSON cannot say {array.type}")
-    return _joined('"', spell(array, type=array.type), '"')
+    return _joined('"', _SPELL[name](array), '"')
 
 
 def _number(array: pa.Array) -> pa.Array:

@@ -75,6 +75,36 @@ def test_views_of_text_and_zones_arrive(tmp_path: Path) -> None:
     assert types == ["string", "timestamp[us, tz=UTC]", "string"]
 
 
+CATEGORIES = {
+    "lists": (pl.List(pl.Categorical), [["x", "y", None], None, []]),
+    "structs": (pl.Struct({"c": pl.Enum(["x"])}), [{"c": "x"}, {"c": None}, None]),
+    "both": (pl.List(pl.Struct({"c": pl.Categorical})), [[{"c": "x"}, None], [], None]),
+}
+
+
+def test_categories_inside_of_nested_values_are_their_texts(
+    tmp_path: Path, sqlite_rows: Callable[..., Any]
+) -> None:
+    schema = {name: type for name, (type, _) in CATEGORIES.items()}
+    frame = pl.DataFrame({name: values for name, (_, values) in CATEGORIES.items()}, schema=schema)
+    assert copy(frame, tmp_path / "f.parquet", verify="hash").verified == "hash"
+    found = pq.read_table(tmp_path / "f.parquet")
+    for name, (_, values) in CATEGORIES.items():
+        assert found[name].to_pylist() == values, name
+    copy(frame.select("lists"), f"sqlite:///{tmp_path}/t.db", table="t")
+    assert sqlite_rows(tmp_path / "t.db", "select lists from t") == [('["x", "y", null]',), (None,), ("[]",)]
+
+
+def test_uuids_inside_of_nested_values_arrive(tmp_path: Path, sqlite_rows: Callable[..., Any]) -> None:
+    keys = pa.ExtensionArray.from_storage(pa.uuid(), pa.array([b"a" * 16, None], pa.binary(16)))
+    table = pa.table({"s": pa.StructArray.from_arrays([keys], ["key"])})
+    assert copy(table, tmp_path / "f.parquet", verify="hash").verified == "hash"
+    assert pq.read_table(tmp_path / "f.parquet")["s"].to_pylist() == table["s"].to_pylist()
+    copy(table, f"sqlite:///{tmp_path}/t.db", table="t")
+    spelled = '{"key": "61616161-6161-6161-6161-616161616161"}'
+    assert sqlite_rows(tmp_path / "t.db", "select s from t") == [(spelled,), ('{"key": null}',)]
+
+
 def test_intervals_are_spelled_as_postgresql_reads_them(tmp_path: Path) -> None:
     values = [pa.MonthDayNano([14, -3, 1_500_000_000]), None, pa.MonthDayNano([0, 0, -1_000])]
     copy(pa.table({"v": pa.array(values)}), tmp_path / "t.parquet", verify="hash")

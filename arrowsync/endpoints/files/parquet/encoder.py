@@ -78,7 +78,7 @@ class ParquetEncoder:
     def close(self) -> None:
         self._flush()
         self._encoded()
-        self._open(self._schema.empty_table()).close()
+        self._open(_without_rows(self._schema)).close()
 
     def abandon(self) -> None:
         self._encoder.shutdown()
@@ -162,9 +162,13 @@ def _mostly_distinct(column: pa.ChunkedArray) -> bool:
         return False
 
 
+def _without_rows(schema: pa.Schema) -> pa.Table:
+    return pa.Table.from_batches([], schema)  # empty_table() knows no uuid in a list or struct
+
+
 def _stored(schema: pa.Schema) -> list[tuple[str, Any]]:  # Any: pyarrow has no stubs
     """A schema's columns as Parquet stores them, by the names that it gives those of nested values."""
     empty = pa.BufferOutputStream()
-    pq.write_table(schema.empty_table(), empty)
+    pq.write_table(_without_rows(schema), empty)
     stored = pq.read_metadata(pa.BufferReader(empty.getvalue())).schema
     return [(stored.column(number).path, stored.column(number)) for number in range(len(stored))]
