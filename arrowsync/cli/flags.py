@@ -88,7 +88,9 @@ class TransferFlags(RowFlags, total=False):
     ]
     on_bad_rows: Annotated[
         str | None,
-        _safe(metavar="quarantine|stop", help="Rows that the target refuses. [default: what it can]"),
+        _safe(
+            metavar="quarantine|stop", help="Rows that the target refuses. [default: quarantine if possible]"
+        ),
     ]
     max_bad_rows: Annotated[
         str | None, _safe(metavar="N|N%", help="How many of a table may be refused. [default: 10000]")

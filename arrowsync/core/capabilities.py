@@ -27,16 +27,15 @@ class Capabilities:
     isolates_rows: bool = False  # a refused row is told from the others, which are stored
     identifies_rows: bool = False  # rows of an unfinished append can be told from others, and taken away
     creates_by_ingest: bool = True  # the driver makes a new table of the ingest's Arrow types
-    adds_foreign_keys: bool = (
-        True  # foreign keys, to tables that are there; else they are made with the table
-    )
+    adds_foreign_keys: bool = True  # to tables that are there; else they are made with the table
     drops_journal: bool = False  # at the last transfer's end: a file is somebody's document
     staging_options: Mapping[str, Any] = field(  # Any: adbc_ingest's keyword arguments
-        default_factory=lambda: {"temporary": True}
+        default_factory=lambda: {"temporary": True}, hash=False
     )
 
     # -- its SQL
-    query_options: Mapping[str, str] = field(default_factory=dict)  # ADBC's, for small catalogue queries
+    # ADBC's, for small catalogue queries
+    query_options: Mapping[str, str] = field(default_factory=dict, hash=False)
     begin_write: str = "begin"
     # Statements that give a session one consistent view, and a query whose value lets others join it.
     begin_snapshot: tuple[str, ...] = ("begin",)

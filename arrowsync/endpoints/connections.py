@@ -36,8 +36,8 @@ LONGER, SHORTEST_PATIENCE = 5, 3.0
 # itself opens two, one after the other.
 LETTING_GO_SECONDS = (0.05, 0.15, 0.3)
 
-# By URI and driver: where sessions were found to be their connections' own.
-_checked: set[tuple[str, ChosenDriver]] = set()
+# By URI, driver and quote: where sessions were found to be as they must be.
+_checked: set[tuple[str, ChosenDriver, str]] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class AdbcConnection:
     def __init__(self, address: Address, *, read_only: bool) -> None:
         self.dialect = address.dialect
         self._address = address
-        self._place = (address.uri, address.driver)
+        self._place = (address.uri, address.driver, address.dialect.capabilities.quote)
         self._read_only = read_only
         given = address.driver.given
         self._secrets = (*(given.secrets if given else ()), *secrets_in(address.uri))

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from arrowsync.core.capabilities import Capabilities
-from arrowsync.core.contracts import Connection, Forms, Lock, Source
-from arrowsync.core.events import Event
-from arrowsync.core.plan import ColumnPlan, Published, Snapshot, TablePlan
-from arrowsync.core.receipts import Partition, Receipt, Unfinished
-from arrowsync.core.status import TransferStatus
+from arrowsync.core.contracts import Connection, Forms, Source
+from arrowsync.core.plan import ColumnPlan, Snapshot, TablePlan
+from arrowsync.core.receipts import Partition, Receipt
 from arrowsync.core.table import Table, TableName, UserType, Widths
 from arrowsync.core.transfer import Transfer
 from arrowsync.dialects.dialect import Dialect
@@ -29,9 +27,6 @@ from arrowsync.endpoints.snapshot import Readers, exported, joined, same_snapsho
 from arrowsync.endpoints.writer import DatabaseWriter
 from arrowsync.errors import ArrowsyncError, ConfigError, TableUnusable, TransientError
 
-T = TypeVar("T")
-ALL_IN = "All rows are in: the same command does only what is left"
-
 _DIALECTS: dict[str, Dialect] = {
     "postgresql": PostgreSQL(),
     "postgres": PostgreSQL(),
@@ -41,7 +36,7 @@ _DIALECTS: dict[str, Dialect] = {
 
 
 @dataclass(frozen=True, repr=False)
-class Database:
+class Database(DatabaseTarget):
     """A database by URI or path.
 
     `driver` is an ADBC library's path, a manifest's name, or a Driver. `dialect` is by default that of the
@@ -84,12 +79,8 @@ class Database:
         return Address(fill_in(self.uri), find_driver(self.speaks, self.driver), self.speaks)
 
     @property
-    def _exists(self) -> bool:
+    def exists(self) -> bool:
         return self.speaks.exists(fill_in(self.uri))
-
-    @property
-    def _target(self) -> DatabaseTarget:
-        return DatabaseTarget(self.address)
 
     def connect(self, *, read_only: bool = True) -> AdbcConnection:
         return AdbcConnection(self.address, read_only=read_only)
@@ -113,7 +104,7 @@ class Database:
         return self.speaks.server(fill_in(self.uri))
 
     def default_schema(self) -> str | None:
-        if (known := self.capabilities.default_schema) is not None or not self._exists:
+        if (known := self.capabilities.default_schema) is not None or not self.exists:
             return known
         with asking(self.address) as connection:
             return self.speaks.default_schema(connection)
@@ -215,13 +206,13 @@ class Database:
             return True
         if (file := self.speaks.file(fill_in(self.uri))) is not None:
             return file == source.speaks.file(fill_in(source.uri))
-        if not self._exists:
+        if not self.exists:
             return False
         with asking(self.address) as here, asking(source.address) as there:
             return self.speaks.is_same(here, there)
 
     def resolve_name(self, name: TableName) -> TableName:
-        if not self._exists:
+        if not self.exists:
             self.speaks.options(fill_in(self.uri), read_only=False)  # raises where none can come into being
             return TableName(name.name)  # only files come into being, and files have no schemas
         with asking(self.address) as connection:
@@ -231,7 +222,7 @@ class Database:
         return self.speaks.normalize_name(name)
 
     def find(self, name: TableName) -> Table | None:
-        if not self._exists:
+        if not self.exists:
             return None
         with asking(self.address) as connection:
             tables = self.speaks.describe(connection, [name])
@@ -254,19 +245,19 @@ class Database:
         return self.speaks.design(source, forms, transfer, name, existing, replaced, types)
 
     def _types_called(self, source: Table) -> tuple[UserType, ...]:
-        if not self._exists:
+        if not self.exists:
             return ()
         with asking(self.address) as connection:
             return self.speaks.user_types(connection, source)
 
     def reserve_names(self, plans: Sequence[TablePlan]) -> list[TablePlan]:
-        if not self._exists:
+        if not self.exists:
             return list(plans)
         with asking(self.address) as connection:
             return self.speaks.reserve_names(connection, plans)
 
     def statements(self, plan: TablePlan) -> TablePlan:
-        if self._exists:
+        if self.exists:
             with asking(self.address) as connection:
                 self.speaks.check_privileges(connection, plan)
                 # One that drops a row and adds another passes the count, which sees sums only.
@@ -291,53 +282,13 @@ class Database:
 
     def journal_for(self, name: TableName, journal: str) -> tuple[TableName, TableName]:
         """The journal's tables for transfers into that table. Raises ConfigError where there is no place."""
-        if not self._exists:
+        if not self.exists:
             return self.speaks.journal_tables(journal)
         with asking(self.address) as connection:
             return self.speaks.locate_journal(connection, journal, name)
 
-    def unfinished(self, transfer: str, names: Sequence[TableName], journal: str) -> list[Unfinished]:
-        """See Sink.unfinished."""
-        return self._target.unfinished(transfer, names, journal) if self._exists else []
-
-    def rows_lost(self, unfinished: Unfinished) -> int:
-        return self._target.rows_lost(unfinished)
-
-    def transfers(self, journal: str) -> list[TransferStatus]:
-        """What the journal and the locks tell of transfers into this database."""
-        return self._target.transfers(journal)
-
-    def lock(self, plans: Sequence[TablePlan]) -> Lock:
-        return self._target.lock(plans)
-
-    def begin(self, plans: Sequence[TablePlan], found: Sequence[Unfinished]) -> None:
-        """See Sink.begin."""
-        self._target.begin(plans, found)
-
-    def prepare(self, plan: TablePlan, state: Mapping[str, Any] | None) -> tuple[Receipt, ...]:  # Any: JSON
-        """See Sink.prepare."""
-        return self._target.prepare(plan, state)
-
     def open_writer(self, plan: TablePlan, partition: Partition) -> DatabaseWriter:
         return DatabaseWriter(self.address, plan, partition)
-
-    def publish(
-        self,
-        plan: TablePlan,
-        receipts: Sequence[Receipt],
-        outcome: Mapping[str, Any],  # Any: JSON
-        observe: Callable[[Event], None],
-    ) -> Published:
-        """See Sink.publish."""
-        return self._target.publish(plan, receipts, outcome, observe)
-
-    def enforce(self, plan: TablePlan) -> Published:
-        """See Sink.enforce."""
-        return self._target.enforce(plan)
-
-    def finish(self, plans: Sequence[TablePlan], partial: Collection[TableName]) -> None:
-        """See Sink.finish."""
-        self._target.finish(plans, partial)
 
     def count(self, name: TableName, expected: int | None = None) -> int:
         with asking(self.address) as connection:
@@ -356,7 +307,7 @@ def _dialect(uri: str, driver: str | Driver | None) -> Dialect:
     if is_uri(uri):
         raise ConfigError(
             f"unknown scheme {scheme!r} in {hide(uri)!r}",
-            hint=f"Known are {', '.join(_DIALECTS)}; for others there is Database(uri, driver=…)",
+            hint=f"Known are {', '.join(_DIALECTS)}; others need a driver: Database(uri, driver=…)",
         )
     if "=" in uri and any(word in uri for word in ("host=", "dbname=", "service=")):
         return _DIALECTS["postgresql"]

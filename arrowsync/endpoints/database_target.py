@@ -5,9 +5,10 @@ What the journal's rows say is journal.py's; writer.py writes a partition's rows
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from arrowsync.core.contracts import Lock
@@ -29,15 +30,26 @@ T = TypeVar("T")
 ALL_IN = "All rows are in: the same command does only what is left"
 
 
-@dataclass(frozen=True, slots=True)
-class DatabaseTarget:
-    """The target database, which may not be there before the first connection that writes."""
+class DatabaseTarget(ABC):
+    """The part of a Sink that notes a transfer, begins it, takes back what others have left, and ends it.
 
-    address: Address
+    The database may not be there before the first connection that writes.
+    """
 
     @property
-    def _dialect(self) -> Dialect:
-        return self.address.dialect
+    @abstractmethod
+    def address(self) -> Address:
+        """What opens a connection. Raises ConfigError for a variable or a driver that is not there."""
+
+    @property
+    @abstractmethod
+    def speaks(self) -> Dialect:
+        """Its own dialect, or that of the URI's scheme."""
+
+    @property
+    @abstractmethod
+    def exists(self) -> bool:
+        """Whether there is a database to look into; a file that a sink will create is not there yet."""
 
     def _connect(self) -> AdbcConnection:
         return AdbcConnection(self.address, read_only=False)
@@ -46,17 +58,19 @@ class DatabaseTarget:
 
     def unfinished(self, transfer: str, names: Sequence[TableName], journal: str) -> list[Unfinished]:
         """See Sink.unfinished."""
+        if not self.exists:
+            return []
         targets = {str(name) for name in names}
         with asking(self.address) as connection:
             return [
                 _with_write_table_state(connection, each)
-                for tables in self._dialect.find_journals(connection, journal)
+                for tables in self.speaks.find_journals(connection, journal)
                 for each in Journal(connection, tables).unfinished(transfer, targets)
             ]
 
     def transfers(self, journal: str) -> list[TransferStatus]:
         """What the journal and the locks tell of transfers into this database."""
-        dialect = self._dialect
+        dialect = self.speaks
         with asking(self.address) as connection:
 
             def look() -> list[TransferStatus]:
@@ -72,7 +86,7 @@ class DatabaseTarget:
 
     def rows_lost(self, unfinished: Unfinished) -> int:
         with asking(self.address) as connection:
-            return self._dialect.rows_lost(connection, unfinished)
+            return self.speaks.rows_lost(connection, unfinished)
 
     # -- beginning -----------------------------------------------------------------------------------------
 
@@ -80,7 +94,7 @@ class DatabaseTarget:
         return self._lock_of(plans[0].transfer.id)
 
     def _lock_of(self, transfer: str) -> Lock:
-        uri, dialect = self.address.uri, self._dialect
+        uri, dialect = self.address.uri, self.speaks
         path = dialect.lock_file(uri, transfer_key(transfer))
         if path is None:
             return ServerLock(self.address, transfer)
@@ -135,7 +149,7 @@ class DatabaseTarget:
     def _begin(
         self, connection: AdbcConnection, journal: Journal, plan: TablePlan, state: Mapping[str, Any]
     ) -> None:  # Any: JSON
-        table = self._dialect.quote_table(plan.write_table)
+        table = self.speaks.quote_table(plan.write_table)
         occupied = plan.write.exists and plan.write.needs_empty
         if occupied and connection.rows(f"select 1 from {table} limit 1"):
             raise ConfigError(f"the target table {plan.write_table} holds rows since this was planned")
@@ -144,13 +158,13 @@ class DatabaseTarget:
         remembered = {
             "exists": plan.write.exists,
             "landing": [plan.write_table.name, plan.write_table.schema],
-            "mark": self._dialect.table_version(connection, plan.write_table),
+            "mark": self.speaks.table_version(connection, plan.write_table),
         }
         journal.begin(plan, {**remembered, **state})
 
     def _opened(self, connection: AdbcConnection, place: tuple[TableName, TableName]) -> Journal:
         """The journal, made where there is none yet."""
-        for statement in self._dialect.create_journal(place[0].schema or ""):
+        for statement in self.speaks.create_journal(place[0].schema or ""):
             connection.run(statement)
         journal = Journal(connection, place)
         journal.create()
@@ -170,7 +184,7 @@ class DatabaseTarget:
 
         Rows that were appended stay: nobody can tell them from others.
         """
-        dialect = self._dialect
+        dialect = self.speaks
         theirs = [
             old
             for old in sorted(olds, key=lambda old: int(old.state.get("number", 0)))
@@ -213,7 +227,7 @@ class DatabaseTarget:
                     journal.remember(plan, {**state, "built": number + 1})
 
             def last() -> Published:
-                for statement in self._dialect.capabilities.durable:
+                for statement in self.speaks.capabilities.durable:
                     connection.run(statement)
                 for number in range(builds, len(plan.write.after)):
                     _finish(connection, plan, number, observe)
@@ -228,7 +242,7 @@ class DatabaseTarget:
         name = plan.target.name
         return {
             "landing": [name.name, name.schema],
-            "mark": self._dialect.table_version(connection, name),
+            "mark": self.speaks.table_version(connection, name),
             "references": [reference.to_dict() for reference in plan.references],
         }
 
@@ -238,7 +252,7 @@ class DatabaseTarget:
                 connection.run(statement)
             for number in range(len(plan.write.after)):
                 _finish(connection, plan, number, observe)
-            for statement in self._dialect.capabilities.durable:
+            for statement in self.speaks.capabilities.durable:
                 connection.run(statement)
 
         with self._connect() as connection:
@@ -253,19 +267,19 @@ class DatabaseTarget:
                 connection, lambda: add_foreign_keys(connection, plan, last=True), "The rows are in"
             )
             # A replace has built other tables' keys to this one anew.
-            unchecked = self._dialect.unchecked(connection, plan.target.name) if plan.write.exists else []
+            unchecked = self.speaks.unchecked(connection, plan.target.name) if plan.write.exists else []
             return replace(added, unenforced=(*added.unenforced, *unchecked))
 
     def finish(self, plans: Sequence[TablePlan], partial: Collection[TableName]) -> None:
         """See Sink.finish."""
         transfer = plans[0].transfer.id
         with self._connect() as connection, _transaction(connection):
-            for statement in self._dialect.capabilities.durable:
+            for statement in self.speaks.capabilities.durable:
                 connection.run(statement)
             for tables in {plan.journal for plan in plans if plan.journal}:
                 journal = Journal(connection, tables)
                 journal.finish(transfer, {str(name) for name in partial})
-                if self._dialect.capabilities.drops_journal:
+                if self.speaks.capabilities.drops_journal:
                     journal.drop_if_idle()
 
 

@@ -4,6 +4,7 @@ import pickle
 
 import pytest
 
+from arrowsync.core.capabilities import ANY_DRIVER, Capabilities
 from arrowsync.core.limits import Limits, Retry
 from arrowsync.core.transfer import Transfer, WriteMode
 from arrowsync.errors import ConfigError
@@ -139,3 +140,38 @@ def test_a_word_of_other_tools_or_a_slip_is_answered_with_the_one_that_was_meant
     with pytest.raises(ConfigError) as caught:
         Transfer.of("s", "t", **arguments)
     assert caught.value.hint == hint
+
+
+ISOLATING = Capabilities(isolates_rows=True, journal=True)
+
+
+def test_what_becomes_of_refused_rows_is_no_part_of_a_transfers_identity() -> None:
+    ids = {
+        Transfer.of("a", "b", on_bad_rows=asked).settled(ISOLATING).id
+        for asked in (None, "quarantine", "stop")
+    }
+    assert ids == {Transfer(source="a", target="b").id}
+
+
+@pytest.mark.parametrize(
+    ("sink", "asked", "settled"),
+    [
+        (ISOLATING, None, ("quarantine", "arrowsync")),
+        (ISOLATING, "stop", ("stop", "arrowsync")),
+        (ANY_DRIVER, None, ("stop", None)),
+        (ANY_DRIVER, "stop", ("stop", None)),
+    ],
+)
+def test_what_was_not_asked_for_is_what_the_target_can_do(
+    sink: Capabilities, asked: str | None, settled: tuple[str, str | None]
+) -> None:
+    transfer = Transfer.of("a", "b", on_bad_rows=asked).settled(sink)
+    assert (transfer.on_bad_rows, transfer.journal) == settled
+
+
+@pytest.mark.parametrize(
+    ("asked", "word"), [({"on_bad_rows": "quarantine"}, "quarantine"), ({"journal": "x"}, "receipts")]
+)
+def test_what_the_target_cannot_do_is_refused(asked: dict[str, str], word: str) -> None:
+    with pytest.raises(ConfigError, match=word):
+        Transfer.of("a", "b", **asked).settled(ANY_DRIVER)
