@@ -21,7 +21,7 @@ from arrowsync.engine.odd_tables import OddTables
 from arrowsync.engine.resume import Decision, Earlier, empties, finished_plan, given_up
 from arrowsync.engine.table_selection import find_tables, in_reference_order, needs, row_filter
 from arrowsync.engine.type_sampling import can_start_over, designed, refuse_losses, types
-from arrowsync.errors import ConfigError, SchemaError
+from arrowsync.errors import ConfigError, SchemaError, TableUnusable
 
 SMALLEST_SHARE = 16 * MiB  # of a worker: with less, opening connections would cost more than sharing saves
 
@@ -202,6 +202,8 @@ class _Planning:
         dangling = self._dangling(table) if write.makes_table else []
         table = replace(table, foreign_keys=tuple(key for key in table.foreign_keys if key not in dangling))
         target, columns, sampled = self._columns(table, name, existing, write, decision)
+        if not columns:
+            raise TableUnusable("the target computes all its columns: there is nothing to copy")
         return TablePlan(
             self.transfer,
             table,
@@ -256,8 +258,8 @@ class _Planning:
         return replace(plan, resumes=resumes, partitions=resumes.partitions, write=write, secret=secret)
 
     def _partitions(self, plan: TablePlan) -> tuple[Partition, ...]:
-        if not plan.columns:
-            return ()
+        if plan.write.before:
+            return ()  # a view, which its statements make
         partitions = cut(self.transfer, plan.source, self.source, self.sink)
         if partitions and plan.refers_to_itself and not plan.write.makes_table:
             # One ingest, whose end is when the database looks for the rows that others refer to.

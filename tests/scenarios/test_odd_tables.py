@@ -373,3 +373,16 @@ def test_tables_that_need_an_application_s_functions_or_collations_are_found_bef
     assert sqlite_rows(target, "select * from good") == [(1, 1)]
     if mode == "replace":
         assert sqlite_rows(target, "select * from indexed") == [(7,)]
+
+
+def test_a_table_whose_columns_the_target_computes_all_is_skipped(
+    new_database: Callable[..., Database],
+) -> None:
+    source, target = new_database(), new_database()
+    source.execute("create table t (id int); create table computed (one int generated always as (1) stored)")
+    source.execute("insert into computed values (default)")
+    report = arrowsync.copy(source.uri, target.uri, progress=False)
+    (skipped,) = report.skipped
+    assert skipped.table == "public.computed"
+    assert "the target computes all its columns: there is nothing to copy" in str(report)
+    assert target.execute("select * from t") == []
