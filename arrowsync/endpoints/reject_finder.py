@@ -231,18 +231,26 @@ class StagingSifter(RejectFinder):
                 continue
             marked = self._marked()
             if marked is not None and start <= marked < end - 1:  # else the statement failed at its end
-                earlier = self._insert_range(start, marked) if marked > start else None
-                start, end, error = (
-                    (marked, marked + 1, error) if earlier is None else (start, marked, earlier)
-                )
-            while end - start > 1:
-                middle = (start + end) // 2
-                if (earlier := self._insert_range(start, middle)) is None:
-                    start = middle
-                else:
-                    end, error = middle, earlier
-            yield _refusal(start, error)
-            start, reach = start + 1, rows if marked == start else max(1, start - begun)
+                bad, error = self._up_to(marked, start, error)
+            else:
+                bad, error = self._halved(start, end, error)
+            yield _refusal(bad, error)
+            start, reach = bad + 1, rows if marked == bad else max(1, bad - begun)
+
+    def _up_to(self, marked: int, start: int, error: DataError) -> tuple[int, DataError]:
+        """The marked row, with those before it inserted; an earlier one where that one is bad, too."""
+        earlier = self._insert_range(start, marked) if marked > start else None
+        return (marked, error) if earlier is None else self._halved(start, marked, earlier)
+
+    def _halved(self, start: int, end: int, error: DataError) -> tuple[int, DataError]:
+        """The first bad row of a range that failed, with those before it inserted."""
+        while end - start > 1:
+            middle = (start + end) // 2
+            if (earlier := self._insert_range(start, middle)) is None:
+                start = middle
+            else:
+                end, error = middle, earlier
+        return start, error
 
     def _insert_range(self, start: int, end: int) -> DataError | None:
         return self._try(lambda: self._insert(self._reject_sql.insert_range(start, end)))
