@@ -21,6 +21,32 @@ def nbytes(batch: pa.RecordBatch) -> int:
     return int(batch.nbytes)
 
 
+# What a value inside a list takes beside its own bytes on its way: levels, offsets, the text of a number.
+# A row of 524,288 numbers (4 MiB) took 48 MiB into a Parquet file, 117 into SQLite as JSON.
+INNER_VALUE_BYTES = 32
+
+
+def row_bytes(batch: pa.RecordBatch) -> int:
+    """What a batch of one wide row counts as: its bytes, and more for each value inside a list."""
+    return nbytes(batch) + INNER_VALUE_BYTES * sum(_inner_values(column) for column in batch.columns)
+
+
+def _inner_values(array: pa.Array) -> int:
+    """How many values there are inside the array's lists and maps, at any depth."""
+    if isinstance(array, pa.ExtensionArray):
+        return _inner_values(array.storage)
+    if pa.types.is_struct(array.type):
+        return sum(_inner_values(field) for field in array.flatten())
+    if pa.types.is_map(array.type):
+        first, last = array.offsets[0].as_py(), array.offsets[-1].as_py()
+        entries = [side.slice(first, last - first) for side in (array.keys, array.items)]
+        return sum(len(each) + _inner_values(each) for each in entries)
+    if pa.types.is_nested(array.type) and not pa.types.is_union(array.type):
+        values = array.flatten()
+        return len(values) + _inner_values(values)
+    return 0
+
+
 def regroup(
     batches: Iterable[pa.RecordBatch], rows: Callable[[], int], max_bytes: Callable[[], int]
 ) -> Iterator[pa.RecordBatch]:

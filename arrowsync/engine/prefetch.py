@@ -283,7 +283,9 @@ class Prefetch:
     def _offer(self, batch: pa.RecordBatch, ahead: _Ahead) -> bool:
         nbytes = batches.nbytes(batch)
         if batch.num_rows == 1:
-            self._tracker.check_row(nbytes, None)  # where nobody could tell before; `take` knows its number
+            self._tracker.check_row(
+                batches.row_bytes(batch), None
+            )  # where nobody could tell before; `take` knows its number
         lease = self._tracker.acquire(nbytes, self._cancellation, owner=ahead)
         if lease.waited_seconds:
             self._tell_pause(lease.waited_seconds)

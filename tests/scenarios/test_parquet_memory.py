@@ -159,6 +159,23 @@ def test_files_whose_wide_values_share_a_page_are_refused_and_the_limit_named_do
     assert report["peak_memory"] < int(named[1]) * MiB
 
 
+@pytest.mark.parametrize("target", ["out/", "t.db"])
+def test_a_list_of_many_numbers_is_refused_where_it_does_not_fit_and_the_limit_named_does(
+    tmp_path: Path, target: str
+) -> None:
+    rows = pa.array([*([number] for number in range(2_000)), *[range(512 * 1024)] * 4], pa.list_(pa.int64()))
+    source = str(tmp_path / "t.parquet")
+    pq.write_table(pa.table({"v": rows}), source)
+    copied = f"{tmp_path}/{target}"
+    with pytest.raises(TransferError, match=r"row of .* does not fit .*64 MiB.*row number 2,001") as caught:
+        arrowsync.copy(source, copied, limits=Limits(memory="64 MiB"), progress=False)
+    named = re.search(r"Give it (\d+) MiB", str(caught.value))
+    assert named
+    report = arrowsync_copy(source, copied, limits={"memory": f"{named[1]} MiB"}).report
+    assert (report["status"], report["rows_written"]) == ("complete", len(rows))
+    assert report["peak_memory"] < int(named[1]) * MiB
+
+
 def test_many_parts_by_many_workers_stay_inside(sqlite_file: Callable[..., Path], tmp_path: Path) -> None:
     source = sqlite_file(
         "create table t (id integer primary key, name text, code text);"

@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 from arrowsync.core.plan import ColumnPlan, Form, Route, Storage
 from arrowsync.core.table import Column, NativeType
 from arrowsync.core.units import MiB
-from arrowsync.engine.batches import conform, decode, encode, ingest_schema, nbytes, regroup
+from arrowsync.engine.batches import (
+    INNER_VALUE_BYTES,
+    conform,
+    decode,
+    encode,
+    ingest_schema,
+    nbytes,
+    regroup,
+    row_bytes,
+)
 from arrowsync.errors import DataError, Refused
 from tests.strategies import cuts, opaque, record_batches
 
@@ -175,3 +184,21 @@ def test_extension_types_are_put_on_and_taken_off(arrow: pa.DataType) -> None:
 def test_a_batch_without_columns_keeps_its_rows() -> None:
     batch = pa.record_batch({"a": range(5)}).select([])
     assert conform(batch, []).num_rows == 5
+
+
+@pytest.mark.parametrize(
+    ("array", "inner"),
+    [
+        (pa.array(["x"]), 0),
+        (pa.array([[1, 2], [3]]).slice(1), 1),
+        (pa.array([[[1, 2], [3]], None], pa.list_(pa.list_(pa.int8()))), 5),
+        (pa.array([[("a", 1), ("b", 2)], [("c", 3)]], pa.map_(pa.string(), pa.int8())).slice(1), 2),
+        (pa.array([{"a": [1.0, 2.0], "b": 1}]), 2),
+        (pa.array([[1, 2], [3, 4]], pa.list_(pa.int8(), 2)).slice(1), 2),
+        (pa.array([[1, 2]], pa.list_view(pa.int8())), 2),
+    ],
+    ids=lambda value: str(value.type) if isinstance(value, pa.Array) else None,
+)
+def test_values_inside_lists_count_for_more_than_their_bytes(array: pa.Array, inner: int) -> None:
+    batch = pa.record_batch({"v": array})
+    assert row_bytes(batch) == batch.nbytes + inner * INNER_VALUE_BYTES
