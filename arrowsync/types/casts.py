@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 
 from arrowsync.errors import Refused
 from arrowsync.types import conversions, temporal
+from arrowsync.types.spelling import words_to_bool
 
 
 def cast_exactly(array: pa.Array, *, type: pa.DataType) -> pa.Array:
@@ -42,7 +43,7 @@ def _parsed(array: pa.Array, type: pa.DataType) -> pa.Array:
     if pa.types.is_floating(type):
         array = conversions.text_to_double(array)
     if pa.types.is_boolean(type):
-        array = _words_to_bool(array)
+        array = words_to_bool(array)
     made = pc.cast(array, type.storage_type if isinstance(type, pa.BaseExtensionType) else type)
     if pa.types.is_date(type) and not conversions.within(
         made.view(pa.int32()), temporal.FIRST_DAY, temporal.LAST_DAY
@@ -53,11 +54,3 @@ def _parsed(array: pa.Array, type: pa.DataType) -> pa.Array:
     ):
         raise Refused("a timestamp in year 0000")
     return made
-
-
-def _words_to_bool(array: pa.Array) -> pa.Array:
-    words = pc.utf8_lower(array)
-    true = pc.is_in(words, conversions.texts(["true", "t", "yes", "y", "on", "1"]))
-    false = pc.is_in(words, conversions.texts(["false", "f", "no", "n", "off", "0"]))
-    conversions.refuse_unless(pc.or_(pc.or_(true, false), array.is_null()), array, "is no boolean")
-    return pc.if_else(array.is_valid(), true, pa.scalar(None, pa.bool_()))

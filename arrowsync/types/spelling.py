@@ -184,7 +184,7 @@ def _matching(array: pa.Array, pattern: str) -> pa.Array:
     return array
 
 
-def _parse_bool(array: pa.Array) -> pa.Array:
+def words_to_bool(array: pa.Array) -> pa.Array:
     words = pc.utf8_lower(array)
     true = pc.is_in(words, pa.array(_TRUE, pa.string()))
     known = pc.or_(pc.or_(true, pc.is_in(words, pa.array(_FALSE, pa.string()))), pc.is_null(array))
@@ -197,7 +197,7 @@ _PARSE: Mapping[str, Convert] = {
     "uint64": lambda a: _matching(a, _DIGITS),
     "float": conversions.text_to_double,
     "decimal": lambda a: _matching(a, _NUMBER),
-    "bool": _parse_bool,
+    "bool": words_to_bool,
     "uuid": conversions.text_to_uuid,
     "json": lambda a: a,
     "date": lambda a: temporal.days_to_date(temporal.text_to_days(a)),
