@@ -15,9 +15,10 @@ import pyarrow as pa
 from arrowsync.core.plan import Convert, Fidelity, Form, Storage
 from arrowsync.core.transfer import Nul
 from arrowsync.dialects.postgresql import encoders
-from arrowsync.dialects.postgresql.read_types import JSON, READS, fast_decimal
+from arrowsync.dialects.postgresql.read_types import READS, fast_decimal
+from arrowsync.dialects.postgresql.takes import DOMAIN_TAKES, JSON_VALUE, NEAREST, RAW, TAKES, TEXT_IS_PLAIN
 from arrowsync.dialects.postgresql.typename import TypeName
-from arrowsync.types import casts, conversions, temporal
+from arrowsync.types import conversions
 from arrowsync.types.kinds import NESTED, POSTGRESQL, encoded, is_vendors, kind
 
 NUMERIC_WIRE = (
@@ -40,132 +41,7 @@ class Target:
         return self.type != self.base
 
 
-@dataclass(frozen=True, slots=True)
-class Take:
-    """How a built-in type takes one kind of array; `ask`: only under transfer.cast."""
-
-    arrow: pa.DataType | None = None
-    encode: Convert | None = None
-    fidelity: Fidelity = Fidelity.EXACT
-    reason: str = ""
-    ask: bool = False
-    staged: bool = False
-
-
-# -- the table ---------------------------------------------------------------------------------------------
-
 _WIDER = Fidelity.WIDENED
-_NEAREST = "the binary number nearest to each decimal"
-
-
-def _integer(type: pa.DataType) -> dict[str, Take]:
-    narrow = Take(type, partial(conversions.to_integer, type=type))
-    exactly = Take(type, partial(casts.cast_exactly, type=type))
-    asked = replace(exactly, ask=True)
-    return {"int": narrow, "uint64": narrow, "decimal": exactly, "bool": asked, "float": asked, "text": asked}
-
-
-def _number(type: pa.DataType, from_double: Convert) -> dict[str, Take]:
-    whole = Take(type, partial(conversions.to_integer, type=type))
-    text = partial(conversions.in_turn, first=conversions.text_to_double, then=from_double)
-    nearest = partial(conversions.in_turn, first=encoders.double, then=from_double)
-    return {
-        "float": Take(type, from_double),
-        "int": whole,
-        "uint64": whole,
-        "text": Take(type, text, ask=True),
-        "decimal": Take(type, nearest, Fidelity.LOSSY, _NEAREST, ask=True),
-    }
-
-
-_JSON_VALUE = "JSON text as its value: spaces, order and repetition of keys go"
-_TEXTUAL = Take(pa.string(), encoders.plain_text)
-_SPELLED = {  # text columns take the text of these; equal values stay equal, the type is gone
-    "int": Take(pa.string(), encoders.number_to_text, _WIDER, "numbers as text"),
-    "uint64": Take(pa.string(), encoders.number_to_text, _WIDER, "numbers as text"),
-    "decimal": Take(pa.string(), conversions.decimal_to_text, _WIDER, "numbers as text"),
-    "float": Take(pa.string(), encoders.float_to_text, _WIDER, "numbers as text"),
-    "uuid": Take(pa.string(), conversions.uuid_to_text, _WIDER, "uuids as text"),
-}
-_CLOCKS = {
-    "int": Take(pa.int64(), encoders.raw_of_seconds, _WIDER, "integers as seconds since 1970", ask=True),
-    "float": Take(pa.int64(), encoders.raw_of_julian_days, _WIDER, "reals as Julian days, in ms", ask=True),
-}
-_ZONE_LOST = "the zone is dropped: wall clock of UTC"
-_ZONE_MADE = "times without zone are taken as UTC"
-
-TAKES: dict[str, dict[str, Take]] = {
-    "smallint": _integer(pa.int16()),
-    "integer": _integer(pa.int32()),
-    "bigint": _integer(pa.int64()),
-    "real": _number(pa.float32(), encoders.single),
-    "double precision": _number(pa.float64(), encoders.double),
-    "boolean": {
-        "bool": Take(pa.bool_()),
-        "int": Take(pa.bool_(), conversions.to_bool, ask=True),
-        "text": Take(pa.bool_(), partial(casts.cast_exactly, type=pa.bool_()), ask=True),
-    },
-    "text": {"text": _TEXTUAL, "json": _TEXTUAL, **_SPELLED},
-    "character varying": {"text": _TEXTUAL, **_SPELLED},
-    "bpchar": {"text": _TEXTUAL, **_SPELLED},
-    "name": {"text": _TEXTUAL},
-    "xml": {"text": Take(pa.string(), encoders.plain_text, staged=True)},
-    "bytea": {"bytes": Take(pa.binary(), encoders.plain_bytes)},
-    "date": {
-        "date": Take(pa.date32(), encoders.date_of_any),
-        "timestamp": Take(pa.date32(), encoders.date_of_midnights, ask=True),
-        "text": Take(pa.date32(), encoders.date_of_text, ask=True),
-    },
-    "time without time zone": {
-        "time": Take(pa.time64("us"), encoders.time_of_any),
-        "text": Take(pa.time64("us"), encoders.time_of_text, ask=True),
-    },
-    "timestamp without time zone": {
-        "timestamp": Take(pa.int64(), temporal.plain_timestamp_to_raw),
-        "date": Take(pa.int64(), encoders.raw_of_date, _WIDER, "dates as midnight"),
-        "timestamptz": Take(pa.int64(), temporal.plain_timestamp_to_raw, Fidelity.LOSSY, _ZONE_LOST),
-        "text": Take(pa.int64(), partial(temporal.text_to_raw, zone=""), ask=True),
-        **_CLOCKS,
-    },
-    "timestamp with time zone": {
-        "timestamptz": Take(pa.int64(), temporal.plain_timestamp_to_raw),
-        "timestamp": Take(pa.int64(), temporal.plain_timestamp_to_raw, Fidelity.LOSSY, _ZONE_MADE),
-        "text": Take(pa.int64(), partial(temporal.text_to_raw, zone="Z"), ask=True),
-        **_CLOCKS,
-    },
-    "uuid": {
-        "uuid": Take(pa.binary(16), conversions.storage),
-        "text": Take(pa.binary(16), conversions.text_to_uuid, ask=True),
-        "bytes": Take(pa.binary(16), conversions.bytes_to_uuid, ask=True),
-    },
-    "json": {"json": Take(pa.string(), encoders.plain_text), "text": _TEXTUAL},
-    "jsonb": {
-        "json": Take(JSON, encoders.json_of_text),
-        "text": Take(JSON, encoders.json_of_text, _WIDER, _JSON_VALUE),
-    },
-    "interval": {
-        "duration": Take(pa.duration("us"), partial(conversions.to_integer, type=pa.duration("us")))
-    },
-}
-
-# Of text of any other type only the server can tell the value.
-_TEXT_IS_PLAIN = {"numeric", *(name for name, takes in TAKES.items() if "text" in takes)}
-
-# What a domain takes straight: the driver does not know a domain and sends what the Arrow type suggests.
-_DOMAIN_TAKES = {"text", "character varying", "bpchar", "name", "bytea", "date", "uuid", "json", "boolean"}
-_DOMAIN_TAKES |= {"smallint", "integer", "bigint", "real", "double precision"}
-_DOMAIN_TAKES |= {f"{t} {z} time zone" for t in ("time", "timestamp") for z in ("with", "without")}
-
-_RAW: dict[str, Storage] = {
-    "date": Storage(pa.date32(), encoders.date_of_days),
-    "time without time zone": Storage(pa.time64("us"), encoders.time_of_micros),
-    "timestamp without time zone": Storage(pa.int64()),
-    "timestamp with time zone": Storage(pa.int64()),
-    "money": Storage(pa.int64()),
-    "oid": Storage(pa.int32(), conversions.number_to_oid),
-    "xid": Storage(pa.int32(), conversions.number_to_oid),
-    "cid": Storage(pa.int32(), conversions.number_to_oid),
-}
 
 # -- from a form to its storage ----------------------------------------------------------------------------
 
@@ -209,9 +85,9 @@ def _store_native(name: TypeName, storage: pa.DataType, target: Target) -> Stora
         return None
     if storage == pa.binary():
         return _store_wire(name, target)
-    if name.bare not in _RAW:
+    if name.bare not in RAW:
         return None
-    return _keeping_digits(_RAW[name.bare], name, target)
+    return _keeping_digits(RAW[name.bare], name, target)
 
 
 def _store_wire(name: TypeName, target: Target) -> Storage | None:
@@ -232,7 +108,7 @@ def _store_words(name: TypeName, target: Target) -> Storage | None:
     # its strict conversion has the last word.
     strict = name.bare in READS and target.base.bare in (*TAKES, "numeric") and not target.base.array
     if target.cast and name.cast == "numeric" and target.base.cast in ("real", "double precision"):
-        return replace(_staged(target, exact=False), fidelity=Fidelity.LOSSY, reason=_NEAREST)
+        return replace(_staged(target, exact=False), fidelity=Fidelity.LOSSY, reason=NEAREST)
     if target.cast and not strict:
         return replace(_staged(target, exact=False), fidelity=_WIDER, reason=f"{name} as {target.type}")
     return None
@@ -282,7 +158,7 @@ def _store_plain(arrow: pa.DataType, target: Target) -> Storage | None:
         return Storage(pa.null())
     if target.enum and name == "text":
         return Storage(pa.string(), encoders.plain_text)
-    strange = target.base.array or target.base.bare not in _TEXT_IS_PLAIN
+    strange = target.base.array or target.base.bare not in TEXT_IS_PLAIN
     if strange and target.cast and name == "text":
         reason = f"text as {target.type}, as the server reads it"
         return replace(
@@ -295,13 +171,13 @@ def _store_plain(arrow: pa.DataType, target: Target) -> Storage | None:
     take = TAKES.get(target.base.bare, {}).get(name)
     if take is None or (take.ask and not target.cast):
         return None
-    if take.staged or (target.domain and target.base.bare not in _DOMAIN_TAKES):
+    if take.staged or (target.domain and target.base.bare not in DOMAIN_TAKES):
         return _staged_text(name, target)
     if target.base.bare == "bpchar" and name == "text" and not _padded(target):
         return _padding(target)
     fidelity, reason = take.fidelity, take.reason
     if target.base.bare == "jsonb" and name == "json" and target.origin != "jsonb":
-        fidelity, reason = _WIDER, _JSON_VALUE
+        fidelity, reason = _WIDER, JSON_VALUE
     if take.ask and fidelity is Fidelity.EXACT:
         fidelity, reason = _WIDER, f"{name} as {target.type}, as the cast says"
     return _keeping_digits(Storage(take.arrow, take.encode, None, "{}", fidelity, reason), None, target)
