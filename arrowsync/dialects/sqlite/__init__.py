@@ -181,6 +181,9 @@ class SQLite(Dialect):
     def check_rights(self, connection: Connection, plan: TablePlan) -> None:
         """Who may write the file may do anything in it."""
 
+    def check_privileges(self, connection: Connection, plan: TablePlan) -> None:
+        """A file has none, and its columns are written by name."""
+
     def statements(self, plan: TablePlan) -> TablePlan:
         return ddl.statements(plan)
 
