@@ -424,9 +424,9 @@ def test_one_snapshot_is_seen_by_all_who_join_it(postgresql: Database) -> None:
         connect(PG, postgresql.uri, read_only=True) as first,
         connect(PG, postgresql.uri, read_only=True) as second,
     ):
-        for statement in PG.begin_snapshot:
+        for statement in PG.capabilities.begin_snapshot:
             first.run(statement)
-        token = first.rows(PG.export_snapshot or "")[0][0]
+        token = first.rows(PG.capabilities.export_snapshot or "")[0][0]
         postgresql.execute("insert into t values (2)")
         for statement in PG.join_snapshot(token):
             second.run(statement)

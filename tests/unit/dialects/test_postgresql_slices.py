@@ -100,5 +100,5 @@ def test_a_partition_that_a_condition_narrows_stays_whole(postgresql: Database) 
     with connect(PG, postgresql.uri, read_only=True) as source:
         plan = plan_of(source)
         assert len(PG.slices(source, plan, 8192)[0]) > 10
-        narrowed = replace(plan, transfer=replace(TRANSFER, where="id = 5"))
+        narrowed = replace(plan, where="id = 5")
         assert PG.slices(source, narrowed, 8192) == [WHOLE]
