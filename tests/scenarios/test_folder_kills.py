@@ -215,7 +215,7 @@ def taken_away(tmp_path: Path) -> Iterator[Walk]:
 def test_a_plan_shows_what_will_be_put_back_and_writes_nothing(taken_away: Walk) -> None:
     before = sorted(taken_away.root.rglob("*"))
     plan = arrowsync.plan(taken_away.sources["other"], taken_away.place, mode="append", restart=True)
-    assert plan.tables[0].exists
+    assert plan.tables[0].write.exists
     assert any("put back first" in warning for warning in plan.warnings)
     assert sorted(taken_away.root.rglob("*")) == before
 

@@ -10,8 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 import psutil
 import pyarrow as pa
@@ -72,7 +72,7 @@ class Torn(SQLite):
 class Unproven(SQLite):
     """Somebody commits between any two looks."""
 
-    commits: ClassVar[str | None] = "select random()"
+    capabilities = replace(SQLite.capabilities, commits="select random()")
 
 
 class Replaced(SQLite):
@@ -85,7 +85,7 @@ class Replaced(SQLite):
 class Silent(SQLite):
     """A database that does not tell of commits."""
 
-    commits: ClassVar[str | None] = None
+    capabilities = replace(SQLite.capabilities, commits=None)
 
 
 @pytest.fixture
