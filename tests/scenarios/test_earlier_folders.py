@@ -17,6 +17,7 @@ import pytest
 import arrowsync
 from arrowsync import Limits
 from arrowsync.endpoints import Files
+from arrowsync.errors import ResumeError
 
 FOLDERS = Path(__file__).parent / "earlier_folders"
 ROWS = range(60)
@@ -73,3 +74,14 @@ def test_an_append_that_an_earlier_release_left_unfinished_is_ended_and_no_row_i
     report = arrowsync.copy(source, folder, **told)
     assert (report.status, report.rows_written) == ("complete", 60)
     assert (ids(folder), hidden(folder)) == (sorted([*ROWS, *ROWS]), [])
+
+
+@pytest.mark.parametrize("name", ["appended", "published"])
+def test_another_append_takes_no_parts_of_an_earlier_release_away_unasked(source: Path, name: str) -> None:
+    folder = earlier(name, source)
+    before = ids(folder)
+    other = source.with_name("other.parquet")
+    shutil.copy(source, other)
+    with pytest.raises(ResumeError, match=r"an unfinished transfer into .* differs in source"):
+        arrowsync.copy(other, folder, mode="append", limits=LIMITS, progress=False)
+    assert ids(folder) == before
