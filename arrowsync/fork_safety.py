@@ -8,6 +8,7 @@ process of its own.
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -41,16 +42,22 @@ def is_forked() -> bool:
 
 
 def in_fresh_process(work: Callable[[Any], Any], value: Any) -> Any:  # Any: whatever can be pickled
-    """What `work` makes of the value in this thread's fresh process. Raises EOFError when that has died."""
+    """What `work` makes of the value in this thread's fresh process.
+
+    Raises EOFError when that has died, UnpicklingError where it does not know what the value is made of.
+    """
     if not hasattr(_mine, "connection"):
         _mine.process, _mine.connection = _start()
     try:
         _mine.connection.send((work, value))
-        return _mine.connection.recv()
+        answer = _mine.connection.recv()
     except BaseException:
         _mine.connection.close()  # which ends the process, whatever it is doing
         del _mine.connection
         raise
+    if isinstance(answer, pickle.UnpicklingError):
+        raise answer
+    return answer
 
 
 def _start() -> tuple[subprocess.Popen[bytes], Connection]:
@@ -65,19 +72,24 @@ def serve(descriptor: int) -> None:
     """Be the fresh process, until the other end is closed or gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is for whoever started us
     connection = Connection(descriptor)
-    asked: SimpleQueue[tuple[Callable[[Any], Any], Any]] = SimpleQueue()
+    asked: SimpleQueue[bytes] = SimpleQueue()
 
     def listen() -> None:
         try:
             while True:
-                asked.put(connection.recv())
+                asked.put(connection.recv_bytes())
         except (EOFError, OSError):
             os._exit(1)  # in the middle of a partition, too: it is rolled back
 
     threading.Thread(target=listen, name="arrowsync-listen", daemon=True).start()
     while True:
-        work, value = asked.get()
-        connection.send(work(value))
+        given = asked.get()
+        try:
+            work, value = pickle.loads(given)
+        except Exception as error:  # whatever unpickling a user's own class raises
+            connection.send(pickle.UnpicklingError(str(error)))
+        else:
+            connection.send(work(value))
 
 
 def _after_fork() -> None:

@@ -7,6 +7,7 @@ partition's transaction: a task that is run twice finds the work done.
 from __future__ import annotations
 
 import os
+import pickle
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -138,7 +139,14 @@ def copy_partition_here(submitted: ExecutorTask) -> Outcome:
     """Copy a partition in this process, inside its own memory limit; for a forked one in a fresh process."""
     task = submitted.task
     if fork_safety.is_forked() and task.plan.run not in _cancellations:
-        outcome: Outcome = fork_safety.in_fresh_process(copy_partition_here, submitted)
+        try:
+            outcome: Outcome = fork_safety.in_fresh_process(copy_partition_here, submitted)
+        except pickle.UnpicklingError as error:
+            unknown = ConfigError(
+                f"executor: the fresh process of a forked worker cannot unpickle its partition: {error}",
+                hint="Define your own classes in a module that it can import, not in the script or notebook",
+            )
+            return Outcome((), unknown)
         return outcome
     events: list[Event] = []
     with (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -170,6 +171,32 @@ def test_forked_workers_hold_no_session_of_a_killed_coordinator(
         assert content(target) == content(source)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
+
+
+OWN_CLASS = """
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+import adbc_driver_sqlite
+import arrowsync
+class Own(arrowsync.Dialect):
+    pass
+dialect = Own(capabilities=arrowsync.Capabilities(shareable=True))
+source = arrowsync.Database(sys.argv[1], driver=adbc_driver_sqlite._driver_path(), dialect=dialect)
+executor = ProcessPoolExecutor(2, mp_context=get_context("fork"))
+arrowsync.copy(source, sys.argv[2], table="t", executor=executor, progress=False)
+"""
+
+
+def test_a_class_of_the_script_that_forked_workers_cannot_know_is_an_error(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "source.db") as connection:
+        connection.execute("create table t (id integer)")
+        connection.execute("insert into t values (1)")
+    script = tmp_path / "script.py"
+    script.write_text(OWN_CLASS)
+    command = [sys.executable, script, str(tmp_path / "source.db"), f"{tmp_path}/out/"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=50)
+    assert "Define your own classes in a module" in ended.stderr
 
 
 # -- what goes out -------------------------------------------------------------------------------------------
