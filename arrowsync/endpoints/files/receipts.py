@@ -31,6 +31,6 @@ def read(part: Path) -> Receipt | None:
     try:
         noted = json.loads(receipt_path(part).read_text(encoding="utf-8"))
         committed = noted["content"] == content_mark(part)
-    except (FileNotFoundError, ValueError):
-        return None
-    return read_receipt(noted["receipt"]) if committed else None
+        return read_receipt(noted["receipt"]) if committed else None
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+        return None  # not there, or no text of ours: the partition is copied again

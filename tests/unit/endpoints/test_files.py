@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import shutil
@@ -853,6 +854,19 @@ def test_a_part_that_is_not_the_one_of_its_receipt_is_copied_again(tmp_path: Pat
     pq.write_table(pq.read_table(part).slice(1), part)
     report = copy(source, f"{out}/", limits=SMALL)
     assert (report.partitions_resumed, ids(out)) == (1, list(range(1_000)))
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "[]", "null", '{"content": 1}', "without its values"])
+def test_a_receipt_that_cannot_be_read_counts_for_nothing(tmp_path: Path, text: str) -> None:
+    source, out = numbers(tmp_path / "a.parquet"), tmp_path / "out"
+    half_done(source, out)
+    for receipt in out.glob(".*.receipt"):
+        values = json.dumps({**json.loads(receipt.read_text()), "receipt": "{}"})
+        receipt.write_text(values if text == "without its values" else text)
+    rows = pq.read_metadata(source).num_rows
+    report = copy(source, f"{out}/", limits=SMALL)
+    assert (report.rows_written, report.rows_resumed) == (rows, 0)
+    assert sum(pq.read_metadata(part).num_rows for part in out.glob("*.parquet")) == rows
 
 
 def test_a_receipt_without_its_part_counts_for_nothing(tmp_path: Path) -> None:
