@@ -69,10 +69,9 @@ class Torn(SQLite):
         raise ArrowsyncError("torn")
 
 
-class Unproven(SQLite):
-    """Somebody commits between any two looks."""
-
-    capabilities = replace(SQLite.capabilities, commits="select random()")
+def telling(commits: str | None) -> SQLite:
+    """A dialect that asks for commits in another way; None: it does not ask."""
+    return SQLite(capabilities=replace(SQLite().capabilities, commits=commits))
 
 
 class Replaced(SQLite):
@@ -80,12 +79,6 @@ class Replaced(SQLite):
 
     def file(self, uri: str) -> object:
         return object()
-
-
-class Silent(SQLite):
-    """A database that does not tell of commits."""
-
-    capabilities = replace(SQLite.capabilities, commits=None)
 
 
 @pytest.fixture
@@ -172,7 +165,14 @@ def test_several_connections_read_one_file_at_once(
 
 
 @pytest.mark.parametrize("journal", ["wal"])
-@pytest.mark.parametrize("dialect", [Unproven(), Replaced(), Silent()], ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize(
+    "dialect",
+    [
+        pytest.param(telling("select random()"), id="somebody commits between any two looks"),
+        pytest.param(Replaced(), id="another file whenever one looks"),
+        pytest.param(telling(None), id="nobody tells of commits"),
+    ],
+)
 def test_readers_that_cannot_be_proved_to_see_the_same_take_turns(
     source: Path, tmp_path: Path, dialect: SQLite
 ) -> None:
