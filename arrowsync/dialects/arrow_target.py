@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import pyarrow as pa
+
 from arrowsync.core.contracts import Forms
 from arrowsync.core.plan import ColumnPlan, TablePlan
 from arrowsync.core.table import Table, TableName, not_carried
 from arrowsync.core.transfer import Transfer
 from arrowsync.dialects import arrow_design, losses, objects
 from arrowsync.dialects.arrow_columns import StoredColumn
+from arrowsync.dialects.arrow_types import holds_coarse, plain
 from arrowsync.errors import ConfigError
 
 
@@ -24,13 +27,18 @@ def design(
         return replace(table, columns=plain, kind="table", primary_key=None), columns
     assert existing.arrow is not None, "it is described with its schema"
     stored = [
-        replace(StoredColumn.of(field), nullable=column.nullable)
+        replace(StoredColumn.of(field), type=_held(field.type), nullable=column.nullable)
         for field, column in zip(existing.arrow, existing.columns, strict=True)
     ]
     _, columns = arrow_design.design(source, forms, transfer, name, stored)
     by_name = {column.target.name: column for column in columns}
     objects.refuse_missing(existing, list(by_name))
     return existing, tuple(by_name[column.name] for column in existing.columns)
+
+
+def _held(type: pa.DataType) -> pa.DataType:
+    """The one type for all that hold the same values; seconds stay seconds, whose driver would cut others."""
+    return type if holds_coarse(type) else plain(type)
 
 
 def checked(plan: TablePlan) -> TablePlan:

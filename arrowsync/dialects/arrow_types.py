@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from arrowsync.errors import ConfigError
-from arrowsync.types.kinds import POSTGRESQL, encoded, is_vendors, kind
+from arrowsync.types.kinds import NESTED, POSTGRESQL, encoded, is_vendors, kind
 from arrowsync.types.spelling import JSON
 
 DIALECT = "arrow"
@@ -40,6 +40,12 @@ def plain(type: pa.DataType) -> pa.DataType:
             key, item = (field.with_type(plain(field.type)) for field in (type.key_field, type.item_field))
             return pa.map_(key, item)
     return type
+
+
+def holds_coarse(type: pa.DataType) -> bool:
+    """Whether it holds seconds or milliseconds, of which `plain` makes microseconds."""
+    inner = [type.field(at).type for at in range(type.num_fields)] if kind(type) in NESTED else []
+    return getattr(type, "unit", "") in ("s", "ms") or any(map(holds_coarse, inner))
 
 
 def _plain_extension(type: pa.BaseExtensionType) -> pa.DataType:

@@ -183,3 +183,21 @@ def test_a_table_is_read_and_written_in_one_file_of_a_stranger(stranger: Strange
     report = arrowsync.copy(stranger.uri, stranger.uri, table="t", target_table="u", verify="hash")
     assert report.verified == "hash"
     assert stranger.rows("select count(*), sum(a) from u") == stranger.rows("select count(*), sum(a) from t")
+
+
+@pytest.mark.parametrize("type", ["timestamp_s", "timestamp_ms"])
+def test_times_finer_than_the_strangers_column_are_refused(stranger: StrangerPlace, type: str) -> None:
+    stranger.run(f"create table t (a {type})")
+    fine = pa.table({"a": pa.array([1_577_836_800_123_456], pa.timestamp("us"))})
+    with pytest.raises(TransferError, match="would lose data"):
+        arrowsync.copy(fine, stranger.uri, table="t", mode="append")
+    whole = pa.table({"a": pa.array([1_577_836_800_000_000], pa.timestamp("us"))})
+    assert arrowsync.copy(whole, stranger.uri, table="t", mode="append", verify="hash").verified == "hash"
+    assert stranger.rows("select a::varchar from t") == [("2020-01-01 00:00:00",)]
+
+
+def test_lists_of_times_finer_than_the_strangers_column_are_refused(stranger: StrangerPlace) -> None:
+    stranger.run("create table t (a timestamp_s[])")
+    rows = pa.table({"a": pa.array([[1_577_836_800_123_456]], pa.list_(pa.timestamp("us")))})
+    with pytest.raises(SchemaError, match="does not fit"):
+        arrowsync.copy(rows, stranger.uri, table="t", mode="append")
