@@ -46,7 +46,10 @@ def kind(type: pa.DataType) -> str:
         return _opaque_kind(type)
     if (values := encoded(type)) is not None:
         return kind(values)
-    return next((name for test, name in _KINDS if test(type)), "other")
+    name = next((name for test, name in _KINDS if test(type)), "other")
+    if name in NESTED and any(kind(type.field(at).type) == "other" for at in range(type.num_fields)):
+        return "other"
+    return name
 
 
 def encoded(type: pa.DataType) -> pa.DataType | None:

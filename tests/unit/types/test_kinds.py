@@ -12,6 +12,7 @@ import arrowsync
 from arrowsync.types.kinds import POSTGRESQL, kind
 
 PACKAGE = Path(arrowsync.__file__).parent
+UNION = pa.dense_union([pa.field("a", pa.int8())])
 MOST_CHECKS = 2  # of pa.types.is_*, in one table, outside the one
 
 
@@ -34,7 +35,7 @@ MOST_CHECKS = 2  # of pa.types.is_*, in one table, outside the one
             [pa.opaque(pa.string(), "inet", POSTGRESQL), pa.opaque(pa.large_string(), "inet", POSTGRESQL)],
         ),
         ("rawtz", [pa.opaque(pa.int64(), "timestamp(3) with time zone", POSTGRESQL)]),
-        ("other", [pa.dense_union([pa.field("a", pa.int8())])]),
+        ("other", [UNION, pa.list_(UNION), pa.struct({"a": pa.large_list(UNION)}), pa.map_(pa.int8(), UNION)]),
     ],
     ids=str,
 )
