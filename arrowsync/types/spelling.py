@@ -54,16 +54,21 @@ def _interval_parts(array: pa.Array) -> Iterator[pa.Array]:
 def _spell_time(array: pa.Array) -> pa.Array:
     try:
         return temporal.micros_to_text(temporal.time_to_micros(array))
-    except pa.ArrowInvalid:  # nanoseconds that are no whole microseconds
-        return pc.cast(array, pa.string())
+    except pa.ArrowInvalid:
+        return _nine_or_six_digits(pc.cast(array, pa.string()))
 
 
 def _spell_timestamp(array: pa.Array, *, zone: str = "") -> pa.Array:
     try:
         return temporal.raw_to_text(temporal.plain_timestamp_to_raw(array), zone=zone)
     except pa.ArrowInvalid:
-        text = pc.cast(array.view(pa.timestamp(array.type.unit)), pa.string())
+        text = _nine_or_six_digits(pc.cast(array.view(pa.timestamp(array.type.unit)), pa.string()))
         return pc.binary_join_element_wise(text, conversions.same(zone, text), conversions.same("", text))
+
+
+def _nine_or_six_digits(text: pa.Array) -> pa.Array:
+    """Texts with nine digits as they are alone: whole microseconds have six, whoever stands beside them."""
+    return pc.replace_substring_regex(text, r"(\.[0-9]{6})000$", r"\1")
 
 
 # -- JSON --------------------------------------------------------------------------------------------------

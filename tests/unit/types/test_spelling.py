@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arrowsync.errors import Refused
-from arrowsync.types.spelling import json_text, spell_interval
+from arrowsync.types.spelling import json_text, spell, spell_interval
 
 TEXT = st.none() | st.text()
 RECORDS = pa.struct(
@@ -63,6 +63,13 @@ def test_texts_in_lists_are_spelled_as_python_does(values: list[list[str] | None
 )
 def test_what_json_has_no_word_for_is_its_text(arrow: pa.DataType, value: object, text: str) -> None:
     assert json_text(pa.array([None, value], arrow)).to_pylist() == [None, text]
+
+
+@pytest.mark.parametrize("type", [pa.timestamp("ns"), pa.timestamp("ns", "UTC"), pa.time64("ns")], ids=str)
+def test_a_value_is_spelled_the_same_whatever_stands_beside_it(type: pa.DataType) -> None:
+    array = pa.array([0, 7, 1_500_000, None, 999], pa.int64()).view(type)
+    alone = [spell(array.slice(at, 1), type=type)[0].as_py() for at in range(len(array))]
+    assert spell(array, type=type).to_pylist() == alone
 
 
 @pytest.mark.parametrize(
