@@ -34,8 +34,10 @@ def rebuilt(array: pa.Array, type: pa.DataType, leaf: Callable[..., pa.Array]) -
     array = storage(array)
     nulls = array.is_null()
     if kind(type) == "struct":
-        fields = zip(array.flatten(), type, strict=True)
-        values = [rebuilt(values, field.type, leaf) for values, field in fields]
+        values = [
+            rebuilt(array.field(at) if not array.type.field(at).nullable else values, field.type, leaf)
+            for at, (values, field) in enumerate(zip(array.flatten(), type, strict=True))
+        ]
         return pa.StructArray.from_arrays(values, fields=list(type), mask=nulls)
     lengths, items = entries(array)
     starts = bounds(lengths).cast(pa.int32())
