@@ -106,6 +106,7 @@ def test_type_checkers_know_the_arguments_and_their_values(tmp_path: Path) -> No
         ({"if_exists": "fail"}, 'mode="create"'),
         ({"if_table_exists": "append"}, 'mode="append"'),
         ({"overwrite": True}, 'mode="replace"'),
+        ({"overwrite": False}, 'mode="create"'),
         ({"table_name": "x"}, 'target_table="x"'),
         ({"name": "x"}, 'target_table="x"'),
         ({"schema": "x", "table": "items"}, 'target_table="x.items"'),

@@ -50,7 +50,9 @@ def meant_argument(
         ours = nearest(word, known)
         return (ours, value) if ours else None
     if ours == "mode":
-        mode = "replace" if word in ("overwrite", "force") else meant_mode(str(value), modes)
+        mode = meant_mode(str(value), modes)
+        if word in ("overwrite", "force") and isinstance(value, bool):
+            mode = "replace" if value else "create"
         return ours, mode if mode in modes else None
     if word in ("schema", "target_schema"):
         return ours, f"{value}.{table if isinstance(table, str) else 'orders'}"
