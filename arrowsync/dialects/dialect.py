@@ -405,8 +405,8 @@ def _subquery(query: str) -> str:
 
 
 def _identity(uri: str) -> str:
-    """The URI without user, password and parameters; of key=value text, which may hold both, a digest."""
+    """The URI without user, password and parameters; of any other text that may hold both, a digest."""
     if "://" in uri:
         parts = urlsplit(uri)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-    return f"adbc:{hashlib.sha256(uri.encode()).hexdigest()[:12]}" if "=" in uri else f"adbc:{uri}"
+    return f"adbc:{hashlib.sha256(uri.encode()).hexdigest()[:12]}" if {"=", "@"} & {*uri} else f"adbc:{uri}"

@@ -12,7 +12,9 @@ _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 # user:password@ of a URI. Whatever stands before the last @: not everybody encodes a password, and libpq
 # takes one with # and ? as it is.
 _AUTHORITY = re.compile(r"(?<=://)[^:]*:(?P<value>.*)@", re.DOTALL)
-_NAME = r"\b(?:password|passwd|pwd|sslpassword|token|secret)\s*=\s*"
+# user:password@ of what Go's drivers take without a scheme: user:password@tcp(host:3306)/db.
+_LOGIN = re.compile(r"^[^:=/\\\s]+:(?!//)(?P<value>.*)@", re.DOTALL)
+_NAME = r"\b\w*(?:password|passwd|pwd|token|secret|(?:private|access|api)_?key)\s*=\s*"
 _PARAMETER = re.compile(rf"{_NAME}(?P<value>[^&]*)", re.IGNORECASE)
 # libpq's key=value text: in quotes, or up to a space; a backslash keeps the next character's meaning away.
 _PAIR = re.compile(
@@ -57,7 +59,7 @@ def holds_password(uri: str) -> bool:
 
 def _places(uri: str) -> list[tuple[int, int]]:
     """From where to where passwords stand, in order; they may overlap."""
-    patterns = (_AUTHORITY, _PARAMETER) if is_uri(uri) else (_PAIR,)
+    patterns = (_AUTHORITY, _PARAMETER) if is_uri(uri) else (_LOGIN, _PAIR)
     found = (match for pattern in patterns for match in pattern.finditer(uri))
     return sorted(match.span("value") for match in found if not _VARIABLE.fullmatch(match["value"]))
 

@@ -37,6 +37,11 @@ from tests.fix_postgresql import Database as ServerDatabase
         ("postgresql://u@h:1/d?password=p@s3", "postgresql://u@h:***"),
         ("postgresql://u@h/d", "postgresql://u@h/d"),
         ("sqlite:///a.db", "sqlite:///a.db"),
+        ("u:s3@cret@tcp(h:3306)/d", "u:***@tcp(h:3306)/d"),
+        ("u:s3cret@account/d", "u:***@account/d"),
+        ("md:d?motherduck_token=s3cret", "md:d?motherduck_token=***"),
+        ("a://h/d?private_key=s3cret&x=1", "a://h/d?private_key=***&x=1"),
+        ("/srv/a:b@c.db", "/srv/a:b@c.db"),
     ],
 )
 def test_a_uri_is_shown_without_its_password(uri: str, shown: str) -> None:
@@ -72,6 +77,11 @@ def test_no_output_tells_a_password_however_it_is_spelt(password: str) -> None:
             shown.append(str(error))
         shown.append(redact(f"driver: {password} of {uri}", secrets_in(uri)))
         assert not [text for text in shown if "Zq" in text or "jX" in text]
+
+
+def test_no_identity_tells_a_password_that_a_driver_takes_without_a_scheme() -> None:
+    for uri in ("u:s3cret@tcp(h:3306)/d", "md:d?motherduck_token=s3cret"):
+        assert "s3cret" not in arrowsync.Dialect().identity(uri)
 
 
 def test_every_spelling_of_a_password_is_redacted() -> None:
