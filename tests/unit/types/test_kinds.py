@@ -35,7 +35,10 @@ MOST_CHECKS = 2  # of pa.types.is_*, in one table, outside the one
             [pa.opaque(pa.string(), "inet", POSTGRESQL), pa.opaque(pa.large_string(), "inet", POSTGRESQL)],
         ),
         ("rawtz", [pa.opaque(pa.int64(), "timestamp(3) with time zone", POSTGRESQL)]),
-        ("other", [UNION, pa.list_(UNION), pa.struct({"a": pa.large_list(UNION)}), pa.map_(pa.int8(), UNION)]),
+        (
+            "other",
+            [UNION, pa.list_(UNION), pa.struct({"a": pa.large_list(UNION)}), pa.map_(pa.int8(), UNION)],
+        ),
     ],
     ids=str,
 )
