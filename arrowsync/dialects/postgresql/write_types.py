@@ -342,5 +342,11 @@ def derive(arrow: pa.DataType) -> TypeName | None:
         return TypeName("numeric", (arrow.precision, arrow.scale))
     if name == "list":
         item = derive(arrow.value_type)
-        return replace(item, array=True) if item and item.bare in _LIST_ITEMS else None
+        if (
+            item is None
+            or item.array
+            or kind(arrow.value_type) != kind(_LIST_ITEMS.get(item.bare, pa.null()))
+        ):
+            return None  # lists of lists, for one, need not all be as long as an array wants them
+        return replace(item, array=True) if item.bare in _LIST_ITEMS else None
     return TypeName.parse(_DERIVED[name]) if name in _DERIVED else None

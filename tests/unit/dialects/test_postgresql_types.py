@@ -10,7 +10,7 @@ from arrowsync.core.plan import Form, TablePlan
 from arrowsync.core.table import TableName
 from arrowsync.dialects.postgresql import PostgreSQL
 from arrowsync.dialects.postgresql.typename import TypeName
-from arrowsync.dialects.postgresql.write_types import Target, store
+from arrowsync.dialects.postgresql.write_types import Target, derive, store
 from arrowsync.endpoints.connections import AdbcConnection
 from arrowsync.errors import Refused
 from tests.fix_postgresql import Database
@@ -172,3 +172,8 @@ def test_an_infinite_interval_never_travels_as_bytes() -> None:
     assert storage.encode(pa.array([finite, None])).to_pylist() == [finite, None]
     with pytest.raises(Refused):
         storage.encode(pa.array([finite, infinite]))
+
+
+@pytest.mark.parametrize("item", [pa.null(), pa.list_(pa.int64())], ids=str)
+def test_lists_that_are_no_array_are_left_to_json(item: pa.DataType) -> None:
+    assert derive(pa.list_(item)) is None
