@@ -80,7 +80,7 @@ def written(path: Path, groups: Sequence[Sequence[object]], **told: object) -> s
 
 @pytest.fixture(params=["text", "blob"])
 def thin_then_wide(request: pytest.FixtureRequest) -> list[list[str] | list[bytes]]:
-    return [values(request.param, THIN, 16), values(request.param, WIDE, 4 * MiB)]
+    return [values(request.param, THIN, 16), values(request.param, WIDE, 3 * MiB)]
 
 
 def test_thin_rows_followed_by_wide_ones_in_one_row_group_stay_inside(
@@ -104,8 +104,18 @@ def test_wide_rows_followed_by_thin_ones_and_wide_ones_here_and_there_stay_insid
     assert peak(written(tmp_path / "t.parquet", [wide + thin, mixed]), tmp_path / "out") < SMALLEST
 
 
+def test_rows_of_a_file_that_could_take_more_are_refused_and_the_limit_named_does(tmp_path: Path) -> None:
+    source = written(tmp_path / "t.parquet", [values("text", THIN, 16) + values("text", WIDE, 4 * MiB)])
+    with pytest.raises(TransferError, match=r"pages and footers does not fit .*64 MiB") as caught:
+        arrowsync.copy(source, f"{tmp_path}/out/", limits=Limits(memory="64 MiB"), progress=False)
+    named = re.search(r"Give it (\d+) MiB", str(caught.value))
+    assert named
+    report = arrowsync_copy(source, f"{tmp_path}/out/", limits={"memory": f"{named[1]} MiB"}).report
+    assert report["peak_memory"] < int(named[1]) * MiB
+
+
 def test_wide_values_in_structs_stay_inside(tmp_path: Path) -> None:
-    rows = [{"a": 1, "b": each} for each in values("text", THIN, 16) + values("text", WIDE, 4 * MiB)]
+    rows = [{"a": 1, "b": each} for each in values("text", THIN, 16) + values("text", WIDE, 3 * MiB)]
     assert peak(written(tmp_path / "t.parquet", [rows]), tmp_path / "out") < SMALLEST
 
 

@@ -18,6 +18,9 @@ from arrowsync.endpoints.files.format import Contents
 from arrowsync.endpoints.files.parquet import pages
 from arrowsync.endpoints.files.parquet.reader import ParquetReader, RowGroups, opened
 
+# Of the page that a wide row has for itself, stored, unpacked and decoded, beside the row's own copies: rows of
+# 4 MiB took up to 70 MiB into a folder, one after another on a busy machine.
+PAGE_COPIES = 3
 USUAL_COLUMNS = 64
 READER_BYTES = 25 * KiB  # of a column, beside its page: 1,600 columns of 500 numbers took 52 MiB
 LARGEST_PAGE = 1 * MiB  # what writers mean to keep a page below
@@ -53,7 +56,8 @@ def widths(paths: Sequence[str], names: Sequence[str]) -> Widths:
     # Every pipe has room for the pages of as many columns as are usual.
     many = sum(sorted(buffered[name] for name in names)[:-USUAL_COLUMNS])
     holder = max(held, key=held.__getitem__, default=None)
-    return Widths(((int(widest), rows),), held=held.total() + many, holder=holder)
+    wide = PAGE_COPIES * int(widest)
+    return Widths(((int(widest), rows),), held=held.total() + many + wide, holder=holder)
 
 
 def _beyond_usual(chunks: Sequence[pages.Chunk]) -> Counter[str]:
