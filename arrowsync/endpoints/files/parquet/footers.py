@@ -18,8 +18,8 @@ from arrowsync.endpoints.files.format import Contents
 from arrowsync.endpoints.files.parquet import pages
 from arrowsync.endpoints.files.parquet.reader import ParquetReader, RowGroups, opened
 
-# Of the page that a wide row has for itself, stored, unpacked and decoded, beside the row's own copies: rows of
-# 4 MiB took up to 70 MiB into a folder, one after another on a busy machine.
+# Of the page that a wide row has for itself, stored, unpacked and decoded, beside the row's own copies:
+# rows of 4 MiB took up to 70 MiB into a folder, one after another on a busy machine.
 PAGE_COPIES = 3
 USUAL_COLUMNS = 64
 READER_BYTES = 25 * KiB  # of a column, beside its page: 1,600 columns of 500 numbers took 52 MiB
