@@ -51,8 +51,8 @@ def meant_argument(
         return (ours, value) if ours else None
     if ours == "mode":
         mode = meant_mode(str(value), modes)
-        if word in ("overwrite", "force") and isinstance(value, bool):
-            mode = "replace" if value else "create"
+        if word in ("overwrite", "force"):  # True, a flag alone, or the word for it
+            mode = "create" if value is False else "replace"
         return ours, mode if mode in modes else None
     if word in ("schema", "target_schema"):
         return ours, f"{value}.{table if isinstance(table, str) else 'orders'}"
