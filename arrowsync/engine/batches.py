@@ -10,6 +10,9 @@ import pyarrow as pa
 
 from arrowsync.core.plan import ColumnPlan
 from arrowsync.errors import ArrowsyncError, Refused
+from arrowsync.types.conversions import storage
+from arrowsync.types.kinds import NESTED, kind
+from arrowsync.types.nested import entries
 
 
 def nbytes(batch: pa.RecordBatch) -> int:
@@ -31,20 +34,15 @@ def row_bytes(batch: pa.RecordBatch) -> int:
     return nbytes(batch) + INNER_VALUE_BYTES * sum(_inner_values(column) for column in batch.columns)
 
 
-def _inner_values(array: pa.Array) -> int:
+def _inner_values(array: pa.Array, *, inside: bool = False) -> int:
     """How many values there are inside the array's lists and maps, at any depth."""
-    if isinstance(array, pa.ExtensionArray):
-        return _inner_values(array.storage)
-    if pa.types.is_struct(array.type):
-        return sum(_inner_values(field) for field in array.flatten())
-    if pa.types.is_map(array.type):
-        first, last = array.offsets[0].as_py(), array.offsets[-1].as_py()
-        entries = [side.slice(first, last - first) for side in (array.keys, array.items)]
-        return sum(len(each) + _inner_values(each) for each in entries)
-    if pa.types.is_nested(array.type) and not pa.types.is_union(array.type):
-        values = array.flatten()
-        return len(values) + _inner_values(values)
-    return 0
+    array = storage(array)
+    name = kind(array.type)
+    if name == "struct":
+        return sum(_inner_values(field, inside=inside) for field in array.flatten())
+    if name in NESTED:
+        return _inner_values(entries(array)[1], inside=True)
+    return len(array) if inside else 0
 
 
 def regroup(

@@ -178,11 +178,8 @@ class SQLite(Dialect):
     ) -> tuple[Table, tuple[ColumnPlan, ...]]:
         return design.design(source, forms, transfer, name, existing, replaced)
 
-    def check_rights(self, connection: Connection, plan: TablePlan) -> None:
-        """Who may write the file may do anything in it."""
-
     def check_privileges(self, connection: Connection, plan: TablePlan) -> None:
-        """A file has none, and its columns are written by name."""
+        """Nothing to check: who may write the file may do anything in it, and columns are written by name."""
 
     def statements(self, plan: TablePlan) -> TablePlan:
         return ddl.statements(plan)
