@@ -22,8 +22,8 @@ from arrowsync.core.table import Column, NativeType
 from arrowsync.dialects.arrow_types import DIALECT, plain
 from arrowsync.errors import Refused
 from arrowsync.types import conversions, temporal
-from arrowsync.types.kinds import NESTED, POSTGRESQL, is_vendors, kind
-from arrowsync.types.spelling import JSON, exactly, parse, spell, spell_interval, to_json
+from arrowsync.types.kinds import JSON, NESTED, POSTGRESQL, is_vendors, kind
+from arrowsync.types.spelling import exactly, parse, spell, spell_interval, to_json
 
 ORIGIN = b"arrowsync.origin"  # a field's "postgresql numeric(10,2)": dialect and type at home
 BASE = b"arrowsync.base"  # the built-in type under that domain

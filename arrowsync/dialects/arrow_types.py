@@ -5,8 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from arrowsync.errors import ConfigError
-from arrowsync.types.kinds import NESTED, POSTGRESQL, encoded, is_vendors, kind
-from arrowsync.types.spelling import JSON
+from arrowsync.types.kinds import JSON, NESTED, POSTGRESQL, encoded, is_vendors, kind
 
 DIALECT = "arrow"
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 POSTGRESQL = "PostgreSQL"  # vendors of opaque types
 SQLITE = "SQLite"
 NESTED = frozenset({"list", "struct", "map"})
+JSON = pa.json_(pa.string())
 
 _KINDS: tuple[tuple[Callable[[pa.DataType], bool], str], ...] = (
     (lambda t: isinstance(t, pa.UuidType), "uuid"),

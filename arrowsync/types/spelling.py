@@ -13,10 +13,8 @@ import pyarrow.compute as pc
 from arrowsync.core.plan import Convert
 from arrowsync.errors import Refused
 from arrowsync.types import conversions, temporal
-from arrowsync.types.kinds import NESTED, kind
+from arrowsync.types.kinds import JSON, NESTED, kind
 from arrowsync.types.nested import bounds, entries, rebuilt
-
-JSON = pa.json_(pa.string())
 
 
 def exactly(array: pa.Array, *, type: pa.DataType) -> pa.Array:

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arrowsync.core.plan import Convert
-from arrowsync.dialects.postgresql.read_types import JSON
 from arrowsync.errors import DataError, Refused
 from arrowsync.types import conversions, temporal
+from arrowsync.types.kinds import JSON
 
 
 def date_of_days(array: pa.Array) -> pa.Array:

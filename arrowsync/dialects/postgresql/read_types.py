@@ -11,9 +11,7 @@ import pyarrow as pa
 from arrowsync.core.plan import Convert, Form
 from arrowsync.dialects.postgresql.typename import TypeName
 from arrowsync.types import conversions, temporal
-from arrowsync.types.kinds import POSTGRESQL
-
-JSON = pa.json_(pa.string())
+from arrowsync.types.kinds import JSON, POSTGRESQL
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from arrowsync.core.plan import Convert, Fidelity, Storage
 from arrowsync.dialects.postgresql import encoders
-from arrowsync.dialects.postgresql.read_types import JSON
 from arrowsync.types import casts, conversions, temporal
+from arrowsync.types.kinds import JSON
 
 
 @dataclass(frozen=True, slots=True)

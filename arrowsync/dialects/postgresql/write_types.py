@@ -19,7 +19,8 @@ from arrowsync.dialects.postgresql.read_types import READS, fast_decimal
 from arrowsync.dialects.postgresql.takes import DOMAIN_TAKES, JSON_VALUE, NEAREST, RAW, TAKES, TEXT_IS_PLAIN
 from arrowsync.dialects.postgresql.typename import TypeName
 from arrowsync.types import conversions
-from arrowsync.types.kinds import NESTED, POSTGRESQL, encoded, is_vendors, kind
+from arrowsync.types.kinds import NESTED, POSTGRESQL, encoded, kind
+from arrowsync.types.sql_types import ARROW_TYPES, sql_type
 
 NUMERIC_WIRE = (
     "pg_temp.arrowsync_numeric"  # a domain over numeric: the driver sends numeric's own bytes only there
@@ -265,18 +266,9 @@ def _store_list(arrow: pa.DataType, target: Target) -> Storage | None:
     return Storage(lists, partial(conversions.to_integer, type=lists))
 
 
-_LIST_ITEMS: dict[str, pa.DataType] = {
-    "smallint": pa.int16(),
-    "integer": pa.int32(),
-    "bigint": pa.int64(),
-    "boolean": pa.bool_(),
-    "real": pa.float32(),
-    "double precision": pa.float64(),
-    "text": pa.string(),
-    "bytea": pa.binary(),
-    "date": pa.date32(),
-    "timestamp without time zone": pa.timestamp("us"),
-    "timestamp with time zone": pa.timestamp("us", "UTC"),
+# The driver writes no lists of the others.
+_LIST_ITEMS = {
+    name: type for name, type in ARROW_TYPES.items() if name not in ("time without time zone", "uuid", "json")
 }
 
 
@@ -308,45 +300,17 @@ def watching_nul(storage: Storage, column: str, nul: Nul) -> Storage:
 
 # -- the type of a new column ------------------------------------------------------------------------------
 
-_DERIVED = {
-    "uuid": "uuid",
-    "json": "json",
-    "uint64": "numeric(20,0)",
-    "bool": "boolean",
-    "text": "text",
-    "bytes": "bytea",
-    "date": "date",
-    "time": "time without time zone",
-    "timestamp": "timestamp without time zone",
-    "timestamptz": "timestamp with time zone",
-    "duration": "interval",
-    "null": "text",
-}
-
 
 def derive(arrow: pa.DataType) -> TypeName | None:
     """The type that holds every value of an Arrow type; None where PostgreSQL has none."""
+    if kind(arrow) != "list":
+        return TypeName.parse(name) if (name := sql_type(arrow)) else None
     if (values := encoded(arrow)) is not None:
         return derive(values)
-    if is_vendors(arrow, POSTGRESQL):
-        return TypeName.parse(arrow.type_name)
     if isinstance(arrow, pa.OpaqueType):
         return derive(arrow.storage_type)
-    name = kind(arrow)
-    if name == "int":
-        narrow = arrow.bit_width if pa.types.is_signed_integer(arrow) else arrow.bit_width + 1
-        return TypeName("smallint" if narrow <= 16 else "integer" if narrow <= 32 else "bigint")
-    if name == "float":
-        return TypeName("double precision" if pa.types.is_float64(arrow) else "real")
-    if name == "decimal":
-        return TypeName("numeric", (arrow.precision, arrow.scale))
-    if name == "list":
-        item = derive(arrow.value_type)
-        if (
-            item is None
-            or item.array
-            or kind(arrow.value_type) != kind(_LIST_ITEMS.get(item.bare, pa.null()))
-        ):
-            return None  # lists of lists, for one, need not all be as long as an array wants them
-        return replace(item, array=True) if item.bare in _LIST_ITEMS else None
-    return TypeName.parse(_DERIVED[name]) if name in _DERIVED else None
+    item = derive(arrow.value_type)
+    # Lists of lists need not all be as long as an array wants them.
+    if item is None or item.array or kind(arrow.value_type) != kind(_LIST_ITEMS.get(item.bare, pa.null())):
+        return None
+    return replace(item, array=True) if item.bare in _LIST_ITEMS else None

@@ -16,9 +16,8 @@ import pyarrow as pa
 
 from arrowsync.core.plan import Convert, Form
 from arrowsync.types import conversions, temporal
-from arrowsync.types.kinds import NESTED, POSTGRESQL
-
-JSON = pa.json_(pa.string())
+from arrowsync.types.kinds import JSON, NESTED, POSTGRESQL
+from arrowsync.types.sql_types import ARROW_TYPES
 
 
 def affinity(declared: str) -> str:
@@ -298,22 +297,6 @@ def _with_int(type: str) -> str:
 
 # -- Arrow's and users' names for types -------------------------------------------------------------------
 
-_ARROW = {
-    "smallint": pa.int16(),
-    "integer": pa.int32(),
-    "bigint": pa.int64(),
-    "boolean": pa.bool_(),
-    "real": pa.float32(),
-    "double precision": pa.float64(),
-    "text": pa.string(),
-    "bytea": pa.binary(),
-    "date": pa.date32(),
-    "time without time zone": pa.time64("us"),
-    "timestamp without time zone": pa.timestamp("us"),
-    "timestamp with time zone": pa.timestamp("us", "UTC"),
-    "uuid": pa.uuid(),
-    "json": JSON,
-}
 _SPELLINGS = {
     "int": "integer",
     "int2": "smallint",
@@ -349,4 +332,4 @@ def arrow_type(type: str) -> pa.DataType | None:
         precision, scale = digits
         whole = max(precision - scale, 0) + max(scale, 0)
         return pa.decimal128(max(whole, 1), max(scale, 0)) if whole <= 38 else None
-    return _ARROW.get(type, pa.string() if TEXTS.fullmatch(type) else None)
+    return ARROW_TYPES.get(type, pa.string() if TEXTS.fullmatch(type) else None)

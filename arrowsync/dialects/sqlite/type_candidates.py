@@ -15,11 +15,11 @@ import pyarrow.compute as pc
 
 from arrowsync.core.plan import Convert, Fidelity, Form
 from arrowsync.core.table import Column
-from arrowsync.dialects.sqlite.read_types import JSON, affinity, other_than_text
+from arrowsync.dialects.sqlite.read_types import affinity, other_than_text
 from arrowsync.dialects.sqlite.sql import quote
 from arrowsync.errors import Refused
 from arrowsync.types import conversions, temporal
-from arrowsync.types.kinds import POSTGRESQL, SQLITE
+from arrowsync.types.kinds import JSON, POSTGRESQL, SQLITE
 
 EXACT = 2**53  # doubles hold every integer up to here
 

@@ -13,8 +13,9 @@ from arrowsync.core.plan import Convert, Fidelity, Storage
 from arrowsync.dialects.sqlite.read_types import TEXTS, affinity, number_of
 from arrowsync.errors import Refused
 from arrowsync.types import casts, conversions, temporal
-from arrowsync.types.kinds import NESTED, POSTGRESQL, encoded, is_vendors, kind
+from arrowsync.types.kinds import NESTED, encoded, kind
 from arrowsync.types.spelling import json_text
+from arrowsync.types.sql_types import sql_type
 
 # -- storing -----------------------------------------------------------------------------------------------
 
@@ -238,37 +239,7 @@ def _into(own: str, name: str, storage: Storage) -> Storage:
 
 # -- the type of a new column for values that have none of their own --------------------------------------
 
-_DERIVED = {
-    "uint64": "numeric(20,0)",
-    "uuid": "uuid",
-    "json": "json",
-    "bool": "boolean",
-    "text": "text",
-    "bytes": "bytea",
-    "date": "date",
-    "time": "time without time zone",
-    "timestamp": "timestamp without time zone",
-    "timestamptz": "timestamp with time zone",
-    "duration": "interval",
-    **dict.fromkeys(NESTED, "json"),
-    "null": "text",
-}
-
 
 def derive(arrow: pa.DataType) -> str | None:
     """The PostgreSQL type whose column keeps all values of an Arrow type."""
-    if (inner := encoded(arrow)) is not None:
-        return derive(inner)
-    if is_vendors(arrow, POSTGRESQL):
-        return str(arrow.type_name)
-    if isinstance(arrow, pa.OpaqueType):
-        return derive(arrow.storage_type)
-    name = kind(arrow)
-    if name == "int":
-        bits = arrow.bit_width + (not pa.types.is_signed_integer(arrow))
-        return "smallint" if bits <= 16 else "integer" if bits <= 32 else "bigint"
-    if name == "float":
-        return "double precision" if pa.types.is_float64(arrow) else "real"
-    if name == "decimal":
-        return f"numeric({arrow.precision},{arrow.scale})"
-    return _DERIVED.get(name)
+    return "json" if kind(arrow) in NESTED else sql_type(arrow)
