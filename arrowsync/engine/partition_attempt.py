@@ -43,13 +43,13 @@ class _Attempts:
     def __init__(self, task: Task, sizer: AdaptiveSizer, context: CopyContext, tally: Tally) -> None:
         self._task = task
         self._sizer = sizer
-        self._around = context
+        self._context = context
         self._tally = tally
         self._batch_by_batch = False
         self._rejects_rows = False
 
     def outcome(self) -> Receipt:
-        task, context = self._task, self._around
+        task, context = self._task, self._context
         besides = () if task.alone else (ConnectionRefused,)
         try:
             with _reporting_locks(task, context):
@@ -76,7 +76,7 @@ class _Attempts:
         task = replace(self._task, plan=plan, batch_by_batch=self._batch_by_batch)
         if not self._rejects_rows:
             try:
-                receipt = copy_partition(task, self._sizer, self._around)
+                receipt = copy_partition(task, self._sizer, self._context)
                 self._tally.settle(receipt)
                 return receipt
             except (DataError, Refused) as error:
@@ -85,16 +85,16 @@ class _Attempts:
                 if not task.sink.capabilities.isolates_rows:
                     raise _stopping(error) from error
                 self._rejects_rows = True
-        return copy_rejecting(task, self._sizer, self._around, self._tally)
+        return copy_rejecting(task, self._sizer, self._context, self._tally)
 
     def _failed(self, error: ArrowsyncError) -> ArrowsyncError:
         """The error with its place, when it was told."""
         task, place = self._task, _place(self._task)
         if isinstance(error, TransientError):
-            self._around.cancellation.check()  # cancelled rather than failed
+            self._context.cancellation.check()  # cancelled rather than failed
         if isinstance(error, ConnectionRefused) and not task.alone:
             return error.at(**place)  # not a failure yet: it waits for fewer partitions
-        self._around.observe(PartitionFailed(**place, error=str(error)))
+        self._context.observe(PartitionFailed(**place, error=str(error)))
         if task.partition.is_all:
             del place["partition"]
         return error.at(**place)
@@ -104,7 +104,7 @@ class _Attempts:
         if timeout:
             self._batch_by_batch = True
             self._sizer.shrink()
-        self._around.observe(
+        self._context.observe(
             Retried(
                 **_place(self._task),
                 attempt=attempt,
@@ -115,7 +115,7 @@ class _Attempts:
         )
 
     def _tell_refused(self, error: ArrowsyncError) -> None:
-        self._around.observe(
+        self._context.observe(
             PartitionRefused(**_place(self._task), column=error.column or "", reason=error.message)
         )
 

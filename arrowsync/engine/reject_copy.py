@@ -154,7 +154,7 @@ class _RejectCopy:
         self._task = task
         self._plan = task.plan
         self._sizer = sizer
-        self._around = context
+        self._context = context
         self._tally = tally
         self._kept = kept
         self._reading, self._places = _reading(task.plan, kept)
@@ -167,11 +167,11 @@ class _RejectCopy:
     def copy(self) -> Receipt:
         task, started = self._task, time.monotonic()
         path = file(self._plan, task.partition)
-        self._around.cancellation.check()
+        self._context.cancellation.check()
         writer = task.sink.open_writer(self._plan, task.partition)
-        with self._around.cancellation.calling(writer.cancel), writer:
+        with self._context.cancellation.calling(writer.cancel), writer:
             if writer.done is not None:
-                return found(writer.done, task, self._around)
+                return found(writer.done, task, self._context)
             self._tally.begin(task.partition.number)
             with BadRowFile(path) as bad, self._prefetch() as feed:
                 self._sort_all(feed, writer, bad)
@@ -185,7 +185,7 @@ class _RejectCopy:
         return receipt
 
     def _prefetch(self) -> Prefetch:
-        task, context = self._task, self._around
+        task, context = self._task, self._context
         return Prefetch(
             task.source,
             self._reading,
@@ -213,13 +213,13 @@ class _RejectCopy:
 
     def _tell(self, receipt: Receipt, seconds: float, feed: Prefetch) -> None:
         table = str(self._plan.source.name)
-        self._around.observe(
+        self._context.observe(
             PartitionCommitted(
                 table=table, receipt=receipt, seconds=seconds, query_seconds=feed.query_seconds
             )
         )
         if receipt.quarantine is not None:
-            self._around.observe(
+            self._context.observe(
                 RowsQuarantined(
                     table=table,
                     partition=receipt.partition,
@@ -256,9 +256,9 @@ class _RejectCopy:
             self._sort(rows, find_rejects, bad)
 
     def _written(self, rows: int, nbytes: int, seconds: float) -> None:
-        if self._around.tracker.pressure:
+        if self._context.tracker.pressure:
             self._sizer.shrink()
-        self._around.observe(
+        self._context.observe(
             BatchWritten(
                 table=str(self._plan.source.name),
                 partition=self._task.partition.number,
@@ -266,7 +266,7 @@ class _RejectCopy:
                 bytes=nbytes,
                 seconds=seconds,
                 next_rows=self._sizer.rows,
-                memory=self._around.tracker.used,
+                memory=self._context.tracker.used,
             )
         )
 

@@ -44,7 +44,7 @@ class Scheduler(Generic[T]):
         self._receive = receive
         self._tally = tally
         self._at_once = at_once
-        self._around = context
+        self._context = context
         self._withdraw = withdraw
         self._waiting = deque(tasks)
         self._running: dict[Future[T], Task] = {}
@@ -60,7 +60,7 @@ class Scheduler(Generic[T]):
             while self._running:
                 future = self._next_done()
                 task = self._running.pop(future)
-                if not (future.cancelled() and self._around.cancellation.is_set()):
+                if not (future.cancelled() and self._context.cancellation.is_set()):
                     self._take(future, task)
                 self._submit_more()
         except BaseException:
@@ -107,13 +107,13 @@ class Scheduler(Generic[T]):
 
     def _end(self) -> None:
         self._waiting.clear()
-        self._around.cancellation.set()
+        self._context.cancellation.set()
         for future in tuple(self._running):
             self._withdraw(future)
 
     def _give_way(self, task: Task, refused: ConnectionRefused) -> None:
         """Go on with fewer at once: no more than have their connections now."""
-        if task.alone or self._around.cancellation.is_set():
+        if task.alone or self._context.cancellation.is_set():
             self._fail(refused)
             self._end()  # the others would wait as long, one after the other
             return
@@ -125,7 +125,7 @@ class Scheduler(Generic[T]):
             self._waiting.appendleft(replace(task, alone=not self._running))
         if not self._fewer_told and (task.readers > 1 or self._running):
             self._fewer_told = True
-            self._around.observe(FewerConnections(table=str(task.plan.source.name), error=refused.message))
+            self._context.observe(FewerConnections(table=str(task.plan.source.name), error=refused.message))
 
 
 def _with_readers(task: Task, most: int) -> Task:
