@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -42,6 +42,13 @@ class Dialect:
 
     name: ClassVar[str] = "generic"
     capabilities: Capabilities = ANY_DRIVER
+
+    def __post_init__(self) -> None:
+        """Let a subclass set `capabilities` as a plain attribute, which a dataclass alone would ignore."""
+        [inherited] = (field.default for field in fields(self) if field.name == "capabilities")
+        own = type(self).capabilities  # a descriptor where the class has slots
+        if self.capabilities is inherited and isinstance(own, Capabilities):
+            object.__setattr__(self, "capabilities", own)
 
     # -- names and connections ---------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -224,3 +225,14 @@ def test_a_scheme_that_is_not_known_has_the_dialect_for_any_driver_where_a_drive
 def test_a_driver_pickles() -> None:
     found = find_driver(SQLITE)
     assert pickle.loads(pickle.dumps(found)) == found
+
+
+def test_a_subclass_of_a_dialect_sets_its_capabilities_as_an_attribute() -> None:
+    class Own(arrowsync.Dialect):
+        capabilities = arrowsync.Capabilities(quote="`")
+
+    given = arrowsync.Capabilities(quote="'")
+    assert Own().quote("a`b") == "`a``b`"
+    assert Own(given).quote("a") == "'a'"
+    assert replace(Own()) == Own()
+    assert arrowsync.Dialect().quote("a") == '"a"'
